@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transport contract: delivers (address, datagram) to the gateway and sends the same. Forwarder
+ * encapsulation (0xFE) is the transport's business: the listener sees bare messages, and the node id
+ * is part of the address (R111, R112).
+ */
+#ifndef DORMOUSE_TRANSPORT_H
+#define DORMOUSE_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dormouse/address.h>
+#include <dormouse/result.h>
+
+struct event_base;
+
+/* Octets of the longest section name: with it every address text fits DM_ADDRESS_TEXT_MAX. */
+#define TRANSPORT_NAME_MAX 63
+
+/* Never called from inside transport_send. `data` is borrowed during the call. */
+struct transport_listener {
+    void *ctx;
+    void (*on_datagram)(void *ctx, const struct dm_address *from, const uint8_t *data, size_t len);
+    /* The link came up or went down; not called for the state it opens with. */
+    void (*on_link)(void *ctx, uint8_t link, bool up);
+    /* After a send that gave DM_FULL: the link takes messages again. NULL: not wanted. */
+    void (*on_room)(void *ctx, uint8_t link);
+};
+
+struct transport_status {
+    bool up;
+    char device[256];  /* what it is attached to: listen addresses, device path */
+    char error[160];   /* why it is down; empty when up */
+    uint64_t rx_datagrams, rx_octets; /* delivered to the listener; octets of the link */
+    uint64_t rx_dropped;  /* datagrams or frames thrown away: encapsulation, size, unknown forwarder */
+    uint64_t rx_garbage;  /* octets of a serial line that belong to no frame */
+    uint64_t tx_datagrams, tx_octets;
+    uint64_t tx_dropped;  /* not sent: queue full, link down, too long */
+    uint64_t reopens;     /* times the link came back */
+};
+
+struct transport;
+
+struct transport_ops {
+    /* Queues or sends one bare message. DM_OK means taken, not received. DM_FULL: try later. DM_IO:
+     * link down. DM_INVALID: longer than the link's mtu. */
+    enum dm_result (*send)(struct transport *transport, const struct dm_address *to,
+                           const uint8_t *data, size_t len);
+    /* The part of the text behind "kind:name:"; always terminates. */
+    void (*address_text)(const struct transport *transport, const struct dm_address *address,
+                         char *text, size_t size);
+    /* The reverse. DM_INVALID: not a text of this kind of link. Sets octets and len, not link. */
+    enum dm_result (*address_parse)(const struct transport *transport, const char *text,
+                                    struct dm_address *address);
+    void (*status)(const struct transport *transport, struct transport_status *status);
+    void (*free)(struct transport *transport);
+};
+
+/* First member of every transport. */
+struct transport {
+    const struct transport_ops *ops;
+    const char *kind; /* "udp" or "serial" */
+    const char *name; /* section name; owned by the transport */
+    uint8_t link;
+    uint16_t mtu;     /* octets of the largest bare message */
+};
+
+/* "udp:lan:10.0.0.7:40112", "udp:lan:[fe80::1%2]:1883/01ab", "serial:barn:", "serial:barn:01ab".
+ * size >= DM_ADDRESS_TEXT_MAX holds all. Returns `text`. */
+const char *transport_address_text(const struct transport *transport,
+                                   const struct dm_address *address, char *text, size_t size);
+
+/* Finds the transport by kind and name among `count` and parses. DM_NOT_FOUND: no such link. */
+enum dm_result transport_address_parse(struct transport *const *transports, size_t count,
+                                       const char *text, struct dm_address *address);
+
+/* Options are borrowed during the call only. */
+struct udp_options {
+    const char *name;
+    const char *const *listen; /* "0.0.0.0:1883", "[::]:1883"; port 0 takes a free one */
+    size_t listen_count;
+    const char *const *forwarders; /* addresses that may send 0xFE (R116); "*" = any */
+    size_t forwarder_count;
+    uint16_t mtu;
+};
+
+enum serial_flow { SERIAL_FLOW_NONE, SERIAL_FLOW_RTSCTS, SERIAL_FLOW_XONXOFF };
+enum serial_encapsulation {
+    SERIAL_ENCAPSULATION_AUTO,   /* a node seen inside 0xFE is answered inside 0xFE */
+    SERIAL_ENCAPSULATION_OFF,    /* 0xFE is dropped */
+    SERIAL_ENCAPSULATION_ALWAYS, /* bare messages are dropped */
+};
+
+struct serial_options {
+    const char *name;
+    const char *device;  /* path; a link is resolved at every open */
+    const char *framing; /* of framing_names() */
+    enum serial_encapsulation encapsulation;
+    enum serial_flow flow;
+    uint32_t baud;
+    uint16_t mtu;        /* octets */
+    uint32_t frame_gap_ms;
+};
+
+/* Fails (NULL, reason in error[]) if an address cannot be parsed or bound. */
+struct transport *udp_open(struct event_base *base, uint8_t link, const struct udp_options *options,
+                           const struct transport_listener *listener, char *error,
+                           size_t error_size);
+
+/* A device that is missing or busy is no failure: the link opens down and is retried with back-off.
+ * Fails (NULL) only for wrong options or no memory. */
+struct transport *serial_open(struct event_base *base, uint8_t link,
+                              const struct serial_options *options,
+                              const struct transport_listener *listener, char *error,
+                              size_t error_size);
+
+#endif

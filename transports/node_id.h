@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Node ids of forwarder encapsulation (0xFE) as text, shared by the transports. */
+#ifndef DORMOUSE_NODE_ID_H
+#define DORMOUSE_NODE_ID_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dormouse/mqttsn.h>
+#include <dormouse/span.h>
+
+/* Octets that an encapsulation adds at most: Length, MsgType, Ctrl and the node id (R111). */
+#define NODE_ID_OVERHEAD (3u + MQTTSN_NODE_ID_MAX)
+/* Text form, terminator included. */
+#define NODE_ID_TEXT_MAX (2u * MQTTSN_NODE_ID_MAX + 1u)
+
+/* Lower-case hex, two digits an octet; nothing for an empty id. At most MQTTSN_NODE_ID_MAX octets.
+ */
+void node_id_text(struct dm_span node_id, char text[NODE_ID_TEXT_MAX]);
+
+/* The reverse; false for anything that node_id_text does not write. */
+bool node_id_parse(const char *text, uint8_t node_id[MQTTSN_NODE_ID_MAX], size_t *len);
+
+#endif
