@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration file: one table of keys, and the struct it fills. */
+#ifndef DORMOUSE_CONFIG_H
+#define DORMOUSE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <dormouse/result.h>
+
+#define CONFIG_NEVER UINT64_MAX /* the duration "never" */
+
+struct config_topic { /* a pre-defined topic id */
+    uint16_t id;
+    char *name;
+};
+
+struct config_topics {
+    struct config_topic *items;
+    size_t count;
+};
+
+struct config_strings {
+    char **items;
+    size_t count;
+};
+
+enum config_link_kind { CONFIG_UDP, CONFIG_SERIAL };
+
+/* A [udp NAME] or [serial NAME] section, in the order of the file. */
+struct config_link {
+    enum config_link_kind kind;
+    char *name;
+    uint16_t mtu;
+    struct config_topics topics;
+    bool qos_minus_one;
+    /* udp */
+    struct config_strings listen;
+    struct config_strings forwarders;
+    /* serial */
+    char *device;
+    char *framing;
+    char *encapsulation; /* "auto", "off", "always" */
+    char *flow;          /* "none", "rtscts", "xonxoff" */
+    uint32_t baud;
+    uint64_t frame_gap_ms;
+};
+
+struct config {
+    /* [gateway] */
+    uint8_t gateway_id;
+    char *name; /* never NULL: host name if not set */
+    char *state_dir;
+    char *log_level;
+    /* [broker] */
+    char *url;
+    char *version;   /* "auto", "5", "3.1.1" */
+    char *client_id; /* never NULL */
+    char *username;  /* NULL if not set */
+    char *password;  /* NULL if not set; also from password_file */
+    uint64_t keepalive_ms;
+    uint16_t receive_maximum;
+    char *topic_prefix; /* never NULL */
+    /* [sessions] */
+    uint32_t max_clients;
+    uint32_t queue_messages;
+    uint64_t queue_bytes;
+    uint64_t total_bytes;
+    char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
+    char *queue_qos0; /* "never", "asleep", "always" */
+    uint64_t expiry_ms;
+    uint64_t spool_bytes;
+    char *uplink_ack; /* "broker", "store" */
+    uint64_t store_after_ms;
+    uint64_t retry_ms;
+    uint32_t retry_count;
+    double tolerance;
+    /* [store] */
+    bool sync_full;
+    uint64_t commit_interval_ms;
+    /* [control] */
+    char *control_socket;
+
+    struct config_topics topics; /* [topics] */
+    struct config_link *links;
+    size_t link_count;
+};
+
+/* `warning` false: an error. Text is "file:line: [section] key: reason" without a newline; what is
+ * about a line or a file as a whole has no key or no line. Borrowed during the call. */
+typedef void config_report(void *ctx, bool warning, const char *text);
+
+/*
+ * Reads `path` and conf.d/NAME.ini beside it, in order of name. Every error and warning goes to
+ * `report`, then the result is DM_OK (perhaps with warnings) or DM_INVALID (at least one error;
+ * *config is NULL). DM_IO: a file cannot be read, DM_NO_MEMORY (both reported too). Release with
+ * config_free.
+ */
+enum dm_result config_load(const char *path, config_report *report, void *ctx,
+                           struct config **config);
+void config_free(struct config *config);
+
+/* Writes a commented example file with every key, its default, unit, range and meaning. */
+void config_print_example(FILE *out);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members of struct config and struct config_link, written and released as the table of keys says.
+ */
+#ifndef DORMOUSE_CONFIG_FIELDS_H
+#define DORMOUSE_CONFIG_FIELDS_H
+
+#include <dormouse/result.h>
+
+#include "config_keys.h"
+#include "config_values.h"
+
+/* object: the struct config, or the struct config_link for SECTION_UDP and SECTION_SERIAL. Only
+ * keys with a member may be given. Each function may return DM_NO_MEMORY. */
+
+/* Lists and topics grow, everything else is replaced; a topic id known already gets the new name.
+ */
+enum dm_result config_field_set(const struct config_key *key, void *object, const char *text,
+                                const struct config_value *value);
+/* Of a text: not set. */
+void config_field_clear(const struct config_key *key, void *object);
+
+/* Defaults of a section; lists stay empty. */
+enum dm_result config_fields_default(enum config_section section, void *object);
+/* Defaults of the lists that are still empty. */
+enum dm_result config_fields_complete(enum config_section section, void *object);
+void config_fields_free(enum config_section section, void *object);
+
+#endif

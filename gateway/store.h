@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store contract: a journal of records that become durable in order, and are read back only at
+ * start. Appending never blocks: one thread commits batch after batch (group commit).
+ */
+#ifndef DORMOUSE_STORE_H
+#define DORMOUSE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dormouse/result.h>
+#include <dormouse/span.h>
+
+struct event_base;
+
+enum store_op {
+    /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, address */
+    STORE_SESSION_PUT,
+    /* The session and its topics, subscriptions and deliveries. Message bodies are deleted by
+     * records of their own. */
+    STORE_SESSION_DELETE,
+    /* key: session, topic_id. name, epoch (the connection in which the device knows it) */
+    STORE_TOPIC_PUT,
+    /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
+    STORE_SUBSCRIPTION_PUT,
+    STORE_SUBSCRIPTION_DELETE,
+    /* key: message. name (topic), payload, qos, retain */
+    STORE_MESSAGE_PUT,
+    STORE_MESSAGE_DELETE,
+    /* key: session, order. message, msg_id, qos, sent */
+    STORE_DELIVERY_PUT,
+    STORE_DELIVERY_DELETE,
+    /* key: order. session, msg_id, packet_id (0: never sent), name, payload, qos, retain */
+    STORE_SPOOL_PUT,
+    STORE_SPOOL_DELETE,
+    /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come */
+    STORE_INBOUND_PUT,
+    STORE_INBOUND_DELETE,
+    /* key: name (a filter the broker acknowledged). upstream_id: the latest identifier */
+    STORE_FILTER_PUT,
+    STORE_FILTER_DELETE,
+    /* One row: name identifies the broker session the two tables above belong to. Putting it deletes
+     * all their rows first. */
+    STORE_BROKER_PUT,
+};
+
+/* One row or its deletion. Fields an op does not name are ignored. PUT replaces by key. Spans are
+ * borrowed during the call. session, message and order are below 2^63. A message, a delivery and a
+ * spooled message have keys that are never used again, and a delivery never changes its message. */
+struct store_record {
+    enum store_op op;
+    bool lazy;            /* nobody waits for it: may be written up to a second later */
+    bool clean, retain, sent;
+    uint8_t mode;         /* enum session_mode of the engine */
+    uint8_t qos;
+    uint8_t topic_type;
+    uint16_t topic_id, msg_id, packet_id;
+    uint16_t keepalive_s, sleep_s;
+    uint32_t upstream_id;
+    uint32_t epoch;
+    uint64_t session;
+    uint64_t message;
+    uint64_t order;
+    struct dm_span client_id;
+    struct dm_span name;
+    struct dm_span payload;
+    struct dm_span address; /* text, see transport_address_text; empty: none */
+};
+
+struct store_events {
+    void *ctx;
+    /* Everything up to and including journal number `seq` is durable. From the event loop. */
+    void (*on_committed)(void *ctx, uint64_t seq);
+    /* The disk refuses (true) or works again (false). What was appended is kept and retried. */
+    void (*on_degraded)(void *ctx, bool degraded);
+};
+
+struct store_status {
+    bool degraded;
+    char path[256];
+    char error[160];
+    uint64_t appended, committed; /* journal numbers */
+    uint64_t commits;             /* transactions */
+    uint64_t rows;                /* rows written or deleted */
+    uint64_t annihilated;         /* records that met their deletion before a commit */
+    uint64_t file_octets;         /* database and write-ahead log */
+    uint64_t last_commit_us, max_commit_us;
+};
+
+struct store;
+
+struct store_ops {
+    /* Copies the record into the open batch; returns its journal number (1, 2, 3, ...). 0: no memory. */
+    uint64_t (*append)(struct store *store, const struct store_record *record);
+    /* The turn is over: hands the open batch to the writer. */
+    void (*flush)(struct store *store);
+    void (*status)(const struct store *store, struct store_status *status);
+    /* Commits what is pending, at most `timeout_ms` long, and frees. True if all is durable. Calls no
+     * event. */
+    bool (*close)(struct store *store, unsigned timeout_ms);
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+typedef enum dm_result store_visit(void *ctx, const struct store_record *record);
+
+struct store_options {
+    const char *directory;  /* state directory; created with 0700 if missing */
+    bool sync_full;         /* false: synchronous=NORMAL */
+    unsigned commit_interval_ms;
+};
+
+/*
+ * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would make
+ * it: broker, filters, inbound, sessions, topics, subscriptions, messages, deliveries, spool; each in
+ * the order of its keys (session by number, deliveries by session and order). Then starts the writer
+ * thread. A file that cannot be read is moved aside, logged, and the store starts empty.
+ * NULL: directory cannot be made or used, another process holds it, the file is of a newer version or
+ * another program (it is left alone), visit did not return DM_OK, or no memory; reason in error[].
+ */
+struct store *store_sqlite_open(struct event_base *base, const struct store_options *options,
+                                const struct store_events *events, store_visit *visit,
+                                void *visit_ctx, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database of the store: everything that needs SQLite. One thread at a time may use it. */
+#ifndef DORMOUSE_STORE_SQLITE_H
+#define DORMOUSE_STORE_SQLITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store_journal.h"
+
+struct database;
+
+/*
+ * Opens an existing file (an empty one becomes a new database), checks it and brings it to the
+ * current schema. DM_MALFORMED: damaged. DM_UNSUPPORTED: of a newer version or another program, not
+ * touched. DM_IO, DM_NO_MEMORY. The reason is in error[].
+ */
+enum dm_result database_open(const char *path, bool sync_full, struct database **database,
+                             char *error, size_t error_size);
+/* NULL is allowed. */
+void database_close(struct database *database);
+
+/* Visits all rows as store.h promises; a row with values that nobody can have written is skipped
+ * with a warning. What visit returns ends the walk unless it is DM_OK. */
+enum dm_result database_load(struct database *database, store_visit *visit, void *visit_ctx,
+                             char *error, size_t error_size);
+
+/* One transaction. After DM_FULL (no room on the disk) or DM_IO nothing of it is there. */
+enum dm_result database_commit(struct database *database, const struct journal_batch *batch,
+                               uint64_t *rows, char *error, size_t error_size);
+
+/* Octets inside the file that nothing uses. */
+uint64_t database_free_octets(struct database *database);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MQTT topic names and filters: validity and matching. */
+#include "topic.h"
+
+/* Octets of the UTF-8 character at text[0..len), 0 if there is none that is allowed. */
+static size_t
+character_len(const uint8_t *text, size_t len)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint8_t first = text[0];
+    size_t need;
+    uint32_t value;
+
+    if (first < 0x80)
+        return first == 0 ? 0 : 1;
+    if (first >= 0xc2 && first <= 0xdf) {
+        need = 2;
+        value = first & 0x1fu;
+    } else if ((first & 0xf0) == 0xe0) {
+        need = 3;
+        value = first & 0x0fu;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+        need = 4;
+        value = first & 0x07u;
+    } else {
+        return 0;
+    }
+    if (need > len)
+        return 0;
+    for (size_t i = 1; i < need; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (text[i] & 0x3fu);
+    }
+    if (value < smallest[need] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return 0;
+    return need;
+}
+
+bool
+topic_text_is_valid(struct dm_span text)
+{
+    for (size_t i = 0; i < text.len;) {
+        size_t len = character_len(text.data + i, text.len - i);
+
+        if (len == 0)
+            return false;
+        i += len;
+    }
+    return true;
+}
+
+bool
+topic_has_wildcard(struct dm_span filter)
+{
+    for (size_t i = 0; i < filter.len; i++)
+        if (filter.data[i] == '+' || filter.data[i] == '#')
+            return true;
+    return false;
+}
+
+bool
+topic_name_is_valid(struct dm_span name)
+{
+    return name.len > 0 && name.len <= TOPIC_LEN_MAX && !topic_has_wildcard(name) &&
+           topic_text_is_valid(name);
+}
+
+bool
+topic_filter_is_valid(struct dm_span filter)
+{
+    if (filter.len == 0 || filter.len > TOPIC_LEN_MAX || !topic_text_is_valid(filter))
+        return false;
+    for (size_t i = 0; i < filter.len; i++) {
+        uint8_t octet = filter.data[i];
+
+        if (octet != '+' && octet != '#')
+            continue;
+        if (i > 0 && filter.data[i - 1] != '/')
+            return false;
+        if (octet == '#' && i + 1 != filter.len)
+            return false;
+        if (octet == '+' && i + 1 < filter.len && filter.data[i + 1] != '/')
+            return false;
+    }
+    return true;
+}
+
+bool
+topic_matches(struct dm_span filter, struct dm_span name)
+{
+    size_t f = 0;
+    size_t n = 0;
+
+    if (name.len > 0 && name.data[0] == '$' && filter.len > 0 &&
+        (filter.data[0] == '+' || filter.data[0] == '#'))
+        return false;
+    while (f < filter.len) {
+        if (filter.data[f] == '#')
+            return true;
+        if (filter.data[f] == '+') {
+            while (n < name.len && name.data[n] != '/')
+                n++;
+            f++;
+            continue;
+        }
+        if (n == name.len) /* "a/#" matches "a" */
+            return filter.data[f] == '/' && f + 2 == filter.len && filter.data[f + 1] == '#';
+        if (filter.data[f] != name.data[n])
+            return false;
+        f++;
+        n++;
+    }
+    return n == name.len;
+}

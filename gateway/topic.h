@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MQTT topic names and filters: validity and matching (MQTT 5 section 4.7). Pure. */
+#ifndef DORMOUSE_TOPIC_H
+#define DORMOUSE_TOPIC_H
+
+#include <stdbool.h>
+
+#include <dormouse/span.h>
+
+#define TOPIC_LEN_MAX 65535u /* octets */
+
+/* Valid UTF-8 without U+0000. The empty text is valid. */
+bool topic_text_is_valid(struct dm_span text);
+/* A name to publish to: 1..65535 octets, valid text, no wildcard (R55). */
+bool topic_name_is_valid(struct dm_span name);
+/* A filter to subscribe to: + and # only where they may stand (R71). */
+bool topic_filter_is_valid(struct dm_span filter);
+bool topic_has_wildcard(struct dm_span filter);
+/* Both valid. A filter that starts with a wildcard matches no name that starts with $. */
+bool topic_matches(struct dm_span filter, struct dm_span name);
+
+#endif

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection to the broker: attempts with back-off, CONNECT, keep-alive.
+ *
+ * Phases, and event -> new phase:
+ *   WAITING    timer -> DIALING
+ *   DIALING    TCP connected -> GREETING; no address answers -> WAITING
+ *   GREETING   CONNACK accepted -> CONNECTED; refused, closed, silence, malformed -> WAITING
+ *   CONNECTED  closed, DISCONNECT, malformed packet, no answer to PINGREQ -> WAITING
+ */
+#include "upstream.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include <dormouse/log.h>
+
+#include "upstream_connect.h"
+#include "upstream_dial.h"
+#include "upstream_stream.h"
+
+#define CONNACK_TIMEOUT_MS 10000u
+#define PINGRESP_TIMEOUT_MIN_MS 5000u
+#define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
+#define FLUSH_TIMEOUT_MS 1000u
+
+enum phase { WAITING, DIALING, GREETING, CONNECTED };
+
+struct connection {
+    struct upstream upstream; /* first: the pointer we give away */
+    struct event_base *base;
+    struct upstream_events events;
+    struct upstream_options options; /* its texts are ours */
+    struct upstream_broker broker;
+    struct upstream_version version;
+
+    enum phase phase;
+    struct event *timer;   /* what it ends depends on the phase */
+    struct dial *dial;     /* DIALING */
+    struct stream *stream; /* GREETING, CONNECTED */
+    struct stream_counters counters;
+
+    bool clean_start;      /* of this attempt */
+    uint64_t keepalive_ms; /* 0: none */
+    uint64_t connected_ms, last_rx_ms, last_tx_ms;
+    bool ping_open; /* PINGREQ sent, nothing received since */
+
+    uint64_t connects;
+    unsigned failures; /* in a row */
+    char error[UPSTREAM_ERROR_MAX];
+    char logged[UPSTREAM_ERROR_MAX]; /* the last failure that was logged since a success */
+};
+
+static uint64_t
+clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+arm(struct connection *connection, uint64_t delay_ms)
+{
+    struct timeval delay = {
+        .tv_sec = (time_t)(delay_ms / 1000),
+        .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000),
+    };
+
+    evtimer_add(connection->timer, &delay);
+}
+
+static enum dm_result
+send_packet(struct connection *connection, const struct mqtt_packet *packet)
+{
+    enum dm_result result = stream_send(connection->stream, packet);
+
+    if (result == DM_OK)
+        connection->last_tx_ms = clock_ms();
+    return result;
+}
+
+/* Ends whatever the phase has under way. Calls nobody. */
+static void
+release_attempt(struct connection *connection)
+{
+    if (connection->dial != NULL)
+        dial_cancel(connection->dial);
+    connection->dial = NULL;
+    if (connection->stream != NULL)
+        stream_close(connection->stream);
+    connection->stream = NULL;
+    connection->ping_open = false;
+    connection->phase = WAITING;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+set_error(struct connection *connection, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(connection->error, sizeof connection->error, format, arguments);
+    va_end(arguments);
+}
+
+static uint32_t
+random_number(void)
+{
+    uint32_t number;
+
+    /* Early at boot there may be none yet: then the clock spreads the attempts well enough. */
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
+        number = (uint32_t)clock_ms();
+    return number;
+}
+
+/* The attempt or connection is over because of connection->error; the next attempt is later. */
+static void
+give_up(struct connection *connection)
+{
+    bool was_connected = connection->phase == CONNECTED;
+
+    release_attempt(connection);
+    upstream_version_failed(&connection->version);
+    if (strcmp(connection->error, connection->logged) != 0) {
+        log_warning("upstream", "%s: %s", connection->options.url, connection->error);
+        memcpy(connection->logged, connection->error, sizeof connection->logged);
+    }
+    /* A broker that accepts and soon closes again is no success: two gateways with one client id
+     * would throw each other out twice a second. */
+    if (was_connected && clock_ms() - connection->connected_ms >= STABLE_MS)
+        connection->failures = 0;
+    connection->failures++;
+    arm(connection, upstream_backoff_ms(connection->failures, random_number()));
+    if (was_connected)
+        connection->events.on_disconnected(connection->events.ctx);
+}
+
+/* The broker broke the protocol, as connection->error tells: says so and gives up. */
+static void
+reject(struct connection *connection, uint8_t reason)
+{
+    if (connection->version.current == MQTT_5)
+        stream_say_goodbye(connection->stream, reason, 0);
+    give_up(connection);
+}
+
+/* The broker does not speak our version, or seems not to: another attempt at once, if there is
+ * another version to try, else gives up. */
+static void
+try_other_version(struct connection *connection, bool named)
+{
+    if (!upstream_version_refused(&connection->version, named)) {
+        give_up(connection);
+        return;
+    }
+    if (connection->failures == 0) /* not at every retry */
+        log_info("upstream", "%s: %s; trying MQTT 3.1.1", connection->options.url,
+                 connection->error);
+    release_attempt(connection);
+    arm(connection, 0);
+}
+
+static void
+arm_keepalive(struct connection *connection)
+{
+    uint64_t since_ms = connection->last_tx_ms < connection->last_rx_ms ? connection->last_tx_ms
+                                                                        : connection->last_rx_ms;
+    uint64_t due_ms = since_ms + connection->keepalive_ms;
+    uint64_t now_ms = clock_ms();
+
+    arm(connection, due_ms > now_ms ? due_ms - now_ms : 0);
+}
+
+static void
+on_keepalive(struct connection *connection)
+{
+    uint64_t now_ms = clock_ms();
+    uint64_t answer_ms = connection->keepalive_ms / 2;
+    struct mqtt_packet ping = {.type = MQTT_PINGREQ};
+
+    if (answer_ms < PINGRESP_TIMEOUT_MIN_MS)
+        answer_ms = PINGRESP_TIMEOUT_MIN_MS;
+    if (connection->ping_open) {
+        set_error(connection, "no answer to PINGREQ within %u s", (unsigned)(answer_ms / 1000));
+        give_up(connection);
+    } else if (now_ms < connection->last_tx_ms + connection->keepalive_ms &&
+               now_ms < connection->last_rx_ms + connection->keepalive_ms) {
+        arm_keepalive(connection);
+    } else {
+        send_packet(connection, &ping); /* no memory: no answer will come, and that is handled */
+        connection->ping_open = true;
+        arm(connection, answer_ms);
+    }
+}
+
+static void
+enter_connected(struct connection *connection, const struct mqtt_packet *connack)
+{
+    struct upstream_session session =
+        upstream_connack_session(connection->version.current, connack);
+    unsigned keepalive_s = connection->options.keepalive_s;
+
+    if (connack->has_server_keepalive)
+        keepalive_s = connack->keepalive_s;
+    if (connack->maximum_packet_size != 0)
+        stream_set_send_maximum(connection->stream, connack->maximum_packet_size);
+    if (connack->session_expiry_s != UINT32_MAX)
+        log_warning("upstream", "%s: the broker forgets our session after %lu s offline",
+                    connection->options.url, (unsigned long)connack->session_expiry_s);
+    log_notice("upstream", "%s: connected with MQTT %s, session %s", connection->options.url,
+               session.version == MQTT_5 ? "5" : "3.1.1",
+               session.session_present ? "present" : "new");
+    connection->phase = CONNECTED;
+    connection->version.proven = true;
+    connection->connects++;
+    connection->connected_ms = clock_ms();
+    connection->error[0] = connection->logged[0] = '\0';
+    connection->keepalive_ms = (uint64_t)keepalive_s * 1000;
+    if (keepalive_s > 0)
+        arm_keepalive(connection);
+    else
+        evtimer_del(connection->timer);
+    connection->events.on_connected(connection->events.ctx, &session);
+}
+
+/* "0x87 not authorized (their words)" */
+static const char *
+reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size)
+{
+    char escaped[64] = "";
+
+    log_escape(escaped, sizeof escaped, words);
+    snprintf(buffer, size, "0x%02x %s%s%s%s", reason, mqtt_reason_name(reason),
+             words.len > 0 ? " (" : "", escaped, words.len > 0 ? ")" : "");
+    return buffer;
+}
+
+/* False: the stream is gone, and with it all that `connack` borrows. */
+static bool
+on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version version)
+{
+    struct connection *connection = ctx;
+    uint8_t reason = version == connection->version.current
+                         ? upstream_connack_reason(version, connack)
+                         : 0x84; /* an answer in the form of 3.1.1 says so whatever its code */
+    char text[128];
+
+    if (reason == 0 && connack->session_present && connection->clean_start) {
+        set_error(connection, "broker says session present after a clean start");
+        reject(connection, 0x82);
+    } else if (reason == 0) {
+        enter_connected(connection, connack);
+    } else {
+        set_error(connection, "broker refused: %s",
+                  reason_text(reason, connack->reason_string, text, sizeof text));
+        if (reason == 0x84)
+            try_other_version(connection, true);
+        else
+            give_up(connection);
+    }
+    return connection->stream != NULL;
+}
+
+/* As on_connack. */
+static bool
+on_packet(void *ctx, const struct mqtt_packet *packet)
+{
+    struct connection *connection = ctx;
+    char text[128];
+
+    if (packet->type == MQTT_DISCONNECT) {
+        set_error(connection, "broker sent DISCONNECT: %s",
+                  reason_text(packet->reason, packet->reason_string, text, sizeof text));
+        give_up(connection);
+        return false;
+    }
+    if (packet->type != MQTT_PINGRESP)
+        connection->events.on_packet(connection->events.ctx, packet);
+    return true;
+}
+
+static void
+on_octets(void *ctx)
+{
+    struct connection *connection = ctx;
+
+    connection->last_rx_ms = clock_ms();
+    if (connection->ping_open) { /* any octet is a sign of life: a PINGRESP may queue behind data */
+        connection->ping_open = false;
+        arm_keepalive(connection);
+    }
+}
+
+static void
+on_end(void *ctx, uint8_t reason, const char *error)
+{
+    struct connection *connection = ctx;
+    bool greeting = connection->phase == GREETING;
+
+    set_error(connection, "%s%s", error, greeting && reason == 0 ? " without CONNACK" : "");
+    if (reason != 0)
+        reject(connection, reason);
+    else if (greeting)
+        try_other_version(connection, false);
+    else
+        give_up(connection);
+}
+
+static void
+greet(struct connection *connection)
+{
+    connection->clean_start = connection->events.clean_start(connection->events.ctx);
+    struct mqtt_packet packet =
+        upstream_connect_packet(&connection->options, connection->clean_start);
+    enum dm_result result = send_packet(connection, &packet);
+
+    if (result != DM_OK) {
+        set_error(connection, "CONNECT cannot be written: %s", dm_result_text(result));
+        give_up(connection);
+        return;
+    }
+    connection->phase = GREETING;
+    arm(connection, CONNACK_TIMEOUT_MS);
+}
+
+static void
+on_dialed(void *ctx, int fd, const char *error)
+{
+    struct connection *connection = ctx;
+    struct stream_events events = {connection, on_octets, on_connack, on_packet, on_end};
+
+    connection->dial = NULL;
+    if (fd >= 0) {
+        connection->stream =
+            stream_open(connection->base, fd, connection->version.current,
+                        connection->options.maximum_packet, &events, &connection->counters);
+        error = dm_result_text(DM_NO_MEMORY);
+    }
+    if (connection->stream != NULL) {
+        greet(connection);
+        return;
+    }
+    set_error(connection, "%s", error);
+    give_up(connection);
+}
+
+static void
+start_attempt(struct connection *connection)
+{
+    connection->phase = DIALING;
+    connection->dial = dial_start(connection->base, connection->broker.host,
+                                  connection->broker.port, on_dialed, connection);
+    if (connection->dial == NULL) {
+        set_error(connection, "%s", dm_result_text(DM_NO_MEMORY));
+        give_up(connection);
+    }
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    struct connection *connection = ctx;
+
+    (void)fd;
+    (void)what;
+    switch (connection->phase) {
+    case WAITING:
+        start_attempt(connection);
+        break;
+    case DIALING: /* the dial has its own limits */
+        break;
+    case GREETING:
+        set_error(connection, "no CONNACK within %u s", CONNACK_TIMEOUT_MS / 1000);
+        give_up(connection);
+        break;
+    case CONNECTED:
+        on_keepalive(connection);
+        break;
+    }
+}
+
+static enum dm_result
+upstream_send(struct upstream *upstream, const struct mqtt_packet *packet)
+{
+    struct connection *connection = (struct connection *)upstream;
+
+    if (connection->phase != CONNECTED)
+        return DM_IO;
+    if (packet->type == MQTT_CONNECT || packet->type == MQTT_DISCONNECT)
+        return DM_INVALID;
+    return send_packet(connection, packet);
+}
+
+static void
+upstream_free(struct upstream *upstream)
+{
+    struct connection *connection = (struct connection *)upstream;
+
+    if (connection->phase == CONNECTED)
+        stream_say_goodbye(connection->stream, 0, FLUSH_TIMEOUT_MS);
+    release_attempt(connection);
+    if (connection->timer != NULL)
+        event_free(connection->timer);
+    upstream_options_free(&connection->options);
+    free(connection);
+}
+
+static void
+upstream_status(const struct upstream *upstream, struct upstream_status *status)
+{
+    const struct connection *connection = (const struct connection *)upstream;
+
+    *status = (struct upstream_status){
+        .state = connection->phase == CONNECTED ? UPSTREAM_CONNECTED
+                 : connection->phase == WAITING ? UPSTREAM_WAITING
+                                                : UPSTREAM_CONNECTING,
+        .version = connection->version.current,
+        .connects = connection->connects,
+        .rx_packets = connection->counters.rx_packets,
+        .tx_packets = connection->counters.tx_packets,
+        .rx_octets = connection->counters.rx_octets,
+        .tx_octets = connection->counters.tx_octets,
+    };
+    snprintf(status->url, sizeof status->url, "%s", connection->options.url);
+    snprintf(status->error, sizeof status->error, "%s", connection->error);
+}
+
+struct upstream *
+upstream_open(struct event_base *base, const struct upstream_options *options,
+              const struct upstream_events *events, char *error, size_t error_size)
+{
+    static const struct upstream_ops ops = {
+        .send = upstream_send,
+        .free = upstream_free,
+        .status = upstream_status,
+    };
+    struct upstream_broker broker;
+
+    if (upstream_url_parse(options->url, &broker, error, error_size) != DM_OK)
+        return NULL;
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL)
+        goto fail;
+    connection->upstream.ops = &ops;
+    connection->base = base;
+    connection->events = *events;
+    connection->broker = broker;
+    upstream_version_init(&connection->version, options->version);
+    connection->timer = evtimer_new(base, on_timer, connection);
+    if (upstream_options_copy(&connection->options, options) != DM_OK || connection->timer == NULL)
+        goto fail;
+    arm(connection, 0);
+    return &connection->upstream;
+
+fail:
+    if (connection != NULL)
+        upstream_free(&connection->upstream);
+    snprintf(error, error_size, "%s", dm_result_text(DM_NO_MEMORY));
+    return NULL;
+}

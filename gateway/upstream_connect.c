@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an attempt says and decides, without I/O: options, version, back-off, CONNECT, CONNACK. */
+#include "upstream_connect.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BACKOFF_MIN_MS 500u
+#define BACKOFF_MAX_MS 30000u
+#define DEFAULT_PORT "1883"
+#define DEFAULT_MAXIMUM_PACKET (1024u * 1024u)
+/* MQTT 3.1.1 has no Receive Maximum; 20 is what Mosquitto serves at a time (design.md section 4).
+ */
+#define SEND_MAXIMUM_311 20u
+
+static void
+free_text(const char *text)
+{
+    if (text != NULL)
+        explicit_bzero((char *)(uintptr_t)text, strlen(text)); /* one of them is the password */
+    free((char *)(uintptr_t)text);
+}
+
+enum dm_result
+upstream_options_copy(struct upstream_options *copy, const struct upstream_options *options)
+{
+    *copy = *options;
+    copy->url = strdup(options->url);
+    copy->client_id = strdup(options->client_id);
+    copy->username = options->username != NULL ? strdup(options->username) : NULL;
+    copy->password = options->password != NULL ? strdup(options->password) : NULL;
+    if (copy->maximum_packet == 0)
+        copy->maximum_packet = DEFAULT_MAXIMUM_PACKET;
+    if (copy->url == NULL || copy->client_id == NULL ||
+        (copy->username == NULL) != (options->username == NULL) ||
+        (copy->password == NULL) != (options->password == NULL))
+        return DM_NO_MEMORY;
+    return DM_OK;
+}
+
+void
+upstream_options_free(struct upstream_options *options)
+{
+    free_text(options->url);
+    free_text(options->client_id);
+    free_text(options->username);
+    free_text(options->password);
+}
+
+static enum dm_result
+split_host(const char *text, struct upstream_broker *broker, const char **rest)
+{
+    bool bracket = *text == '[';
+    const char *host = bracket ? text + 1 : text;
+    size_t len = 0;
+
+    while (isalnum((unsigned char)host[len]) ||
+           (host[len] != '\0' && strchr(bracket ? ".:%_-" : "._-", host[len]) != NULL))
+        len++;
+    if (len == 0 || len >= sizeof broker->host || (bracket && host[len] != ']'))
+        return DM_INVALID;
+    memcpy(broker->host, host, len);
+    broker->host[len] = '\0';
+    *rest = host + len + (bracket ? 1 : 0);
+    return DM_OK;
+}
+
+static enum dm_result
+split_port(const char *text, struct upstream_broker *broker)
+{
+    if (*text == '\0') {
+        memcpy(broker->port, DEFAULT_PORT, sizeof DEFAULT_PORT);
+        return DM_OK;
+    }
+    size_t len = strlen(text) - 1;
+    if (*text != ':' || len == 0 || len >= sizeof broker->port ||
+        strspn(text + 1, "0123456789") != len)
+        return DM_INVALID;
+    long number = strtol(text + 1, NULL, 10);
+    if (number < 1 || number > 65535)
+        return DM_INVALID;
+    memcpy(broker->port, text + 1, len + 1);
+    return DM_OK;
+}
+
+enum dm_result
+upstream_url_parse(const char *url, struct upstream_broker *broker, char *error, size_t error_size)
+{
+    static const char scheme[] = "mqtt://";
+    const char *rest = NULL;
+
+    if (strncmp(url, "mqtts://", 8) == 0) {
+        snprintf(error, error_size, "TLS is not built in");
+        return DM_INVALID;
+    }
+    if (strncmp(url, scheme, sizeof scheme - 1) != 0 ||
+        split_host(url + sizeof scheme - 1, broker, &rest) != DM_OK ||
+        split_port(rest, broker) != DM_OK) {
+        snprintf(error, error_size, "the broker's URL is not mqtt://host[:port]");
+        return DM_INVALID;
+    }
+    return DM_OK;
+}
+
+void
+upstream_version_init(struct upstream_version *version, unsigned wanted)
+{
+    *version = (struct upstream_version){
+        .current = wanted == MQTT_3_1_1 ? MQTT_3_1_1 : MQTT_5,
+        .fixed = wanted != 0,
+    };
+}
+
+bool
+upstream_version_refused(struct upstream_version *version, bool named)
+{
+    if (version->fixed)
+        return false;
+    if (named)
+        version->proven = false;
+    if (version->proven || version->current == MQTT_3_1_1)
+        return false;
+    version->current = MQTT_3_1_1;
+    return true;
+}
+
+void
+upstream_version_failed(struct upstream_version *version)
+{
+    if (!version->fixed && !version->proven)
+        version->current = MQTT_5;
+}
+
+uint32_t
+upstream_backoff_ms(unsigned failures, uint32_t random)
+{
+    uint32_t delay_ms = BACKOFF_MIN_MS;
+
+    for (unsigned i = 1; i < failures && delay_ms < BACKOFF_MAX_MS; i++)
+        delay_ms *= 2;
+    if (delay_ms > BACKOFF_MAX_MS)
+        delay_ms = BACKOFF_MAX_MS;
+    uint32_t spread_ms = delay_ms * 2 / 5; /* from 80 % to 120 % */
+    return delay_ms - spread_ms / 2 + random % (spread_ms + 1);
+}
+
+struct mqtt_packet
+upstream_connect_packet(const struct upstream_options *options, bool clean_start)
+{
+    return (struct mqtt_packet){
+        .type = MQTT_CONNECT,
+        .clean_start = clean_start,
+        .keepalive_s = options->keepalive_s,
+        .client_id = dm_span_text(options->client_id),
+        .has_username = options->username != NULL,
+        .username = dm_span_text(options->username),
+        .has_password = options->password != NULL,
+        .password = dm_span_text(options->password),
+        .session_expiry_s = UINT32_MAX,
+        .receive_maximum = options->receive_maximum,
+        .maximum_packet_size = options->maximum_packet,
+    };
+}
+
+uint8_t
+upstream_connack_reason(enum mqtt_version version, const struct mqtt_packet *connack)
+{
+    /* The return codes of 3.1.1 (its table 3.1) and the reason codes with the same meaning. */
+    static const uint8_t reasons[] = {0x00, 0x84, 0x85, 0x88, 0x86, 0x87};
+
+    if (version == MQTT_5)
+        return connack->reason;
+    return connack->reason < sizeof reasons ? reasons[connack->reason] : 0x80;
+}
+
+struct upstream_session
+upstream_connack_session(enum mqtt_version version, const struct mqtt_packet *connack)
+{
+    struct upstream_session session = {
+        .version = version,
+        .session_present = connack->session_present,
+        .send_maximum = SEND_MAXIMUM_311,
+        .maximum_qos = 2,
+        .retain_available = true,
+    };
+
+    if (version == MQTT_5) {
+        session.send_maximum =
+            connack->receive_maximum != 0 ? connack->receive_maximum : UINT16_MAX;
+        session.maximum_qos = connack->maximum_qos;
+        session.retain_available = connack->retain_available;
+        session.subscription_ids_available = connack->subscription_ids_available;
+    }
+    return session;
+}
