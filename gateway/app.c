@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: builds every part in order, runs the loop, and takes all apart in reverse. */
+#include "app.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include <dormouse/log.h>
+
+#include "app_options.h"
+#include "control.h"
+#include "runner.h"
+
+enum { CLOSE_MS = 10000 }; /* for the last commit at an orderly end */
+
+struct app {
+    const struct config *config;
+    struct app_options options;
+    struct event_base *base;
+    struct event *timer;
+    struct event *watchdog;
+    struct event *signals[3];
+    struct runner *runner;
+    struct transport **transports;
+    size_t transport_count;
+    struct store *store;
+    struct upstream *upstream;
+    struct control_source control_source;
+    struct control *control;
+    unsigned stops; /* signals that asked for the end */
+};
+
+static uint64_t
+now_ms(void *ctx)
+{
+    struct timespec now;
+
+    (void)ctx;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+arm(void *ctx, uint64_t deadline_ms)
+{
+    struct app *app = ctx;
+    uint64_t now = now_ms(NULL);
+
+    if (deadline_ms == ENGINE_NEVER) {
+        event_del(app->timer);
+        return;
+    }
+    uint64_t wait_ms = deadline_ms > now ? deadline_ms - now : 0;
+    struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000),
+                           .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
+    event_add(app->timer, &wait);
+}
+
+static void
+on_timer(evutil_socket_t fd, short events, void *ctx)
+{
+    struct app *app = ctx;
+
+    (void)fd;
+    (void)events;
+    runner_time(app->runner);
+}
+
+static void
+on_stop(evutil_socket_t signal, short events, void *ctx)
+{
+    struct app *app = ctx;
+
+    (void)events;
+    if (++app->stops > 1) {
+        log_warning("app", "second signal: ending at once");
+        _exit(EXIT_FAILURE);
+    }
+    log_notice("app", "%s: ending", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    event_base_loopbreak(app->base);
+}
+
+static void
+on_reload(evutil_socket_t signal, short events, void *ctx)
+{
+    (void)signal;
+    (void)events;
+    (void)ctx;
+    log_warning("app", "SIGHUP: reloading is not built in yet; restart instead (devices do not notice)");
+}
+
+static void
+on_libevent_log(int severity, const char *text)
+{
+    log_write(severity >= EVENT_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "libevent", "%s",
+              text);
+}
+
+/* ---- systemd ---- */
+
+static void
+notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short events, void *ctx)
+{
+    (void)fd;
+    (void)events;
+    (void)ctx;
+    notify("WATCHDOG=1");
+}
+
+static void
+start_watchdog(struct app *app)
+{
+#ifdef HAVE_SYSTEMD
+    uint64_t period_us;
+
+    if (sd_watchdog_enabled(0, &period_us) <= 0)
+        return;
+    struct timeval half = {.tv_sec = (time_t)(period_us / 2 / 1000000),
+                           .tv_usec = (suseconds_t)(period_us / 2 % 1000000)};
+    app->watchdog = event_new(app->base, -1, EV_PERSIST, on_watchdog, app);
+    if (app->watchdog != NULL)
+        event_add(app->watchdog, &half);
+#else
+    (void)app;
+    (void)on_watchdog;
+#endif
+}
+
+/* ---- building ---- */
+
+static bool
+start_loop(struct app *app)
+{
+    static const struct {
+        int signal;
+        event_callback_fn handler;
+    } handlers[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
+
+    signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(on_libevent_log);
+    evthread_use_pthreads();
+    app->base = event_base_new();
+    if (app->base == NULL)
+        return false;
+    app->timer = evtimer_new(app->base, on_timer, app);
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        app->signals[i] = evsignal_new(app->base, handlers[i].signal, handlers[i].handler, app);
+        if (app->signals[i] == NULL || event_add(app->signals[i], NULL) != 0)
+            return false;
+    }
+    return app->timer != NULL;
+}
+
+static bool
+start_links(struct app *app)
+{
+    struct transport_listener listener = runner_transport_listener(app->runner);
+    char error[256];
+
+    app->transports = calloc(app->config->link_count, sizeof(struct transport *));
+    if (app->transports == NULL)
+        return false;
+    for (size_t i = 0; i < app->config->link_count; i++) {
+        const struct config_link *link = &app->config->links[i];
+        struct transport *transport =
+            app_open_link(app->base, link, (uint8_t)i, &listener, error, sizeof error);
+        struct transport_status status = {0};
+
+        if (transport == NULL) {
+            log_error("app", "[%s %s] %s", link->kind == CONFIG_UDP ? "udp" : "serial", link->name,
+                      error);
+            return false;
+        }
+        app->transports[app->transport_count++] = transport;
+        transport->ops->status(transport, &status);
+        app->options.links[i].up = status.up;
+        log_notice("app", "[%s %s] %s %s", transport->kind, transport->name,
+                   status.up ? "on" : "waiting for", status.device);
+    }
+    runner_set_transports(app->runner, app->transports, app->transport_count);
+    return true;
+}
+
+static bool
+start_store(struct app *app)
+{
+    struct store_options options = {
+        .directory = app->config->state_dir,
+        .sync_full = app->config->sync_full,
+        .commit_interval_ms = (unsigned)app->config->commit_interval_ms,
+    };
+    struct store_events events = runner_store_events(app->runner);
+    char error[256];
+
+    app->store = store_sqlite_open(app->base, &options, &events, runner_load, app->runner, error,
+                                   sizeof error);
+    if (app->store == NULL) {
+        log_error("store", "%s", error);
+        return false;
+    }
+    runner_set_store(app->runner, app->store);
+    return true;
+}
+
+static bool
+start_upstream(struct app *app)
+{
+    struct upstream_options options = app_upstream_options(app->config);
+    struct upstream_events events = runner_upstream_events(app->runner);
+    char error[256];
+
+    app->upstream = upstream_open(app->base, &options, &events, error, sizeof error);
+    if (app->upstream == NULL) {
+        log_error("upstream", "%s", error);
+        return false;
+    }
+    runner_set_upstream(app->runner, app->upstream);
+    return true;
+}
+
+/* Without it the gateway still does its work, so it is no reason to stay down. */
+static void
+start_control(struct app *app)
+{
+    char error[256];
+
+    app->control_source = (struct control_source){
+        .name = app->config->name,
+        .gateway_id = app->config->gateway_id,
+        .started_ms = now_ms(NULL),
+        .now_ms = now_ms,
+        .runner = app->runner,
+        .transports = app->transports,
+        .transport_count = app->transport_count,
+        .upstream = app->upstream,
+        .store = app->store,
+    };
+    app->control = control_open(app->base, app->config->control_socket, &app->control_source,
+                                error, sizeof error);
+    if (app->control == NULL)
+        log_error("control", "no control socket: %s", error);
+}
+
+static bool
+start(struct app *app)
+{
+    struct runner_options options = {.engine = &app->options.engine, .ctx = app, .now_ms = now_ms, .arm = arm};
+
+    if (app_options_init(&app->options, app->config) != DM_OK || !start_loop(app))
+        return false;
+    app->runner = runner_new(&options);
+    if (app->runner == NULL || !start_links(app) || !start_store(app) || !start_upstream(app))
+        return false;
+    runner_start(app->runner);
+    start_control(app);
+    return true;
+}
+
+static void
+stop(struct app *app)
+{
+    control_close(app->control);
+    if (app->upstream != NULL) {
+        runner_shutdown(app->runner);
+        runner_set_upstream(app->runner, NULL);
+        app->upstream->ops->free(app->upstream);
+    }
+    if (app->store != NULL && !app->store->ops->close(app->store, CLOSE_MS))
+        log_error("store", "not everything could be written before the end");
+    for (size_t i = 0; i < app->transport_count; i++)
+        app->transports[i]->ops->free(app->transports[i]);
+    free(app->transports);
+    runner_free(app->runner);
+    for (size_t i = 0; i < sizeof app->signals / sizeof app->signals[0]; i++)
+        if (app->signals[i] != NULL)
+            event_free(app->signals[i]);
+    if (app->watchdog != NULL)
+        event_free(app->watchdog);
+    if (app->timer != NULL)
+        event_free(app->timer);
+    if (app->base != NULL)
+        event_base_free(app->base);
+    app_options_fini(&app->options);
+    libevent_global_shutdown();
+}
+
+int
+app_run(const struct config *config, bool debug)
+{
+    struct app app = {.config = config};
+    int status = EXIT_FAILURE;
+
+    log_set_level(debug ? LOG_LEVEL_DEBUG : app_log_level(config));
+    if (start(&app)) {
+        start_watchdog(&app);
+        notify("READY=1");
+        log_notice("app", "dormoused %s is ready", DORMOUSE_VERSION);
+        if (event_base_dispatch(app.base) >= 0)
+            status = EXIT_SUCCESS;
+        notify("STOPPING=1");
+    }
+    stop(&app);
+    return status;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the configuration to what engine, transports, upstream and store take. */
+#include "app_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { UPSTREAM_PACKET_MAX = 1 << 20 }; /* octets; no MQTT-SN message is longer than 64 KiB */
+
+static uint64_t
+duration(uint64_t ms)
+{
+    return ms == CONFIG_NEVER ? ENGINE_NEVER : ms;
+}
+
+/* The same two fields under another name: the engine knows no configuration. */
+static const struct engine_topic *
+copy_topics(const struct config_topics *topics)
+{
+    struct engine_topic *copy = calloc(topics->count + 1, sizeof *copy);
+
+    for (size_t i = 0; copy != NULL && i < topics->count; i++)
+        copy[i] = (struct engine_topic){.id = topics->items[i].id, .name = topics->items[i].name};
+    return copy;
+}
+
+static enum engine_overflow
+overflow_policy(const char *text)
+{
+    if (strcmp(text, "drop_newest") == 0)
+        return ENGINE_DROP_NEWEST;
+    return strcmp(text, "latest") == 0 ? ENGINE_LATEST : ENGINE_DROP_OLDEST;
+}
+
+static enum engine_queue_qos0
+qos0_policy(const char *text)
+{
+    if (strcmp(text, "never") == 0)
+        return ENGINE_QOS0_NEVER;
+    return strcmp(text, "always") == 0 ? ENGINE_QOS0_ALWAYS : ENGINE_QOS0_ASLEEP;
+}
+
+static char *
+make_broker_key(const struct config *config)
+{
+    size_t size = strlen(config->url) + strlen(config->client_id) + 2;
+    char *key = malloc(size);
+
+    if (key != NULL)
+        snprintf(key, size, "%s %s", config->url, config->client_id);
+    return key;
+}
+
+enum dm_result
+app_options_init(struct app_options *options, const struct config *config)
+{
+    *options = (struct app_options){0};
+    options->broker_key = make_broker_key(config);
+    options->links = calloc(config->link_count + 1, sizeof *options->links);
+    const struct engine_topic *topics = copy_topics(&config->topics);
+
+    options->engine = (struct engine_options){
+        .links = options->links,
+        .link_count = config->link_count,
+        .topics = topics,
+        .topic_count = config->topics.count,
+        .topic_prefix = config->topic_prefix,
+        .broker_key = options->broker_key,
+        .max_clients = config->max_clients,
+        .queue_messages = config->queue_messages,
+        .queue_bytes = config->queue_bytes,
+        .total_bytes = config->total_bytes,
+        .overflow = overflow_policy(config->overflow),
+        .queue_qos0 = qos0_policy(config->queue_qos0),
+        .expiry_ms = duration(config->expiry_ms),
+        .spool_bytes = config->spool_bytes,
+        .uplink_ack_store = strcmp(config->uplink_ack, "store") == 0,
+        .store_after_ms = duration(config->store_after_ms),
+        .retry_ms = config->retry_ms,
+        .retry_count = config->retry_count,
+        .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
+        .receive_maximum = config->receive_maximum,
+    };
+    if (options->links == NULL || options->broker_key == NULL || topics == NULL)
+        goto fail;
+    for (size_t i = 0; i < config->link_count; i++) {
+        const struct config_link *link = &config->links[i];
+
+        options->links[i] = (struct engine_link){.mtu = link->mtu,
+                                                 .qos_minus_one = link->qos_minus_one,
+                                                 .topics = copy_topics(&link->topics),
+                                                 .topic_count = link->topics.count};
+        if (options->links[i].topics == NULL)
+            goto fail;
+    }
+    return DM_OK;
+fail:
+    app_options_fini(options);
+    return DM_NO_MEMORY;
+}
+
+void
+app_options_fini(struct app_options *options)
+{
+    for (size_t i = 0; options->links != NULL && i < options->engine.link_count; i++)
+        free((void *)(uintptr_t)options->links[i].topics);
+    free((void *)(uintptr_t)options->engine.topics);
+    free(options->links);
+    free(options->broker_key);
+    *options = (struct app_options){0};
+}
+
+static struct transport *
+open_udp(struct event_base *base, const struct config_link *link, uint8_t index,
+         const struct transport_listener *listener, char *error, size_t error_size)
+{
+    struct udp_options options = {
+        .name = link->name,
+        .listen = (const char *const *)link->listen.items,
+        .listen_count = link->listen.count,
+        .forwarders = (const char *const *)link->forwarders.items,
+        .forwarder_count = link->forwarders.count,
+        .mtu = link->mtu,
+    };
+
+    return udp_open(base, index, &options, listener, error, error_size);
+}
+
+static struct transport *
+open_serial(struct event_base *base, const struct config_link *link, uint8_t index,
+            const struct transport_listener *listener, char *error, size_t error_size)
+{
+    struct serial_options options = {
+        .name = link->name,
+        .device = link->device,
+        .framing = link->framing,
+        .encapsulation = SERIAL_ENCAPSULATION_AUTO,
+        .flow = SERIAL_FLOW_NONE,
+        .baud = link->baud,
+        .mtu = link->mtu,
+        .frame_gap_ms = (uint32_t)link->frame_gap_ms,
+    };
+
+    if (strcmp(link->encapsulation, "off") == 0)
+        options.encapsulation = SERIAL_ENCAPSULATION_OFF;
+    else if (strcmp(link->encapsulation, "always") == 0)
+        options.encapsulation = SERIAL_ENCAPSULATION_ALWAYS;
+    if (strcmp(link->flow, "rtscts") == 0)
+        options.flow = SERIAL_FLOW_RTSCTS;
+    else if (strcmp(link->flow, "xonxoff") == 0)
+        options.flow = SERIAL_FLOW_XONXOFF;
+    return serial_open(base, index, &options, listener, error, error_size);
+}
+
+struct transport *
+app_open_link(struct event_base *base, const struct config_link *link, uint8_t index,
+              const struct transport_listener *listener, char *error, size_t error_size)
+{
+    return link->kind == CONFIG_UDP ? open_udp(base, link, index, listener, error, error_size)
+                                    : open_serial(base, link, index, listener, error, error_size);
+}
+
+struct upstream_options
+app_upstream_options(const struct config *config)
+{
+    struct upstream_options options = {
+        .url = config->url,
+        .client_id = config->client_id,
+        .username = config->username,
+        .password = config->password,
+        .keepalive_s = (uint16_t)(config->keepalive_ms / 1000),
+        .receive_maximum = config->receive_maximum,
+        .maximum_packet = UPSTREAM_PACKET_MAX,
+    };
+
+    if (strcmp(config->version, "5") == 0)
+        options.version = MQTT_5;
+    else if (strcmp(config->version, "3.1.1") == 0)
+        options.version = MQTT_3_1_1;
+    return options;
+}
+
+enum log_level
+app_log_level(const struct config *config)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {
+        {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
+        {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
+    };
+
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(config->log_level, levels[i].name) == 0)
+            return levels[i].level;
+    return LOG_LEVEL_INFO;
+}

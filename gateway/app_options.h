@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the configuration to what engine, transports, upstream and store take. */
+#ifndef DORMOUSE_APP_OPTIONS_H
+#define DORMOUSE_APP_OPTIONS_H
+
+#include <dormouse/log.h>
+#include <dormouse/transport.h>
+
+#include "config.h"
+#include "engine.h"
+#include "upstream.h"
+
+/* Everything in it borrows the configuration, but links and broker_key. */
+struct app_options {
+    struct engine_options engine;
+    struct engine_link *links;
+    char *broker_key;
+};
+
+enum dm_result app_options_init(struct app_options *options, const struct config *config);
+void app_options_fini(struct app_options *options);
+
+/* Opens the link's transport; NULL with the reason in error[]. */
+struct transport *app_open_link(struct event_base *base, const struct config_link *link,
+                                uint8_t index, const struct transport_listener *listener,
+                                char *error, size_t error_size);
+
+struct upstream_options app_upstream_options(const struct config *config);
+enum log_level app_log_level(const struct config *config);
+
+#endif

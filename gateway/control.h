@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: one JSON object and a newline in, one out. Requests: {"command":"status"},
+ * {"command":"sessions"}, {"command":"forget","client_id":"ID"}; errors: {"error":"text"}.
+ */
+#ifndef DORMOUSE_CONTROL_H
+#define DORMOUSE_CONTROL_H
+
+#include <dormouse/transport.h>
+
+#include "runner.h"
+#include "store.h"
+#include "upstream.h"
+
+struct event_base;
+struct control;
+
+/* Borrowed for the life of the control socket. */
+struct control_source {
+    const char *name; /* of the gateway */
+    uint8_t gateway_id;
+    uint64_t started_ms;
+    uint64_t (*now_ms)(void *ctx);
+    void *ctx;
+    struct runner *runner;
+    struct transport *const *transports;
+    size_t transport_count;
+    const struct upstream *upstream;
+    const struct store *store;
+};
+
+/* Listens on the Unix socket `path`, mode 0660. NULL: reason in error[]. */
+struct control *control_open(struct event_base *base, const char *path,
+                             const struct control_source *source, char *error, size_t error_size);
+/* Removes the socket too. NULL is allowed. */
+void control_close(struct control *control);
+
+#endif

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's inputs: each is dispatched to the handlers, and afterwards what waits is pumped. */
+#include "engine_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+/* ---- effects ---- */
+
+uint64_t
+engine_add_ms(uint64_t at_ms, uint64_t duration_ms)
+{
+    return duration_ms >= ENGINE_NEVER - at_ms ? ENGINE_NEVER : at_ms + duration_ms;
+}
+
+enum dm_result
+engine_send_to(struct engine *e, const struct dm_address *to, uint64_t needs,
+               const struct mqttsn_packet *packet)
+{
+    struct engine_effect effect = {.type = ENGINE_SEND,
+                                   .needs = needs > e->committed_seq ? needs : 0,
+                                   .address = *to,
+                                   .has_address = true,
+                                   .packet = *packet};
+
+    return e->emit(e->ctx, &effect);
+}
+
+enum dm_result
+engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
+{
+    if (!s->bound)
+        return DM_NOT_FOUND;
+    return engine_send_to(e, &s->address, needs > s->connack_seq ? needs : s->connack_seq, packet);
+}
+
+void
+engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet)
+{
+    struct engine_effect effect = {.type = ENGINE_UPSTREAM,
+                                   .needs = needs > e->committed_seq ? needs : 0,
+                                   .upstream = *packet};
+
+    e->emit(e->ctx, &effect);
+}
+
+bool
+engine_can_promise(const struct engine *e)
+{
+    return !e->degraded && e->seq - e->committed_seq < UNCOMMITTED_MAX;
+}
+
+static uint32_t
+hash_address(const struct dm_address *address)
+{
+    return pointer_index_hash(address->link, address->octets, address->len);
+}
+
+bool
+engine_may_reply(struct engine *e, const struct dm_address *to)
+{
+    uint32_t hash = hash_address(to);
+    struct reply_slot *slot = &e->replies[hash % REPLY_SLOTS];
+
+    /* Two addresses in one slot only make the limit stricter. */
+    if (slot->at_ms != 0 && e->now_ms - slot->at_ms < REPLY_INTERVAL_MS)
+        return false;
+    *slot = (struct reply_slot){.hash = hash, .at_ms = e->now_ms == 0 ? 1 : e->now_ms};
+    return true;
+}
+
+/* ---- life ---- */
+
+static uint32_t
+hash_session_client_id(const void *item)
+{
+    const struct session *s = item;
+
+    return pointer_index_hash(0, s->client_id, s->client_id_len);
+}
+
+static bool
+equal_session_client_id(const void *item, const void *key)
+{
+    const struct session *s = item;
+
+    return dm_span_equal(dm_span(s->client_id, s->client_id_len), *(const struct dm_span *)key);
+}
+
+static uint32_t
+hash_session_address(const void *item)
+{
+    return hash_address(&((const struct session *)item)->address);
+}
+
+static bool
+equal_session_address(const void *item, const void *key)
+{
+    return dm_address_equal(&((const struct session *)item)->address, key);
+}
+
+static uint32_t
+hash_session_number(const void *item)
+{
+    return pointer_index_hash(0, &((const struct session *)item)->number, sizeof(uint64_t));
+}
+
+static bool
+equal_session_number(const void *item, const void *key)
+{
+    return ((const struct session *)item)->number == *(const uint64_t *)key;
+}
+
+static uint32_t
+hash_name(const void *item)
+{
+    return ((const struct name *)item)->hash;
+}
+
+static bool
+equal_name(const void *item, const void *key)
+{
+    return dm_span_equal(name_span(item), *(const struct dm_span *)key);
+}
+
+static uint32_t
+hash_filter(const void *item)
+{
+    return ((const struct filter *)item)->name->hash;
+}
+
+static bool
+equal_filter(const void *item, const void *key)
+{
+    return ((const struct filter *)item)->name == key;
+}
+
+static uint32_t
+hash_filter_id(const void *item)
+{
+    return pointer_index_hash(0, &((const struct filter_id *)item)->id, sizeof(uint32_t));
+}
+
+static bool
+equal_filter_id(const void *item, const void *key)
+{
+    return ((const struct filter_id *)item)->id == *(const uint32_t *)key;
+}
+
+static uint32_t
+hash_message(const void *item)
+{
+    return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
+}
+
+static bool
+equal_message(const void *item, const void *key)
+{
+    return ((const struct message *)item)->number == *(const uint64_t *)key;
+}
+
+struct engine *
+engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
+{
+    struct engine *e = calloc(1, sizeof *e);
+
+    if (e == NULL)
+        return NULL;
+    e->options = options;
+    e->emit = emit;
+    e->ctx = ctx;
+    pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
+    pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
+    pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
+    pointer_index_init(&e->names, hash_name, equal_name);
+    pointer_index_init(&e->filter_index, hash_filter, equal_filter);
+    pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
+    pointer_index_init(&e->messages_loaded, hash_message, equal_message);
+    e->link_up = calloc(options->link_count + 1, sizeof *e->link_up);
+    e->link_blocked = calloc(options->link_count + 1, sizeof *e->link_blocked);
+    if (e->link_up == NULL || e->link_blocked == NULL) {
+        engine_free(e);
+        return NULL;
+    }
+    return e;
+}
+
+static enum dm_result
+emit_nothing(void *ctx, const struct engine_effect *effect)
+{
+    (void)ctx;
+    (void)effect;
+    return DM_OK;
+}
+
+void
+engine_free(struct engine *e)
+{
+    if (e == NULL)
+        return;
+    e->emit = emit_nothing; /* leaving memory is not leaving the store */
+    while (e->sessions != NULL)
+        session_free(e, e->sessions);
+    uplinks_free(e);
+    upstream_free(e);
+    for (size_t i = 0; i < e->messages_loaded.capacity; i++)
+        message_unref(e, e->messages_loaded.slots[i]);
+    pointer_index_fini(&e->by_client_id);
+    pointer_index_fini(&e->by_address);
+    pointer_index_fini(&e->by_number);
+    pointer_index_fini(&e->filter_index);
+    pointer_index_fini(&e->filter_ids);
+    pointer_index_fini(&e->messages_loaded);
+    assert(e->names.count == 0); /* every reference was given back */
+    pointer_index_fini(&e->names);
+    free(e->heap);
+    free(e->link_up);
+    free(e->link_blocked);
+    free(e->scratch);
+    free(e);
+}
+
+/* ---- datagrams ---- */
+
+enum reaction {
+    IGNORE,     /* no reply, no state change */
+    PROCESS,    /* to the handler */
+    REJECT,     /* DISCONNECT, rate-limited (R84) */
+};
+
+/* What a message from a device does, by the state of its session: the table of reference 3.13. "off" is
+ * disconnected, lost or unknown. Will, QoS 2 and discovery messages are not served and fall to M47. */
+static const struct rule {
+    enum reaction active, asleep, awake, off;
+} rules[MQTTSN_TYPE_COUNT] = {
+    /*                        active   asleep   awake    off */
+    [MQTTSN_CONNECT] =      {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_REGISTER] =     {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_REGACK] =       {PROCESS, IGNORE,  PROCESS, IGNORE},
+    [MQTTSN_PUBLISH] =      {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
+    [MQTTSN_PUBACK] =       {PROCESS, PROCESS, PROCESS, IGNORE},
+    [MQTTSN_SUBSCRIBE] =    {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_UNSUBSCRIBE] =  {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_PINGREQ] =      {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PINGRESP] =     {PROCESS, PROCESS, PROCESS, IGNORE},
+    [MQTTSN_DISCONNECT] =   {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PUBREL] =       {IGNORE,  IGNORE,  IGNORE,  REJECT},
+    [MQTTSN_WILLTOPICUPD] = {IGNORE,  IGNORE,  IGNORE,  REJECT},
+    [MQTTSN_WILLMSGUPD] =   {IGNORE,  IGNORE,  IGNORE,  REJECT},
+};
+
+static enum reaction
+reaction_to(const struct session *s, const struct mqttsn_packet *packet)
+{
+    const struct rule *rule = &rules[packet->type];
+
+    if (packet->type == MQTTSN_PUBLISH && packet->qos == MQTTSN_QOS_MINUS_ONE)
+        return PROCESS;
+    if (s == NULL)
+        return rule->off;
+    switch (s->state) {
+    case ENGINE_ACTIVE:
+        return rule->active;
+    case ENGINE_ASLEEP:
+        return rule->asleep;
+    case ENGINE_AWAKE:
+        return rule->awake;
+    default:
+        return rule->off;
+    }
+}
+
+static void
+reject(struct engine *e, const struct dm_address *from)
+{
+    e->status.refused++;
+    if (engine_may_reply(e, from))
+        engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+}
+
+static void
+handle_session_message(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    switch (packet->type) {
+    case MQTTSN_REGISTER:
+        handle_register(e, s, packet);
+        break;
+    case MQTTSN_REGACK:
+        handle_regack(e, s, packet);
+        break;
+    case MQTTSN_PUBACK:
+        handle_puback(e, s, packet);
+        break;
+    case MQTTSN_SUBSCRIBE:
+        handle_subscribe(e, s, packet);
+        break;
+    case MQTTSN_UNSUBSCRIBE:
+        handle_unsubscribe(e, s, packet);
+        break;
+    default: /* PINGRESP: a sign of life, already noted */
+        break;
+    }
+}
+
+void
+engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from,
+                const struct mqttsn_packet *packet)
+{
+    e->now_ms = now_ms;
+    struct session *s = session_find_address(e, from);
+    enum reaction reaction = reaction_to(s, packet);
+
+    if (reaction == IGNORE) {
+        e->status.ignored++;
+        return;
+    }
+    if (reaction == REJECT) {
+        reject(e, from);
+        return;
+    }
+    if (s != NULL && s->must_reconnect && packet->type != MQTTSN_CONNECT &&
+        packet->type != MQTTSN_DISCONNECT) {
+        session_leave(e, s, ENGINE_DISCONNECTED);
+        reject(e, from);
+        return;
+    }
+    if (packet->type == MQTTSN_CONNECT) {
+        handle_connect(e, from, packet);
+    } else if (packet->type == MQTTSN_PINGREQ) {
+        handle_pingreq(e, from, s, packet);
+    } else if (packet->type == MQTTSN_DISCONNECT) {
+        handle_disconnect(e, from, s, packet);
+    } else {
+        if (s != NULL)
+            session_heard(e, s);
+        if (packet->type == MQTTSN_PUBLISH)
+            handle_publish(e, from, s, packet);
+        else
+            handle_session_message(e, s, packet);
+    }
+    /* The session may have been made, wiped or bound to another address by the handler. */
+    s = session_find_address(e, from);
+    if (s != NULL) {
+        downlink_resume(e, s);
+        session_schedule(e, s);
+    }
+    inbound_flush(e);
+}
+
+/* ---- other inputs ---- */
+
+void
+engine_start(struct engine *e, uint64_t now_ms)
+{
+    struct session *s;
+
+    e->now_ms = now_ms;
+    for (size_t i = 0; i < e->options->link_count; i++)
+        e->link_up[i] = e->options->links[i].up;
+    /* Each was held by the index; one that no session waits for goes with it. */
+    for (size_t i = 0; i < e->messages_loaded.capacity; i++)
+        message_unref(e, e->messages_loaded.slots[i]);
+    pointer_index_fini(&e->messages_loaded);
+    DL_FOREACH(e->sessions, s)
+    {
+        s->last_contact_ms = now_ms;
+        downlink_pump(e, s);
+        session_schedule(e, s);
+    }
+}
+
+void
+engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
+{
+    struct session *s;
+
+    assert(link < e->options->link_count);
+    e->now_ms = now_ms;
+    e->link_up[link] = up;
+    e->link_blocked[link] = false;
+    DL_FOREACH(e->sessions, s)
+    {
+        if (!s->bound || s->address.link != link)
+            continue;
+        downlink_cancel(s);
+        if (s->state == ENGINE_AWAKE)
+            session_set_state(e, s, ENGINE_ASLEEP);
+        /* Silence while the link was down says nothing about the device. */
+        s->last_contact_ms = now_ms;
+        downlink_pump(e, s);
+        session_schedule(e, s);
+    }
+    inbound_flush(e);
+}
+
+void
+engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
+{
+    struct session *s;
+
+    assert(link < e->options->link_count);
+    e->now_ms = now_ms;
+    e->link_blocked[link] = false;
+    DL_FOREACH(e->sessions, s)
+    {
+        if (!s->blocked || !s->bound || s->address.link != link)
+            continue;
+        s->blocked = false;
+        downlink_pump(e, s);
+        session_schedule(e, s);
+        if (e->link_blocked[link])
+            break;
+    }
+    inbound_flush(e);
+}
+
+void
+engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
+{
+    struct session *s;
+    struct session *next;
+
+    e->now_ms = now_ms;
+    if (seq > e->committed_seq)
+        e->committed_seq = seq;
+    inbound_flush(e);
+    DL_FOREACH_SAFE2(e->waiting, s, next, waiting_next)
+    {
+        if (s->connack_seq > e->committed_seq)
+            continue;
+        DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
+        s->waiting = false;
+        downlink_pump(e, s);
+        session_schedule(e, s);
+    }
+}
+
+void
+engine_store_degraded(struct engine *e, bool degraded)
+{
+    e->degraded = degraded;
+}
+
+void
+engine_time(struct engine *e, uint64_t now_ms)
+{
+    struct session *s;
+
+    e->now_ms = now_ms;
+    while ((s = session_first_due(e)) != NULL)
+        session_timeout(e, s);
+    uplink_store_due(e);
+    inbound_flush(e);
+}
+
+uint64_t
+engine_next_deadline(const struct engine *e)
+{
+    uint64_t deadline = e->heap_count > 0 ? e->heap[1]->deadline_ms : ENGINE_NEVER;
+
+    uint64_t uplink = uplink_deadline(e);
+
+    return uplink < deadline ? uplink : deadline;
+}
+
+enum dm_result
+engine_forget(struct engine *e, uint64_t now_ms, struct dm_span client_id)
+{
+    char id[128];
+    struct session *s = session_find(e, client_id);
+
+    e->now_ms = now_ms;
+    if (s == NULL)
+        return DM_NOT_FOUND;
+    log_notice("engine", "client %s: session removed by the operator",
+               log_escape(id, sizeof id, client_id));
+    /* An awake device is told to connect again; an asleep one at its next message (R85). */
+    if (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE)
+        engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+    session_wipe(e, s);
+    inbound_flush(e);
+    return DM_OK;
+}
+
+void
+engine_shutdown(struct engine *e, uint64_t now_ms)
+{
+    struct session *s;
+    struct delivery *d;
+
+    e->now_ms = now_ms;
+    DL_FOREACH(e->sessions, s)
+    {
+        DL_FOREACH(s->queue, d)
+        {
+            if (d->qos > 0 || d->stored)
+                continue;
+            if (!d->message->stored)
+                record_message(e, d->message);
+            d->stored = true;
+            record_delivery(e, s, d);
+        }
+    }
+}
+
+/* ---- status ---- */
+
+const char *
+engine_state_name(enum engine_state state)
+{
+    static const char *const names[ENGINE_STATE_COUNT] = {
+        [ENGINE_DISCONNECTED] = "disconnected", [ENGINE_ACTIVE] = "active",
+        [ENGINE_ASLEEP] = "asleep",             [ENGINE_LOST] = "lost",
+        [ENGINE_AWAKE] = "awake",
+    };
+
+    return state < ENGINE_STATE_COUNT ? names[state] : "?";
+}
+
+void
+engine_status(const struct engine *e, struct engine_status *status)
+{
+    const struct session *s;
+
+    *status = e->status;
+    status->degraded = e->degraded;
+    DL_FOREACH(e->sessions, s)
+    status->sessions[s->state]++;
+}
+
+void
+engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit, void *ctx)
+{
+    struct dm_span filters[SUBSCRIPTIONS_MAX];
+    const struct session *s;
+    const struct subscription *sub;
+
+    DL_FOREACH(e->sessions, s)
+    {
+        size_t count = 0;
+
+        LL_FOREACH(s->subscriptions, sub)
+        filters[count++] = name_span(sub->filter->name);
+        visit(ctx, &(struct engine_session_status){
+                       .client_id = dm_span(s->client_id, s->client_id_len),
+                       .clean = s->clean,
+                       .state = s->state,
+                       .has_address = s->bound,
+                       .address = s->address,
+                       .heard = s->heard,
+                       .last_contact_ms = now_ms - s->last_contact_ms,
+                       .keepalive_s = s->keepalive_s,
+                       .sleep_s = s->sleep_s,
+                       .subscription_count = count,
+                       .subscriptions = filters,
+                       .topic_count = s->registration_count,
+                       .queued_messages = s->queued,
+                       .queued_octets = s->queued_octets,
+                       .delivered = s->delivered,
+                       .dropped = s->dropped,
+                   });
+    }
+}

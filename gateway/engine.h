@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: every protocol decision of the gateway, without I/O and without a clock. Inputs are
+ * events with the time; output is an ordered sequence of effects. Rule numbers (R.., M..) are those
+ * of the MQTT-SN 1.2 reference, "design" is design.md.
+ */
+#ifndef DORMOUSE_ENGINE_H
+#define DORMOUSE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dormouse/address.h>
+#include <dormouse/mqttsn.h>
+#include <dormouse/result.h>
+
+#include "mqtt.h"
+#include "store.h"
+#include "upstream.h"
+
+#define ENGINE_NEVER UINT64_MAX
+
+enum engine_effect_type {
+    ENGINE_SEND,     /* `packet` to the device at `address` */
+    ENGINE_UPSTREAM, /* `upstream` to the broker; dropped if the connection changed meanwhile */
+    ENGINE_RECORD,   /* `record` to the journal; `address`, if has_address, becomes its text */
+};
+
+/* Spans in it are borrowed during the call of engine_emit only. */
+struct engine_effect {
+    enum engine_effect_type type;
+    /* The journal number that must be durable before this effect may leave; 0: none. Effects that
+     * wait leave in the order in which they were emitted among those that need the same number. */
+    uint64_t needs;
+    struct dm_address address;
+    bool has_address;
+    union {
+        struct mqttsn_packet packet;
+        struct mqtt_packet upstream;
+        struct store_record record;
+    };
+};
+
+/* The result counts for ENGINE_SEND only: DM_FULL makes the engine keep the message and wait for
+ * engine_link_room; every other failure is loss on the radio. It must not call the engine. */
+typedef enum dm_result engine_emit(void *ctx, const struct engine_effect *effect);
+
+enum engine_overflow { ENGINE_DROP_OLDEST, ENGINE_DROP_NEWEST, ENGINE_LATEST };
+enum engine_queue_qos0 { ENGINE_QOS0_NEVER, ENGINE_QOS0_ASLEEP, ENGINE_QOS0_ALWAYS };
+
+struct engine_topic { /* a pre-defined topic id */
+    uint16_t id;
+    const char *name;
+};
+
+struct engine_link {
+    uint16_t mtu;       /* octets of the largest message to a device */
+    bool up;            /* at the start */
+    bool qos_minus_one; /* accept PUBLISH without a connection (R40) */
+    const struct engine_topic *topics;
+    size_t topic_count;
+};
+
+/* Borrowed for the life of the engine. Durations in milliseconds, ENGINE_NEVER = off. */
+struct engine_options {
+    const struct engine_link *links;
+    size_t link_count;
+    const struct engine_topic *topics; /* of every link */
+    size_t topic_count;
+    const char *topic_prefix; /* put before every name on the way up; "" = none */
+    const char *broker_key;   /* names the broker session: URL and client id */
+    uint32_t max_clients;
+    uint32_t queue_messages;  /* per session */
+    uint64_t queue_bytes;     /* per session: topic and payload octets */
+    uint64_t total_bytes;     /* all sessions */
+    enum engine_overflow overflow;
+    enum engine_queue_qos0 queue_qos0;
+    uint64_t expiry_ms;       /* a persistent session without contact is removed after this */
+    uint64_t spool_bytes;     /* uplink messages waiting: topic and payload octets */
+    bool uplink_ack_store;    /* acknowledge devices from the store, not from the broker */
+    uint64_t store_after_ms;
+    uint64_t retry_ms;        /* T_retry */
+    uint32_t retry_count;     /* N_retry */
+    uint32_t tolerance_percent; /* 150 = 1.5 times the keep-alive or sleep duration (R75, R92) */
+    uint16_t receive_maximum; /* messages the broker may have open towards us */
+};
+
+enum engine_state { /* of a session, R91 and figure 4 of the specification */
+    ENGINE_DISCONNECTED, /* the numbers are recorded in the store */
+    ENGINE_ACTIVE,
+    ENGINE_ASLEEP,
+    ENGINE_LOST,
+    ENGINE_AWAKE,        /* recorded as ENGINE_ASLEEP */
+    ENGINE_STATE_COUNT,
+};
+
+enum engine_drop { /* why a message for a device was given up */
+    ENGINE_DROP_OVERFLOW,  /* a limit of the queue */
+    ENGINE_DROP_TOO_LONG,  /* longer than the link's mtu (R6) */
+    ENGINE_DROP_REFUSED,   /* the device refused it or its topic (R62, R63) */
+    ENGINE_DROP_QOS0,      /* QoS 0 for a device that is away, not to be queued */
+    ENGINE_DROP_COUNT,
+};
+
+struct engine_status {
+    size_t sessions[ENGINE_STATE_COUNT];
+    uint64_t queued_messages, queued_octets;
+    uint64_t dropped[ENGINE_DROP_COUNT];
+    uint64_t spooled_messages, spooled_octets;
+    uint64_t uplink_messages;   /* accepted from devices */
+    uint64_t uplink_dropped;    /* QoS 0 or QoS -1 while the broker was away */
+    uint64_t downlink_messages; /* delivered to devices */
+    uint64_t ignored;           /* well-formed messages that no rule answers */
+    uint64_t refused;           /* messages of unknown or disconnected peers */
+    bool degraded;
+};
+
+struct engine_session_status {
+    struct dm_span client_id;
+    bool clean;
+    enum engine_state state;
+    bool has_address;
+    struct dm_address address;
+    bool heard;               /* since the start */
+    uint64_t last_contact_ms; /* age */
+    uint16_t keepalive_s, sleep_s;
+    size_t subscription_count;
+    const struct dm_span *subscriptions; /* filters */
+    size_t topic_count;
+    size_t queued_messages;
+    uint64_t queued_octets;
+    uint64_t delivered, dropped;
+};
+
+struct engine;
+
+/* NULL: no memory. Emits nothing before engine_start. */
+struct engine *engine_new(const struct engine_options *options, engine_emit *emit, void *ctx);
+void engine_free(struct engine *engine);
+
+/* Before engine_start, once for each row of the store in the order of store.h. `address` is the
+ * parsed form of record->address, NULL if there is none or its link is gone. */
+enum dm_result engine_load(struct engine *engine, const struct store_record *record,
+                           const struct dm_address *address);
+/* All rows are loaded. Sessions get one full period of grace (design section 1 rule 3). */
+void engine_start(struct engine *engine, uint64_t now_ms);
+
+void engine_datagram(struct engine *engine, uint64_t now_ms, const struct dm_address *from,
+                     const struct mqttsn_packet *packet);
+void engine_link(struct engine *engine, uint64_t now_ms, uint8_t link, bool up);
+/* The link's transmit queue has room again after DM_FULL. */
+void engine_link_room(struct engine *engine, uint64_t now_ms, uint8_t link);
+
+/* Whether the next connection must begin with Clean Start 1: nothing of ours is known to be there. */
+bool engine_needs_clean_start(const struct engine *engine);
+void engine_upstream_connected(struct engine *engine, uint64_t now_ms,
+                               const struct upstream_session *session);
+void engine_upstream_disconnected(struct engine *engine, uint64_t now_ms);
+void engine_upstream_packet(struct engine *engine, uint64_t now_ms,
+                            const struct mqtt_packet *packet);
+
+/* Everything through journal number `seq` is durable. Held effects have left before this call. */
+void engine_committed(struct engine *engine, uint64_t now_ms, uint64_t seq);
+void engine_store_degraded(struct engine *engine, bool degraded);
+
+/* Runs what is due; engine_next_deadline tells when to call it next (ENGINE_NEVER: not needed). */
+void engine_time(struct engine *engine, uint64_t now_ms);
+uint64_t engine_next_deadline(const struct engine *engine);
+
+/* Operator: ends the session and wipes it. DM_NOT_FOUND. */
+enum dm_result engine_forget(struct engine *engine, uint64_t now_ms, struct dm_span client_id);
+/* Orderly shutdown: records what is kept in memory only (QoS 0 for sleeping devices). */
+void engine_shutdown(struct engine *engine, uint64_t now_ms);
+
+void engine_status(const struct engine *engine, struct engine_status *status);
+typedef void engine_visit(void *ctx, const struct engine_session_status *session);
+/* Calls visit for each session, in order of creation; borrowed during the call. */
+void engine_each_session(const struct engine *engine, uint64_t now_ms, engine_visit *visit,
+                         void *ctx);
+const char *engine_state_name(enum engine_state state);
+
+#endif

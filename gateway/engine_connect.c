@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CONNECT, DISCONNECT, the sleep cycle and PINGREQ. */
+#include "engine_private.h"
+
+#include <dormouse/log.h>
+
+#include "topic.h"
+
+static void
+send_connack(struct engine *e, const struct dm_address *to, uint64_t needs,
+             enum mqttsn_return_code code)
+{
+    engine_send_to(e, to, needs,
+                   &(struct mqttsn_packet){.type = MQTTSN_CONNACK, .return_code = code});
+}
+
+/* Whether a CONNECT can be served at all; the CONNACK is sent if not. */
+static bool
+connect_is_acceptable(struct engine *e, const struct dm_address *from,
+                      const struct mqttsn_packet *packet, const struct session *existing)
+{
+    enum mqttsn_return_code code = MQTTSN_ACCEPTED;
+
+    if (packet->protocol_id != MQTTSN_PROTOCOL_ID) /* R19 */
+        code = MQTTSN_NOT_SUPPORTED;
+    else if (packet->client_id.len == 0 || packet->client_id.len > MQTTSN_CLIENT_ID_MAX ||
+             !topic_text_is_valid(packet->client_id)) /* R20 */
+        code = MQTTSN_NOT_SUPPORTED;
+    else if (packet->will) /* the will handshake is not built in: never promise a will */
+        code = MQTTSN_NOT_SUPPORTED;
+    else if (!engine_can_promise(e) ||
+             (existing == NULL && e->by_number.count >= e->options->max_clients)) /* R29 */
+        code = MQTTSN_CONGESTION;
+    if (code == MQTTSN_ACCEPTED)
+        return true;
+    char id[128];
+
+    log_info("session", "client %s: CONNECT refused, return code %d%s",
+             log_escape(id, sizeof id, packet->client_id), (int)code,
+             packet->will ? ": wills are not supported" : "");
+    send_connack(e, from, 0, code);
+    return false;
+}
+
+static bool
+session_is_blank(const struct session *s)
+{
+    return s->subscriptions == NULL && s->queue == NULL && s->registration_count == 0;
+}
+
+/* A persistent session goes on: what counts as known to the device depends on how it left
+ * (reference 2.6). */
+static void
+session_continue(struct session *s)
+{
+    struct subscription *sub;
+    struct delivery *d;
+
+    if (s->registration_count > 0 && s->state != ENGINE_ASLEEP && s->state != ENGINE_AWAKE) {
+        /* From active too: the device rebooted or lost the CONNACK (R25). */
+        s->epoch++;
+        for (size_t i = 0; i < s->registration_count; i++)
+            s->registrations[i].refused = false;
+    }
+    /* The device has given up the requests of its last connection. */
+    LL_FOREACH(s->subscriptions, sub)
+    sub->owes_suback = false;
+    s->subacks_owed = 0;
+    DL_FOREACH(s->queue, d)
+    d->wait_suback = false;
+}
+
+void
+handle_connect(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
+{
+    struct session *s =
+        packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
+    char id[128];
+
+    if (!connect_is_acceptable(e, from, packet, s))
+        return;
+    /* A repeated CONNECT of a clean session that has nothing yet has nothing to wipe (R21). */
+    if (s != NULL && packet->clean_session && !(s->clean && session_is_blank(s))) {
+        session_wipe(e, s);
+        s = NULL;
+    }
+    if (s != NULL)
+        session_continue(s);
+    else
+        s = session_new(e, packet->client_id, e->last_session + 1);
+    if (s == NULL || !session_bind(e, s, from)) {
+        send_connack(e, from, 0, MQTTSN_CONGESTION);
+        return;
+    }
+    downlink_cancel(s);
+    s->clean = packet->clean_session;
+    s->keepalive_s = packet->duration_s;
+    s->must_reconnect = false;
+    s->unanswered = UINT32_MAX;
+    s->naps++;
+    s->pause_until_ms = 0;
+    session_heard(e, s);
+    session_set_state(e, s, ENGINE_ACTIVE);
+    record_session(e, s);
+    log_info("session", "client %s: connected, %s, keep alive %u s",
+             log_escape(id, sizeof id, packet->client_id), s->clean ? "clean" : "persistent",
+             (unsigned)s->keepalive_s);
+    send_connack(e, from, s->seq, MQTTSN_ACCEPTED);
+    s->connack_seq = s->seq;
+    if (s->connack_seq > e->committed_seq && !s->waiting) {
+        DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
+        s->waiting = true;
+    }
+    downlink_pump(e, s);
+}
+
+void
+session_leave(struct engine *e, struct session *s, enum engine_state state)
+{
+    if (s->clean) { /* R32 */
+        session_wipe(e, s);
+        return;
+    }
+    s->must_reconnect = false;
+    session_set_state(e, s, state);
+    queue_drop_qos0(e, s);
+    record_session(e, s);
+    session_schedule(e, s);
+}
+
+static void
+go_to_sleep(struct engine *e, struct session *s, uint16_t duration_s)
+{
+    char id[128];
+
+    if (!engine_can_promise(e))
+        return; /* the device repeats; an answer would promise what the disk cannot keep */
+    s->sleep_s = duration_s;
+    s->naps++;
+    session_set_state(e, s, ENGINE_ASLEEP);
+    record_session(e, s);
+    log_debug("session", "client %s: sleeps for %u s",
+              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+              (unsigned)duration_s);
+    engine_send(e, s, s->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+}
+
+void
+handle_disconnect(struct engine *e, const struct dm_address *from, struct session *s,
+                  const struct mqttsn_packet *packet)
+{
+    char id[128];
+
+    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
+        /* Its answer may have been lost: answer again, without making a session (R82). */
+        if (engine_may_reply(e, from))
+            engine_send_to(e, from, s != NULL ? s->seq : e->seq,
+                           &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+        return;
+    }
+    session_heard(e, s);
+    if (packet->has_duration && packet->duration_s > 0) { /* R83: 0 is a plain DISCONNECT */
+        go_to_sleep(e, s, packet->duration_s);
+        return;
+    }
+    log_info("session", "client %s: disconnected",
+             log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)));
+    s->naps++;
+    session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
+    engine_send_to(e, from, e->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+}
+
+void
+handle_pingreq(struct engine *e, const struct dm_address *from, struct session *s,
+               const struct mqttsn_packet *packet)
+{
+    if (packet->client_id.len > 0) /* the client id wins over the address (R95, M44) */
+        s = session_find(e, packet->client_id);
+    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST ||
+        s->must_reconnect) {
+        e->status.refused++;
+        if (s != NULL && s->must_reconnect)
+            session_leave(e, s, ENGINE_DISCONNECTED);
+        if (engine_may_reply(e, from))
+            engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+        return;
+    }
+    if (!session_bind(e, s, from))
+        return;
+    session_heard(e, s);
+    record_session(e, s); /* a new address, written behind */
+    if (s->state == ENGINE_ACTIVE) {
+        engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+        return;
+    }
+    if (s->state == ENGINE_AWAKE && s->exchange != EXCHANGE_NONE) {
+        /* R96: the device did not get what is open: repeat that, not more. */
+        s->retries = 0;
+        s->retry_at_ms = e->now_ms;
+        downlink_retry(e, s);
+        return;
+    }
+    s->pause_until_ms = 0;
+    s->stalled = false;
+    session_set_state(e, s, ENGINE_AWAKE);
+    downlink_pump(e, s);
+}

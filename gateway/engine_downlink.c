@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the session's queue to the device: one REGISTER or QoS 1 PUBLISH open at a time (R58), in the
+ * order of the queue, repeated until answered (R60 to R64), and the end of the awake period (R97).
+ */
+#include "engine_private.h"
+
+#include <dormouse/log.h>
+
+uint16_t
+session_next_msg_id(struct session *s)
+{
+    /* Ids in the queue run upward, so only the head can be met again after a wrap. */
+    do
+        s->last_msg_id++;
+    while (s->last_msg_id == 0 || (s->queue != NULL && s->queue->msg_id == s->last_msg_id) ||
+           (s->exchange == EXCHANGE_REGISTER && s->register_msg_id == s->last_msg_id));
+    return s->last_msg_id;
+}
+
+void
+downlink_cancel(struct session *s)
+{
+    s->exchange = EXCHANGE_NONE;
+    s->stalled = false;
+    s->blocked = false;
+}
+
+static void
+open_exchange(struct engine *e, struct session *s, enum exchange exchange)
+{
+    s->exchange = exchange;
+    s->retries = 0;
+    s->talked = false;
+    s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+}
+
+/* False: the link has no room, try again when it has. */
+static bool
+send_now(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
+{
+    if (!e->link_blocked[s->address.link] && engine_send(e, s, needs, packet) != DM_FULL)
+        return true;
+    e->link_blocked[s->address.link] = true;
+    s->blocked = true;
+    return false;
+}
+
+static bool
+send_register(struct engine *e, struct session *s)
+{
+    const struct registration *r = registration_by_id(s, s->register_topic_id);
+
+    return send_now(e, s, s->seq,
+                    &(struct mqttsn_packet){.type = MQTTSN_REGISTER,
+                                            .topic_id = s->register_topic_id,
+                                            .msg_id = s->register_msg_id,
+                                            .topic_name = name_span(r->name)});
+}
+
+static bool
+send_publish(struct engine *e, struct session *s, struct delivery *d, enum mqttsn_topic_type type,
+             uint16_t id)
+{
+    struct message *m = d->message;
+
+    if (!send_now(e, s, 0,
+                  &(struct mqttsn_packet){.type = MQTTSN_PUBLISH,
+                                          .dup = d->sent,
+                                          .qos = (int8_t)d->qos,
+                                          .retain = m->retain,
+                                          .topic_type = type,
+                                          .topic_id = id,
+                                          .msg_id = d->msg_id,
+                                          .data = dm_span(m->payload, m->len)}))
+        return false;
+    d->sent = d->qos > 0;
+    return true;
+}
+
+static bool
+is_too_long(const struct engine *e, const struct session *s, const struct delivery *d,
+            enum topic_choice choice)
+{
+    size_t mtu = e->options->links[s->address.link].mtu;
+    size_t publish = 7 + (size_t)d->message->len;
+    size_t registration = choice == TOPIC_REGISTER ? 6 + d->message->topic->len : 0;
+    size_t longest = publish > registration ? publish : registration;
+
+    return longest + (longest > 255 ? 2 : 0) > mtu;
+}
+
+/* Sends the head of the queue, or the REGISTER it needs. False: nothing more can be sent now. */
+static bool
+send_head(struct engine *e, struct session *s)
+{
+    struct delivery *d = s->queue;
+    enum mqttsn_topic_type type;
+    uint16_t id;
+    enum topic_choice choice = topic_for_device(e, s, d->message->topic, &type, &id);
+
+    if (choice == TOPIC_REFUSED) {
+        queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+        return true;
+    }
+    if (is_too_long(e, s, d, choice)) { /* R6 */
+        queue_drop(e, s, d, ENGINE_DROP_TOO_LONG);
+        return true;
+    }
+    if (choice == TOPIC_REGISTER) {
+        s->register_topic_id = id;
+        s->register_msg_id = session_next_msg_id(s);
+        if (!send_register(e, s))
+            return false;
+        open_exchange(e, s, EXCHANGE_REGISTER);
+        return false;
+    }
+    if (!send_publish(e, s, d, type, id))
+        return false;
+    if (d->qos > 0) {
+        open_exchange(e, s, EXCHANGE_PUBLISH);
+        return false;
+    }
+    s->delivered++;
+    e->status.downlink_messages++;
+    queue_remove(e, s, d);
+    return true;
+}
+
+static void
+end_awake(struct engine *e, struct session *s)
+{
+    engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+    session_set_state(e, s, ENGINE_ASLEEP);
+    s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */
+}
+
+void
+downlink_pump(struct engine *e, struct session *s)
+{
+    if (!session_is_reachable(e, s) || s->exchange != EXCHANGE_NONE || s->stalled || s->blocked ||
+        s->connack_seq > e->committed_seq)
+        return;
+    bool paused = s->pause_until_ms > e->now_ms;
+
+    while (!paused && s->queue != NULL && !s->queue->wait_suback && send_head(e, s)) {
+    }
+    if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked)
+        end_awake(e, s);
+}
+
+void
+downlink_resume(struct engine *e, struct session *s)
+{
+    s->stalled = false;
+    downlink_pump(e, s);
+}
+
+/* ---- repetition ---- */
+
+/* The device does not take this topic: its messages are dropped for this connection (R62, reference
+ * 2.3); an exact subscription by name ends, a wildcard stays. */
+static void
+refuse_topic(struct engine *e, struct session *s, struct registration *r)
+{
+    struct delivery *d;
+    struct delivery *next;
+    struct subscription *sub = subscription_find(s, r->name);
+
+    r->refused = true;
+    DL_FOREACH_SAFE(s->queue, d, next)
+    {
+        if (d->message->topic == r->name)
+            queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+    }
+    if (sub != NULL && sub->type == MQTTSN_TOPIC_NORMAL) {
+        struct name *filter = name_ref(sub->filter->name);
+        bool last = sub->filter->subscription_count == 1;
+
+        subscription_remove(e, sub, true);
+        if (last)
+            upstream_unsubscribe(e, filter);
+        name_unref(e, filter);
+    }
+}
+
+static void
+give_up_round(struct engine *e, struct session *s)
+{
+    enum exchange exchange = s->exchange;
+    char id[128];
+
+    s->exchange = EXCHANGE_NONE;
+    log_debug("session", "client %s: no answer to %s",
+              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+              exchange == EXCHANGE_REGISTER ? "REGISTER" : "PUBLISH");
+    if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
+        session_set_state(e, s, ENGINE_ASLEEP);
+        return;
+    }
+    if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
+        s->stalled = true;
+        return;
+    }
+    if (exchange == EXCHANGE_REGISTER)
+        refuse_topic(e, s, registration_by_id(s, s->register_topic_id));
+    else if (++s->queue->rounds >= ROUNDS_MAX) /* R61 */
+        queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED);
+    downlink_pump(e, s);
+}
+
+void
+downlink_retry(struct engine *e, struct session *s)
+{
+    enum mqttsn_topic_type type;
+    uint16_t id;
+
+    if (s->retries >= e->options->retry_count) {
+        give_up_round(e, s);
+        return;
+    }
+    s->retries++;
+    s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    if (s->exchange == EXCHANGE_PUBLISH &&
+        topic_for_device(e, s, s->queue->message->topic, &type, &id) != TOPIC_READY) {
+        s->exchange = EXCHANGE_NONE; /* the id was given up meanwhile: begin with what it needs now */
+        downlink_pump(e, s);
+        return;
+    }
+    if (s->exchange == EXCHANGE_REGISTER)
+        send_register(e, s);
+    else
+        send_publish(e, s, s->queue, type, id);
+    s->blocked = false; /* no room only delays the repetition; the exchange stays open */
+}
+
+/* ---- answers of the device ---- */
+
+void
+handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    if (s->exchange != EXCHANGE_REGISTER || packet->msg_id != s->register_msg_id ||
+        packet->topic_id != s->register_topic_id) {
+        e->status.ignored++; /* M23 */
+        return;
+    }
+    struct registration *r = registration_by_id(s, packet->topic_id);
+
+    s->exchange = EXCHANGE_NONE;
+    if (packet->return_code == MQTTSN_ACCEPTED) {
+        r->known_epoch = s->epoch;
+        record_registration(e, s, r, true);
+    } else if (packet->return_code == MQTTSN_CONGESTION) {
+        s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
+    } else {
+        refuse_topic(e, s, r);
+    }
+    downlink_pump(e, s);
+}
+
+/* "Invalid topic id" (reference 2.7): register once more, then send the same message again. */
+static void
+correct_topic(struct engine *e, struct session *s, struct delivery *d, uint16_t topic_id)
+{
+    struct registration *r = registration_by_id(s, topic_id);
+
+    if (r != NULL)
+        r->known_epoch = 0;
+    if (r != NULL && r->name == d->message->topic && !d->reregister)
+        d->reregister = true;
+    else
+        queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+}
+
+void
+handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    struct delivery *d = s->queue;
+
+    if (packet->msg_id == 0 && packet->return_code == MQTTSN_INVALID_TOPIC_ID) {
+        struct registration *r = registration_by_id(s, packet->topic_id);
+
+        if (r != NULL) /* about a QoS 0 message that is gone: register before the next */
+            r->known_epoch = 0;
+        return;
+    }
+    /* The MsgId is decisive (R63); a late answer counts while the message is still the head. */
+    if (d == NULL || !d->sent || d->msg_id != packet->msg_id) {
+        e->status.ignored++; /* M35 */
+        return;
+    }
+    s->exchange = EXCHANGE_NONE;
+    switch (packet->return_code) {
+    case MQTTSN_ACCEPTED:
+        s->delivered++;
+        e->status.downlink_messages++;
+        queue_remove(e, s, d);
+        break;
+    case MQTTSN_CONGESTION:
+        s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
+        break;
+    case MQTTSN_INVALID_TOPIC_ID:
+        correct_topic(e, s, d, packet->topic_id);
+        break;
+    default:
+        queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+        break;
+    }
+    downlink_pump(e, s);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's own structs and the calls between its files. Nothing outside engine_*.c includes it. */
+#ifndef DORMOUSE_ENGINE_PRIVATE_H
+#define DORMOUSE_ENGINE_PRIVATE_H
+
+#include <utlist.h>
+
+#include "engine.h"
+#include "pointer_index.h"
+
+enum {
+    SUBSCRIPTIONS_MAX = 256,    /* per session */
+    TOPICS_MAX = 1024,          /* registrations per session */
+    TOPIC_ID_LAST = 0x201f,     /* below every printable short name (reference 2.1) */
+    OPEN_UPLINKS_MAX = 16,      /* unacknowledged messages of one device (R51 asks for 8) */
+    ROUNDS_MAX = 3,             /* of retransmission before a message is given up (R61) */
+    UNCOMMITTED_MAX = 20000,    /* records; beyond it nothing new is promised */
+    FILTER_IDS_SPARE = 16,      /* identifiers of earlier subscriptions remembered per filter */
+    RECENT_REQUESTS = 8,        /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
+    REPLY_SLOTS = 256,          /* addresses remembered for the rate limit of R82 */
+    REPLY_INTERVAL_MS = 1000,
+    WAIT_MS = 300000,           /* T_WAIT */
+};
+
+/* A topic name or filter, shared by all who use it. */
+struct name {
+    uint32_t refs;
+    uint32_t hash;
+    size_t len;
+    uint8_t text[];
+};
+
+/* A normal topic id of one session. */
+struct registration {
+    struct name *name;
+    uint16_t id;
+    bool refused;         /* by the device, in this connection */
+    uint32_t known_epoch; /* the connection in which the device knows the id; see session.epoch */
+};
+
+struct subscription {
+    struct session *session;
+    struct filter *filter;
+    struct subscription *next;                  /* of the session, oldest first */
+    struct subscription *filter_prev, *filter_next;
+    enum mqttsn_topic_type type;                /* how the device made it (reference 2.5) */
+    uint16_t topic_id;                          /* pre-defined or short, by type */
+    uint16_t msg_id;                            /* of the SUBACK that is owed */
+    uint32_t naps;                              /* session.naps at the SUBSCRIBE */
+    bool owes_suback;
+    bool confirmed;                             /* the broker acknowledged it at least once */
+    uint8_t qos;                                /* granted */
+    uint32_t upstream_id;                       /* MQTT 5 subscription identifier */
+    uint64_t order;                             /* age: smaller is older */
+    uint64_t seq;                               /* journal number of its record */
+};
+
+/* A subscription identifier that the broker may put on a message. */
+struct filter_id {
+    uint32_t id;
+    struct filter *filter;
+    struct filter_id *next; /* of the filter, oldest first */
+};
+
+/* What the shared upstream connection is subscribed to, once for all devices. */
+struct filter {
+    struct name *name;
+    struct filter *prev, *next;
+    struct subscription *subscriptions;
+    size_t subscription_count;
+    struct filter_id *ids;
+    size_t id_count;
+    bool acked;        /* the broker holds it */
+    uint32_t acked_id; /* identifier the broker holds it under */
+};
+
+/* A QoS 1/2 message of the broker that is not acknowledged, or (QoS 2) not released yet. */
+struct inbound {
+    struct inbound *prev, *next;
+    struct message *message; /* while a recipient has it and it is not acknowledged */
+    uint64_t content;        /* hash: a redelivery is the same message only if this is equal */
+    uint64_t seq;            /* journal number the acknowledgement depends on */
+    uint32_t pending;        /* recipients that neither have it nor have it committed */
+    uint16_t packet_id;
+    uint8_t qos;
+    bool received;           /* QoS 2: PUBREC was handed over, PUBREL has not come */
+    bool current;            /* seen in this connection: may be acknowledged on it */
+};
+
+/* One body, however many sessions wait for it. */
+struct message {
+    uint64_t number;
+    struct name *topic;
+    struct inbound *inbound; /* while the broker waits for the acknowledgement */
+    uint32_t refs;
+    uint32_t len;
+    uint8_t qos;
+    bool retain;
+    bool stored;
+    uint8_t payload[];
+};
+
+/* A message in the queue of one session. */
+struct delivery {
+    struct delivery *prev, *next;
+    struct message *message;
+    uint64_t order;
+    uint64_t arrived_ms;
+    uint16_t msg_id;
+    uint8_t qos;
+    uint8_t rounds;   /* of retransmission that the device let pass while it talked */
+    bool stored;
+    bool sent;        /* at least once: DUP from now on */
+    bool reregister;  /* the device answered "invalid topic id" once (reference 2.7) */
+    bool wait_suback; /* its subscription is not acknowledged to the device yet (R66) */
+};
+
+enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH };
+
+/* What the store holds of a session. */
+struct session_image {
+    bool present;
+    bool clean;
+    enum engine_state mode;
+    uint16_t keepalive_s, sleep_s;
+    uint32_t epoch;
+    bool has_address;
+    struct dm_address address;
+};
+
+/*
+ * One device. States: reference 3.13.
+ *   DISCONNECTED, LOST -> CONNECT -> ACTIVE
+ *   ACTIVE -> DISCONNECT(d) -> ASLEEP; DISCONNECT -> DISCONNECTED; silence -> LOST
+ *   ASLEEP -> PINGREQ -> AWAKE; CONNECT -> ACTIVE; DISCONNECT -> DISCONNECTED; silence -> LOST
+ *   AWAKE -> PINGRESP sent -> ASLEEP; no answer from the device -> ASLEEP; else as ASLEEP
+ */
+struct session {
+    uint64_t number;
+    struct session *prev, *next;
+    struct session *waiting_prev, *waiting_next; /* CONNACK not committed */
+    struct session *direct_prev, *direct_next;   /* has deliveries not committed */
+    bool waiting, direct;
+    bool bound;      /* the address is ours */
+    bool clean;
+    bool heard;      /* since the start */
+    bool must_reconnect; /* a SUBSCRIBE accepted while the broker was away was refused (design 6) */
+    enum engine_state state;
+    struct dm_address address;
+    struct session_image image;
+    uint16_t keepalive_s, sleep_s;
+    uint32_t epoch;        /* counts connections; registrations of earlier ones are not known */
+    uint32_t naps;         /* counts DISCONNECT and CONNECT: an answer is for its own period only */
+    uint64_t seq;          /* journal number that every answer depends on */
+    uint64_t connack_seq;  /* nothing overtakes the CONNACK (R24) */
+    uint64_t last_contact_ms;
+    uint64_t deadline_ms;
+    size_t heap_slot;      /* 0: not in the heap */
+
+    struct registration *registrations;
+    size_t registration_count, registration_room;
+    uint16_t last_topic_id;
+
+    struct subscription *subscriptions;
+    size_t subscription_count;
+    size_t subacks_owed;
+
+    struct delivery *queue;
+    struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
+    size_t queued;
+    uint64_t queued_octets;
+    uint64_t last_order;
+    uint16_t last_msg_id;
+
+    enum exchange exchange;
+    uint16_t register_msg_id;
+    uint16_t register_topic_id;
+    uint32_t retries;
+    bool talked;   /* the device sent something else since the exchange began (design 4) */
+    bool stalled;  /* no answer after all retries: wait for a sign of life (R61) */
+    bool blocked;  /* the link had no room */
+    uint64_t retry_at_ms;
+    uint64_t pause_until_ms; /* the device is congested */
+
+    uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
+    uint32_t unanswered;       /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
+    size_t open_uplinks;   /* not answered */
+    uint64_t delivered, dropped;
+
+    uint8_t client_id_len;
+    uint8_t client_id[];
+};
+
+/* A QoS 1 message of a device on its way to the broker. */
+struct uplink {
+    struct uplink *prev, *next;
+    uint64_t order;
+    uint64_t session;     /* number; the session may be gone */
+    uint64_t arrived_ms;
+    uint64_t seq;         /* journal number of its record */
+    uint32_t naps;        /* session.naps at the PUBLISH */
+    struct name *topic;   /* device name */
+    uint16_t msg_id;
+    uint16_t topic_id;    /* as the device wrote it, for the PUBACK */
+    enum mqttsn_topic_type topic_type;
+    uint16_t packet_id;   /* 0: not sent yet */
+    bool retain;
+    bool stored;
+    bool answered;
+    bool in_flight;       /* sent on this connection */
+    uint32_t len;
+    uint8_t payload[];
+};
+
+/* A SUBSCRIBE or UNSUBSCRIBE for the broker. */
+struct request {
+    struct request *prev, *next;
+    bool subscribe;
+    bool sent;
+    bool retained;        /* asks for retained messages */
+    uint16_t packet_id;
+    uint32_t upstream_id;
+    uint64_t session;     /* that it is made for; 0: for the filter alone */
+    struct name *filter;
+};
+
+struct reply_slot {
+    uint32_t hash;
+    uint64_t at_ms;
+};
+
+struct recent_request {
+    uint64_t session;
+    struct name *filter;
+};
+
+struct engine {
+    const struct engine_options *options;
+    engine_emit *emit;
+    void *ctx;
+    uint64_t now_ms;
+    uint64_t seq;          /* journal number of the last record */
+    uint64_t committed_seq;
+    bool degraded;
+    bool *link_up;
+    bool *link_blocked;
+
+    struct session *sessions;
+    struct session *waiting;
+    struct session *direct;
+    struct pointer_index by_client_id, by_address, by_number;
+    struct pointer_index names, filter_ids, filter_index;
+    struct session **heap; /* slot 0 is not used */
+    size_t heap_count, heap_room;
+    uint64_t last_session, last_message, last_subscription;
+    uint32_t last_upstream_id;
+
+    struct filter *filters;
+    struct pointer_index messages_loaded; /* by number, while loading */
+
+    bool upstream_up;
+    bool upstream_known;   /* the broker holds, or may hold, our session */
+    struct upstream_session upstream;
+    struct inbound *inbound[3];  /* by QoS; [0] is not used */
+    size_t inbound_held;
+    struct request *requests;
+    uint64_t request_seq;
+    struct recent_request recent[RECENT_REQUESTS];
+    size_t recent_next;
+    uint8_t packet_ids[65536 / 8];
+    uint16_t last_packet_id;
+
+    struct uplink *uplinks;         /* in order of arrival */
+    struct uplink *uplink_next;     /* first that is not in flight */
+    struct uplink *uplink_unstored; /* first that is not in the journal */
+    size_t uplinks_in_flight;
+    uint64_t last_spool;
+
+    uint8_t *scratch;      /* prefixed topic name */
+    size_t scratch_room;
+    struct reply_slot replies[REPLY_SLOTS];
+    struct engine_status status;
+};
+
+/* engine.c: effects */
+enum dm_result engine_send_to(struct engine *e, const struct dm_address *to, uint64_t needs,
+                              const struct mqttsn_packet *packet);
+enum dm_result engine_send(struct engine *e, struct session *s, uint64_t needs,
+                           const struct mqttsn_packet *packet);
+void engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet);
+/* True at most once a second for an address (R82, R84). */
+bool engine_may_reply(struct engine *e, const struct dm_address *to);
+/* False while nothing new can be promised: disk failed, or too much is not committed yet. */
+bool engine_can_promise(const struct engine *e);
+uint64_t engine_add_ms(uint64_t at_ms, uint64_t duration_ms);
+
+/* engine_records.c: each gives the journal number of its record */
+uint64_t record_session(struct engine *e, struct session *s);
+uint64_t record_session_delete(struct engine *e, const struct session *s);
+uint64_t record_registration(struct engine *e, const struct session *s,
+                             const struct registration *r, bool lazy);
+uint64_t record_subscription(struct engine *e, const struct subscription *sub);
+uint64_t record_subscription_delete(struct engine *e, const struct subscription *sub);
+uint64_t record_message(struct engine *e, struct message *m);
+uint64_t record_message_delete(struct engine *e, const struct message *m);
+uint64_t record_delivery(struct engine *e, const struct session *s, const struct delivery *d);
+uint64_t record_delivery_delete(struct engine *e, const struct session *s,
+                                const struct delivery *d);
+uint64_t record_uplink(struct engine *e, const struct uplink *u);
+uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
+uint64_t record_inbound(struct engine *e, uint16_t packet_id, bool present);
+uint64_t record_filter(struct engine *e, const struct filter *f);
+uint64_t record_broker(struct engine *e);
+
+/* engine_session.c */
+struct session *session_find(const struct engine *e, struct dm_span client_id);
+struct session *session_find_address(const struct engine *e, const struct dm_address *address);
+struct session *session_find_number(const struct engine *e, uint64_t number);
+struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t number);
+/* Removes the session with all it has, in memory and on disk. */
+void session_wipe(struct engine *e, struct session *s);
+void session_free(struct engine *e, struct session *s);
+bool session_bind(struct engine *e, struct session *s, const struct dm_address *address);
+void session_unbind(struct engine *e, struct session *s);
+void session_set_state(struct engine *e, struct session *s, enum engine_state state);
+/* A valid message came from it. */
+void session_heard(struct engine *e, struct session *s);
+/* Recomputes the deadline after any change of state or time. */
+void session_schedule(struct engine *e, struct session *s);
+void session_timeout(struct engine *e, struct session *s);
+bool session_is_reachable(const struct engine *e, const struct session *s);
+struct session *session_first_due(const struct engine *e);
+
+/* engine_connect.c */
+void handle_connect(struct engine *e, const struct dm_address *from,
+                    const struct mqttsn_packet *packet);
+void handle_disconnect(struct engine *e, const struct dm_address *from, struct session *s,
+                       const struct mqttsn_packet *packet);
+void handle_pingreq(struct engine *e, const struct dm_address *from, struct session *s,
+                    const struct mqttsn_packet *packet);
+/* The device is gone: what a clean session had is wiped, what a persistent one waits for is kept. */
+void session_leave(struct engine *e, struct session *s, enum engine_state state);
+
+/* engine_topics.c */
+struct name *name_get(struct engine *e, struct dm_span text); /* takes a reference; NULL: no memory */
+struct name *name_ref(struct name *name);
+void name_unref(struct engine *e, struct name *name);
+struct dm_span name_span(const struct name *name);
+const char *topic_predefined_name(const struct engine *e, uint8_t link, uint16_t id);
+struct registration *registration_by_id(const struct session *s, uint16_t id);
+struct registration *registration_by_name(const struct session *s, const struct name *name);
+/* Finds or makes; NULL: table full or no memory. *made tells whether it is new. */
+struct registration *registration_get(struct engine *e, struct session *s, struct name *name,
+                                      bool *made);
+struct registration *registration_load(struct engine *e, struct session *s, struct name *name,
+                                       uint16_t id, uint32_t epoch);
+void registrations_free(struct engine *e, struct session *s);
+void handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+
+enum topic_choice { TOPIC_READY, TOPIC_REGISTER, TOPIC_REFUSED };
+/* Which id a PUBLISH of `name` to the device carries (reference 2.5); TOPIC_REGISTER: after this id was
+ * registered. */
+enum topic_choice topic_for_device(struct engine *e, struct session *s, struct name *name,
+                                   enum mqttsn_topic_type *type, uint16_t *id);
+/* Gives the name an id now if it will need one (design 1: committed with the message). */
+void topic_prepare(struct engine *e, struct session *s, struct name *name);
+
+/* engine_subscribe.c */
+void handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+void handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+struct subscription *subscription_find(const struct session *s, const struct name *filter);
+struct subscription *subscription_new(struct engine *e, struct session *s, struct name *filter,
+                                      uint64_t order);
+/* Takes it out of session and filter; the upstream subscription ends with the last one. */
+void subscription_remove(struct engine *e, struct subscription *sub, bool record);
+void subscription_answer(struct engine *e, struct subscription *sub,
+                         enum mqttsn_return_code code);
+struct filter *filter_find(const struct engine *e, const struct name *name);
+struct filter *filter_get(struct engine *e, struct name *name);
+void filter_drop_if_unused(struct engine *e, struct filter *f);
+struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
+bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
+
+/* engine_queue.c */
+struct message *message_new(struct engine *e, struct name *topic, struct dm_span payload,
+                            uint8_t qos, bool retain);
+void message_unref(struct engine *e, struct message *m);
+/* Puts the message into the session's queue, or drops it by the session's state and limits. */
+void queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos,
+               bool wait_suback);
+void queue_load(struct engine *e, struct session *s, struct message *m,
+                const struct store_record *record);
+/* The delivery is over: done or dropped. */
+void queue_remove(struct engine *e, struct session *s, struct delivery *d);
+void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why);
+/* Commits every QoS 1/2 delivery that is only in memory. */
+void queue_store(struct engine *e, struct session *s);
+void queue_store_due(struct engine *e, struct session *s);
+void queue_drop_qos0(struct engine *e, struct session *s);
+void queue_clear(struct engine *e, struct session *s);
+
+/* engine_downlink.c */
+/* Sends what can be sent; ends an awake period when nothing is left. */
+void downlink_pump(struct engine *e, struct session *s);
+void downlink_retry(struct engine *e, struct session *s);
+void downlink_cancel(struct session *s);
+/* A sign of life: goes on where silence had stopped a delivery. */
+void downlink_resume(struct engine *e, struct session *s);
+void handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+void handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+uint16_t session_next_msg_id(struct session *s);
+
+/* engine_uplink.c */
+void handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
+                    const struct mqttsn_packet *packet);
+void uplink_load(struct engine *e, const struct store_record *record);
+void uplink_connected(struct engine *e, bool session_present);
+void uplink_disconnected(struct engine *e);
+void uplink_puback(struct engine *e, const struct mqtt_packet *packet);
+void uplink_store_due(struct engine *e);
+uint64_t uplink_deadline(const struct engine *e);
+void uplinks_free(struct engine *e);
+
+/* engine_upstream.c */
+uint16_t packet_id_take(struct engine *e);
+void packet_id_reserve(struct engine *e, uint16_t id);
+void packet_id_release(struct engine *e, uint16_t id);
+void upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
+                        uint32_t upstream_id, bool retained, uint64_t seq);
+void upstream_unsubscribe(struct engine *e, struct name *filter);
+void upstream_load_inbound(struct engine *e, uint16_t packet_id);
+/* Publishes a message of a device; `name` as the device writes it. packet_id 0: QoS 0. */
+void upstream_publish(struct engine *e, const struct name *name, struct dm_span payload, bool retain,
+                      uint16_t packet_id, bool dup);
+/* Acknowledges to the broker, in order, what is done or committed. */
+void inbound_flush(struct engine *e);
+void inbound_settled(struct engine *e, struct message *m, uint64_t seq);
+/* The message of an acknowledgement is gone from memory. */
+void inbound_forget_message(struct inbound *in);
+void upstream_free(struct engine *e);
+
+/* engine_route.c: a message of the broker to its recipients */
+void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue of each session: limits, overflow, and what of it is on disk. */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+struct message *
+message_new(struct engine *e, struct name *topic, struct dm_span payload, uint8_t qos, bool retain)
+{
+    struct message *m = malloc(sizeof *m + payload.len);
+
+    if (m == NULL)
+        return NULL;
+    *m = (struct message){.number = ++e->last_message,
+                          .topic = name_ref(topic),
+                          .refs = 1,
+                          .len = (uint32_t)payload.len,
+                          .qos = qos,
+                          .retain = retain};
+    if (payload.len > 0)
+        memcpy(m->payload, payload.data, payload.len);
+    return m;
+}
+
+void
+message_unref(struct engine *e, struct message *m)
+{
+    if (m == NULL || --m->refs > 0)
+        return;
+    if (m->stored)
+        record_message_delete(e, m);
+    if (m->inbound != NULL)
+        inbound_forget_message(m->inbound);
+    name_unref(e, m->topic);
+    free(m);
+}
+
+static uint64_t
+delivery_octets(const struct delivery *d)
+{
+    return d->message->topic->len + d->message->len;
+}
+
+/* ---- disk ---- */
+
+/* From the first QoS 1/2 delivery at or behind `d` that is only in memory. */
+static void
+set_unstored(struct engine *e, struct session *s, struct delivery *d)
+{
+    while (d != NULL && (d->stored || d->qos == 0))
+        d = d->next;
+    s->unstored = d;
+    if (d != NULL && !s->direct) {
+        DL_APPEND2(e->direct, s, direct_prev, direct_next);
+        s->direct = true;
+    } else if (d == NULL && s->direct) {
+        DL_DELETE2(e->direct, s, direct_prev, direct_next);
+        s->direct = false;
+    }
+}
+
+static void
+delivery_store(struct engine *e, struct session *s, struct delivery *d)
+{
+    if (!d->message->stored)
+        record_message(e, d->message);
+    d->stored = true;
+    uint64_t seq = record_delivery(e, s, d);
+
+    if (d->message->inbound != NULL)
+        inbound_settled(e, d->message, seq);
+}
+
+void
+queue_store(struct engine *e, struct session *s)
+{
+    struct delivery *d;
+
+    for (d = s->unstored; d != NULL; d = d->next)
+        if (d->qos > 0 && !d->stored)
+            delivery_store(e, s, d);
+    set_unstored(e, s, NULL);
+}
+
+void
+queue_store_due(struct engine *e, struct session *s)
+{
+    while (s->unstored != NULL &&
+           engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms) <= e->now_ms) {
+        struct delivery *d = s->unstored;
+
+        delivery_store(e, s, d);
+        set_unstored(e, s, d);
+    }
+}
+
+/* ---- leaving the queue ---- */
+
+/* `row`: its row has to go too (not if the whole session goes). */
+static void
+take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
+{
+    uint64_t octets = delivery_octets(d);
+    struct delivery *next = d->next;
+
+    DL_DELETE(s->queue, d);
+    if (s->unstored == d)
+        set_unstored(e, s, next);
+    s->queued--;
+    s->queued_octets -= octets;
+    e->status.queued_messages--;
+    e->status.queued_octets -= octets;
+    if (d->stored && row)
+        record_delivery_delete(e, s, d);
+    else if (!d->stored && d->qos > 0 && d->message->inbound != NULL)
+        inbound_settled(e, d->message, 0);
+    message_unref(e, d->message);
+    free(d);
+}
+
+void
+queue_remove(struct engine *e, struct session *s, struct delivery *d)
+{
+    take_out(e, s, d, true);
+}
+
+static void
+count_drop(struct engine *e, struct session *s, const struct name *topic, enum engine_drop why)
+{
+    static const char *const reasons[ENGINE_DROP_COUNT] = {
+        [ENGINE_DROP_OVERFLOW] = "the queue is full",
+        [ENGINE_DROP_TOO_LONG] = "longer than the link's mtu",
+        [ENGINE_DROP_REFUSED] = "refused by the device",
+        [ENGINE_DROP_QOS0] = "QoS 0 for a device that is away",
+    };
+    char id[128];
+    char text[128];
+
+    e->status.dropped[why]++;
+    s->dropped++;
+    if (log_enabled(why == ENGINE_DROP_QOS0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING))
+        log_write(why == ENGINE_DROP_QOS0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "queue",
+                  "client %s: message on %s dropped: %s",
+                  log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+                  log_escape(text, sizeof text, name_span(topic)), reasons[why]);
+}
+
+void
+queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why)
+{
+    count_drop(e, s, d->message->topic, why);
+    queue_remove(e, s, d);
+}
+
+static bool
+queue_keeps_qos0(const struct engine *e, const struct session *s)
+{
+    switch (s->state) {
+    case ENGINE_ACTIVE:
+    case ENGINE_AWAKE:
+        return true;
+    case ENGINE_ASLEEP:
+        return e->options->queue_qos0 != ENGINE_QOS0_NEVER;
+    default:
+        return e->options->queue_qos0 == ENGINE_QOS0_ALWAYS;
+    }
+}
+
+void
+queue_drop_qos0(struct engine *e, struct session *s)
+{
+    struct delivery *d;
+    struct delivery *next;
+
+    if (queue_keeps_qos0(e, s))
+        return;
+    DL_FOREACH_SAFE(s->queue, d, next)
+    {
+        if (d->qos == 0)
+            queue_drop(e, s, d, ENGINE_DROP_QOS0);
+    }
+}
+
+void
+queue_clear(struct engine *e, struct session *s)
+{
+    while (s->queue != NULL)
+        take_out(e, s, s->queue, false);
+}
+
+/* ---- entering the queue ---- */
+
+/* A message the device may already hold is not taken away. */
+static bool
+is_open(const struct session *s, const struct delivery *d)
+{
+    return s->exchange == EXCHANGE_PUBLISH && d == s->queue;
+}
+
+/* Oldest QoS 0 first, then oldest (R102). */
+static struct delivery *
+overflow_victim(const struct session *s)
+{
+    struct delivery *d;
+    struct delivery *oldest = NULL;
+
+    DL_FOREACH(s->queue, d)
+    {
+        if (is_open(s, d))
+            continue;
+        if (d->qos == 0)
+            return d;
+        if (oldest == NULL)
+            oldest = d;
+    }
+    return oldest;
+}
+
+static void
+drop_same_topic(struct engine *e, struct session *s, const struct name *topic)
+{
+    struct delivery *d;
+    struct delivery *next;
+
+    DL_FOREACH_SAFE(s->queue, d, next)
+    {
+        if (d->message->topic == topic && !is_open(s, d))
+            queue_drop(e, s, d, ENGINE_DROP_OVERFLOW);
+    }
+}
+
+static bool
+make_room(struct engine *e, struct session *s, const struct message *m)
+{
+    const struct engine_options *o = e->options;
+    uint64_t octets = m->topic->len + m->len;
+
+    if (o->overflow == ENGINE_LATEST)
+        drop_same_topic(e, s, m->topic);
+    while (s->queued + 1 > o->queue_messages || s->queued_octets + octets > o->queue_bytes ||
+           e->status.queued_octets + octets > o->total_bytes) {
+        struct delivery *victim =
+            o->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
+
+        if (victim == NULL)
+            return false;
+        queue_drop(e, s, victim, ENGINE_DROP_OVERFLOW);
+    }
+    return true;
+}
+
+static struct delivery *
+append(struct engine *e, struct session *s, struct message *m)
+{
+    struct delivery *d = calloc(1, sizeof *d);
+
+    if (d == NULL)
+        return NULL;
+    d->message = m;
+    m->refs++;
+    d->arrived_ms = e->now_ms;
+    DL_APPEND(s->queue, d);
+    s->queued++;
+    s->queued_octets += delivery_octets(d);
+    e->status.queued_messages++;
+    e->status.queued_octets += delivery_octets(d);
+    return d;
+}
+
+void
+queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, bool wait_suback)
+{
+    bool away = s->state != ENGINE_ACTIVE && s->state != ENGINE_AWAKE;
+
+    if (qos == 0 && !queue_keeps_qos0(e, s)) {
+        count_drop(e, s, m->topic, ENGINE_DROP_QOS0);
+        return;
+    }
+    struct delivery *d = make_room(e, s, m) ? append(e, s, m) : NULL;
+
+    if (d == NULL) {
+        count_drop(e, s, m->topic, ENGINE_DROP_OVERFLOW);
+        return;
+    }
+    d->qos = qos;
+    d->order = ++s->last_order;
+    d->msg_id = qos > 0 ? session_next_msg_id(s) : 0;
+    d->wait_suback = wait_suback;
+    if (away)
+        topic_prepare(e, s, m->topic);
+    if (qos > 0) {
+        if (m->inbound != NULL)
+            m->inbound->pending++;
+        if (away || m->qos == 2) /* QoS 2: committed first (design 4) */
+            delivery_store(e, s, d);
+        else if (s->unstored == NULL)
+            set_unstored(e, s, d);
+    }
+}
+
+void
+queue_load(struct engine *e, struct session *s, struct message *m,
+           const struct store_record *record)
+{
+    struct delivery *d = append(e, s, m);
+
+    if (d == NULL)
+        return;
+    d->order = record->order;
+    d->msg_id = record->msg_id;
+    d->qos = record->qos;
+    d->sent = record->sent;
+    d->stored = true;
+    if (record->order > s->last_order)
+        s->last_order = record->order;
+    if (record->msg_id != 0)
+        s->last_msg_id = record->msg_id;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A message of the broker to its recipients (design 6). With MQTT 5 the broker tells by subscription
+ * identifiers why it sent a copy, and sends one copy per matching filter of ours. A session takes only
+ * the copy of its oldest matching filter: that subscription existed whenever a younger one did, so a
+ * copy for it exists too, even of messages the broker had queued before the younger one was made.
+ */
+#include "engine_private.h"
+
+#include "topic.h"
+
+/* The oldest subscription of the session that matches; `held`: that the broker holds. */
+static struct subscription *
+oldest_match(const struct session *s, struct dm_span topic, bool held)
+{
+    struct subscription *sub;
+
+    LL_FOREACH(s->subscriptions, sub)
+    if ((!held || sub->filter->acked) && topic_matches(name_span(sub->filter->name), topic))
+        return sub;
+    return NULL;
+}
+
+/* The highest QoS of the session's matching subscriptions: overlapping ones deliver once, at the
+ * best. */
+static uint8_t
+best_qos(const struct session *s, struct dm_span topic)
+{
+    const struct subscription *sub;
+    uint8_t qos = 0;
+
+    LL_FOREACH(s->subscriptions, sub)
+    if (sub->qos > qos && topic_matches(name_span(sub->filter->name), topic))
+        qos = sub->qos;
+    return qos;
+}
+
+static void
+deliver(struct engine *e, struct message *m, const struct subscription *sub, uint8_t granted)
+{
+    struct session *s = sub->session;
+
+    queue_add(e, s, m, m->qos < granted ? m->qos : granted, sub->owes_suback);
+    downlink_pump(e, s);
+    session_schedule(e, s);
+}
+
+static void
+route_by_filter(struct engine *e, struct message *m, const struct filter *f, bool held)
+{
+    struct dm_span topic = name_span(m->topic);
+    struct subscription *sub;
+    struct subscription *next;
+
+    if (!topic_matches(name_span(f->name), topic))
+        return;
+    DL_FOREACH_SAFE2(f->subscriptions, sub, next, filter_next)
+    {
+        struct subscription *primary = oldest_match(sub->session, topic, held);
+
+        if (primary == NULL || primary == sub)
+            deliver(e, m, sub, best_qos(sub->session, topic));
+    }
+}
+
+static void
+route_by_matching(struct engine *e, struct message *m)
+{
+    struct filter *f;
+    struct filter *next;
+
+    DL_FOREACH_SAFE(e->filters, f, next)
+    route_by_filter(e, m, f, false);
+}
+
+/* A retained message answers one SUBSCRIBE and is for that device only. */
+static void
+route_retained_by_id(struct engine *e, struct message *m, const struct filter *f, uint32_t id)
+{
+    struct subscription *sub;
+
+    DL_FOREACH2(f->subscriptions, sub, filter_next)
+    {
+        if (sub->upstream_id != id)
+            continue;
+        deliver(e, m, sub, sub->qos);
+        return;
+    }
+}
+
+/* Without identifiers: to the latest SUBSCRIBE that matches. */
+static void
+route_retained_recent(struct engine *e, struct message *m)
+{
+    for (size_t i = 1; i <= RECENT_REQUESTS; i++) {
+        const struct recent_request *recent =
+            &e->recent[(e->recent_next + RECENT_REQUESTS - i) % RECENT_REQUESTS];
+        struct session *s = session_find_number(e, recent->session);
+        struct subscription *sub;
+
+        if (s == NULL || recent->filter == NULL ||
+            !topic_matches(name_span(recent->filter), name_span(m->topic)))
+            continue;
+        sub = subscription_find(s, recent->filter);
+        if (sub != NULL)
+            deliver(e, m, sub, sub->qos);
+        return;
+    }
+}
+
+void
+route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
+{
+    bool unknown = false;
+
+    if (packet->subscription_id_count == 0) {
+        if (m->retain)
+            route_retained_recent(e, m);
+        else
+            route_by_matching(e, m);
+        return;
+    }
+    for (size_t i = 0; i < packet->subscription_id_count; i++) {
+        struct filter_id *id = filter_by_id(e, packet->subscription_ids[i]);
+
+        if (id == NULL)
+            unknown = true;
+        else if (m->retain)
+            route_retained_by_id(e, m, id->filter, id->id);
+        else
+            route_by_filter(e, m, id->filter, true);
+    }
+    /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
+    if (unknown && !m->retain)
+        route_by_matching(e, m);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions: finding, binding to an address, supervision by time, and the end. */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+/* ---- finding ---- */
+
+struct session *
+session_find(const struct engine *e, struct dm_span client_id)
+{
+    return pointer_index_find(&e->by_client_id,
+                              pointer_index_hash(0, client_id.data, client_id.len), &client_id);
+}
+
+struct session *
+session_find_address(const struct engine *e, const struct dm_address *address)
+{
+    return pointer_index_find(&e->by_address,
+                              pointer_index_hash(address->link, address->octets, address->len),
+                              address);
+}
+
+struct session *
+session_find_number(const struct engine *e, uint64_t number)
+{
+    return pointer_index_find(&e->by_number, pointer_index_hash(0, &number, sizeof number),
+                              &number);
+}
+
+/* ---- deadlines: a binary heap, earliest in slot 1 ---- */
+
+static void
+heap_put(struct engine *e, size_t slot, struct session *s)
+{
+    e->heap[slot] = s;
+    s->heap_slot = slot;
+}
+
+static void
+heap_settle(struct engine *e, struct session *s)
+{
+    size_t slot = s->heap_slot;
+
+    while (slot > 1 && e->heap[slot / 2]->deadline_ms > s->deadline_ms) {
+        heap_put(e, slot, e->heap[slot / 2]);
+        slot /= 2;
+    }
+    for (;;) {
+        size_t child = slot * 2;
+
+        if (child + 1 <= e->heap_count &&
+            e->heap[child + 1]->deadline_ms < e->heap[child]->deadline_ms)
+            child++;
+        if (child > e->heap_count || e->heap[child]->deadline_ms >= s->deadline_ms)
+            break;
+        heap_put(e, slot, e->heap[child]);
+        slot = child;
+    }
+    heap_put(e, slot, s);
+}
+
+/* Every session has a slot from its making on, so that scheduling never allocates. */
+static bool
+heap_add(struct engine *e, struct session *s)
+{
+    if (e->heap_count + 2 > e->heap_room) {
+        size_t room = e->heap_room == 0 ? 16 : e->heap_room * 2;
+        struct session **heap = realloc(e->heap, room * sizeof(struct session *));
+
+        if (heap == NULL)
+            return false;
+        e->heap = heap;
+        e->heap_room = room;
+    }
+    s->deadline_ms = ENGINE_NEVER;
+    heap_put(e, ++e->heap_count, s);
+    heap_settle(e, s);
+    return true;
+}
+
+static void
+heap_remove(struct engine *e, struct session *s)
+{
+    if (s->heap_slot == 0)
+        return;
+    struct session *last = e->heap[e->heap_count--];
+
+    if (last != s) {
+        heap_put(e, s->heap_slot, last);
+        heap_settle(e, last);
+    }
+    s->heap_slot = 0;
+}
+
+struct session *
+session_first_due(const struct engine *e)
+{
+    return e->heap_count > 0 && e->heap[1]->deadline_ms <= e->now_ms ? e->heap[1] : NULL;
+}
+
+/* ---- making and ending ---- */
+
+struct session *
+session_new(struct engine *e, struct dm_span client_id, uint64_t number)
+{
+    struct session *s = calloc(1, sizeof *s + client_id.len);
+
+    if (s == NULL)
+        return NULL;
+    s->number = number;
+    s->client_id_len = (uint8_t)client_id.len;
+    memcpy(s->client_id, client_id.data, client_id.len);
+    s->unanswered = UINT32_MAX;
+    s->epoch = 1;
+    s->last_contact_ms = e->now_ms;
+    if (number > e->last_session)
+        e->last_session = number;
+    DL_APPEND(e->sessions, s);
+    if (!heap_add(e, s) || !pointer_index_insert(&e->by_number, s) ||
+        !pointer_index_insert(&e->by_client_id, s)) {
+        session_free(e, s);
+        return NULL;
+    }
+    return s;
+}
+
+void
+session_free(struct engine *e, struct session *s)
+{
+    while (s->subscriptions != NULL)
+        subscription_remove(e, s->subscriptions, false);
+    queue_clear(e, s);
+    registrations_free(e, s);
+    session_unbind(e, s);
+    heap_remove(e, s);
+    pointer_index_remove(&e->by_number, s);
+    pointer_index_remove(&e->by_client_id, s);
+    if (s->waiting)
+        DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
+    if (s->direct)
+        DL_DELETE2(e->direct, s, direct_prev, direct_next);
+    DL_DELETE(e->sessions, s);
+    free(s);
+}
+
+void
+session_wipe(struct engine *e, struct session *s)
+{
+    struct subscription *sub;
+    struct subscription *next;
+
+    /* Rows of topics, subscriptions and deliveries go with the session's row; bodies have their own. */
+    record_session_delete(e, s);
+    LL_FOREACH_SAFE(s->subscriptions, sub, next)
+    {
+        struct name *filter = name_ref(sub->filter->name);
+        bool last = sub->filter->subscription_count == 1;
+
+        subscription_remove(e, sub, false);
+        if (last)
+            upstream_unsubscribe(e, filter);
+        name_unref(e, filter);
+    }
+    session_free(e, s);
+}
+
+bool
+session_bind(struct engine *e, struct session *s, const struct dm_address *address)
+{
+    if (s->bound && dm_address_equal(&s->address, address))
+        return true;
+    session_unbind(e, s);
+    struct session *other = session_find_address(e, address);
+
+    if (other != NULL) /* R27, M44: the address is the new client's now */
+        session_unbind(e, other);
+    s->address = *address;
+    if (!pointer_index_insert(&e->by_address, s))
+        return false;
+    s->bound = true;
+    return true;
+}
+
+void
+session_unbind(struct engine *e, struct session *s)
+{
+    if (!s->bound)
+        return;
+    pointer_index_remove(&e->by_address, s);
+    s->bound = false;
+    downlink_cancel(s);
+}
+
+void
+session_set_state(struct engine *e, struct session *s, enum engine_state state)
+{
+    char id[128];
+
+    if (s->state == state)
+        return;
+    log_debug("session", "client %s: %s -> %s",
+              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+              engine_state_name(s->state), engine_state_name(state));
+    s->state = state;
+    if (state != ENGINE_ACTIVE && state != ENGINE_AWAKE) {
+        downlink_cancel(s);
+        /* What is not with the device must be on disk before the broker may forget it. */
+        queue_store(e, s);
+    }
+}
+
+void
+session_heard(struct engine *e, struct session *s)
+{
+    s->last_contact_ms = e->now_ms;
+    s->heard = true;
+    s->talked = true;
+}
+
+bool
+session_is_reachable(const struct engine *e, const struct session *s)
+{
+    return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
+           e->link_up[s->address.link];
+}
+
+/* ---- supervision ---- */
+
+static uint64_t
+supervision_deadline(const struct engine *e, const struct session *s)
+{
+    uint64_t period_ms;
+
+    /* A link that is down makes every device silent: nobody is lost by that. */
+    if (s->bound && !e->link_up[s->address.link] && s->state != ENGINE_DISCONNECTED &&
+        s->state != ENGINE_LOST)
+        return ENGINE_NEVER;
+    switch (s->state) {
+    case ENGINE_ACTIVE:
+        if (s->keepalive_s == 0) /* R28 */
+            return ENGINE_NEVER;
+        period_ms = s->keepalive_s * UINT64_C(10) * e->options->tolerance_percent;
+        break;
+    case ENGINE_ASLEEP:
+        period_ms = s->sleep_s * UINT64_C(10) * e->options->tolerance_percent;
+        break;
+    case ENGINE_DISCONNECTED:
+    case ENGINE_LOST:
+        period_ms = e->options->expiry_ms;
+        break;
+    default: /* awake: the timer stands still (R93), retransmission ends the period (R99) */
+        return ENGINE_NEVER;
+    }
+    return engine_add_ms(s->last_contact_ms, period_ms);
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void
+session_schedule(struct engine *e, struct session *s)
+{
+    uint64_t deadline = supervision_deadline(e, s);
+
+    if (s->exchange != EXCHANGE_NONE)
+        deadline = earlier(deadline, s->retry_at_ms);
+    if (s->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
+        deadline = earlier(deadline, s->pause_until_ms);
+    if (s->unstored != NULL)
+        deadline = earlier(deadline,
+                           engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms));
+    s->deadline_ms = deadline;
+    heap_settle(e, s);
+}
+
+static void
+session_expire(struct engine *e, struct session *s)
+{
+    char id[128];
+
+    if (s->state == ENGINE_ACTIVE || s->state == ENGINE_ASLEEP) {
+        log_notice("session", "client %s: lost, nothing heard for %llu s",
+                   log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+                   (unsigned long long)((e->now_ms - s->last_contact_ms) / 1000));
+        session_leave(e, s, ENGINE_LOST);
+        return;
+    }
+    log_notice("session", "client %s: session expired, removed with %zu queued messages",
+               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)), s->queued);
+    session_wipe(e, s);
+}
+
+void
+session_timeout(struct engine *e, struct session *s)
+{
+    if (supervision_deadline(e, s) <= e->now_ms) {
+        session_expire(e, s);
+        return; /* s may be gone */
+    }
+    queue_store_due(e, s);
+    if (s->exchange != EXCHANGE_NONE && s->retry_at_ms <= e->now_ms)
+        downlink_retry(e, s);
+    else
+        downlink_pump(e, s);
+    session_schedule(e, s);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SUBSCRIBE and UNSUBSCRIBE of devices, and the filters that all of them share upstream. */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+#include "topic.h"
+
+enum { UPSTREAM_ID_MAX = 268435455 }; /* MQTT 5: a variable byte integer */
+
+/* ---- filters ---- */
+
+struct filter *
+filter_find(const struct engine *e, const struct name *name)
+{
+    return pointer_index_find(&e->filter_index, name->hash, name);
+}
+
+struct filter *
+filter_get(struct engine *e, struct name *name)
+{
+    struct filter *f = filter_find(e, name);
+
+    if (f != NULL)
+        return f;
+    f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return NULL;
+    f->name = name_ref(name);
+    if (!pointer_index_insert(&e->filter_index, f)) {
+        name_unref(e, f->name);
+        free(f);
+        return NULL;
+    }
+    DL_APPEND(e->filters, f);
+    return f;
+}
+
+static void
+filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
+{
+    pointer_index_remove(&e->filter_ids, id);
+    LL_DELETE(f->ids, id);
+    f->id_count--;
+    free(id);
+}
+
+void
+filter_drop_if_unused(struct engine *e, struct filter *f)
+{
+    if (f->subscriptions != NULL || f->acked)
+        return;
+    while (f->ids != NULL)
+        filter_id_free(e, f, f->ids);
+    pointer_index_remove(&e->filter_index, f);
+    DL_DELETE(e->filters, f);
+    name_unref(e, f->name);
+    free(f);
+}
+
+struct filter_id *
+filter_by_id(const struct engine *e, uint32_t id)
+{
+    return pointer_index_find(&e->filter_ids, pointer_index_hash(0, &id, sizeof id), &id);
+}
+
+static bool
+filter_id_is_in_use(const struct filter *f, uint32_t id)
+{
+    const struct subscription *sub;
+
+    if (f->acked && f->acked_id == id)
+        return true;
+    DL_FOREACH2(f->subscriptions, sub, filter_next)
+    if (sub->upstream_id == id)
+        return true;
+    return false;
+}
+
+bool
+filter_add_id(struct engine *e, struct filter *f, uint32_t id)
+{
+    if (id == 0 || filter_by_id(e, id) != NULL)
+        return true;
+    struct filter_id *entry = malloc(sizeof *entry);
+
+    if (entry == NULL)
+        return false;
+    *entry = (struct filter_id){.id = id, .filter = f};
+    if (!pointer_index_insert(&e->filter_ids, entry)) {
+        free(entry);
+        return false;
+    }
+    LL_APPEND(f->ids, entry);
+    f->id_count++;
+    /* Messages that the broker queued earlier carry earlier identifiers; remember some of them. */
+    if (f->id_count > f->subscription_count + FILTER_IDS_SPARE) {
+        struct filter_id *old;
+        struct filter_id *next;
+
+        LL_FOREACH_SAFE(f->ids, old, next)
+        {
+            if (old == entry || filter_id_is_in_use(f, old->id))
+                continue;
+            filter_id_free(e, f, old);
+            break;
+        }
+    }
+    return true;
+}
+
+static uint32_t
+take_upstream_id(struct engine *e)
+{
+    do
+        e->last_upstream_id = e->last_upstream_id >= UPSTREAM_ID_MAX ? 1 : e->last_upstream_id + 1;
+    while (filter_by_id(e, e->last_upstream_id) != NULL);
+    return e->last_upstream_id;
+}
+
+/* ---- subscriptions ---- */
+
+struct subscription *
+subscription_find(const struct session *s, const struct name *filter)
+{
+    struct subscription *sub;
+
+    LL_FOREACH(s->subscriptions, sub)
+    if (sub->filter->name == filter)
+        return sub;
+    return NULL;
+}
+
+struct subscription *
+subscription_new(struct engine *e, struct session *s, struct name *filter_name, uint64_t order)
+{
+    struct filter *f = filter_get(e, filter_name);
+    struct subscription *sub = calloc(1, sizeof *sub);
+
+    if (f == NULL || sub == NULL) {
+        free(sub);
+        if (f != NULL)
+            filter_drop_if_unused(e, f);
+        return NULL;
+    }
+    sub->session = s;
+    sub->filter = f;
+    sub->order = order;
+    LL_APPEND(s->subscriptions, sub);
+    s->subscription_count++;
+    DL_APPEND2(f->subscriptions, sub, filter_prev, filter_next);
+    f->subscription_count++;
+    return sub;
+}
+
+static void
+suback_settled(struct session *s, struct subscription *sub)
+{
+    struct delivery *d;
+
+    if (!sub->owes_suback)
+        return;
+    sub->owes_suback = false;
+    if (--s->subacks_owed > 0)
+        return;
+    DL_FOREACH(s->queue, d)
+    d->wait_suback = false;
+}
+
+void
+subscription_remove(struct engine *e, struct subscription *sub, bool record)
+{
+    struct session *s = sub->session;
+    struct filter *f = sub->filter;
+
+    if (record)
+        s->seq = record_subscription_delete(e, sub);
+    suback_settled(s, sub);
+    LL_DELETE(s->subscriptions, sub);
+    s->subscription_count--;
+    DL_DELETE2(f->subscriptions, sub, filter_prev, filter_next);
+    f->subscription_count--;
+    free(sub);
+    filter_drop_if_unused(e, f);
+}
+
+/* The id that SUBACK carries (reference 2.4). */
+static uint16_t
+suback_topic_id(struct engine *e, struct session *s, const struct subscription *sub)
+{
+    struct registration *r;
+
+    if (sub->type == MQTTSN_TOPIC_PREDEFINED)
+        return sub->topic_id;
+    if (sub->type != MQTTSN_TOPIC_NORMAL)
+        return 0;
+    r = registration_by_name(s, sub->filter->name);
+    if (r == NULL)
+        return 0;
+    if (r->known_epoch != s->epoch) {
+        r->known_epoch = s->epoch; /* by this SUBACK */
+        record_registration(e, s, r, true);
+    }
+    r->refused = false;
+    return r->id;
+}
+
+static void
+send_suback(struct engine *e, struct session *s, uint16_t msg_id, uint16_t topic_id, uint8_t qos,
+            enum mqttsn_return_code code)
+{
+    engine_send(e, s, s->seq,
+                &(struct mqttsn_packet){.type = MQTTSN_SUBACK,
+                                        .msg_id = msg_id,
+                                        .topic_id = topic_id,
+                                        .qos = (int8_t)qos,
+                                        .return_code = code});
+}
+
+void
+subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code)
+{
+    struct session *s = sub->session;
+
+    if (!sub->owes_suback)
+        return;
+    suback_settled(s, sub);
+    /* A device that fell asleep meanwhile gets the answer when it repeats (design 3). */
+    if (sub->naps != s->naps)
+        return;
+    if (code == MQTTSN_ACCEPTED)
+        send_suback(e, s, sub->msg_id, suback_topic_id(e, s, sub), sub->qos, code);
+    else
+        send_suback(e, s, sub->msg_id, 0, 0, code);
+}
+
+/* The filter a SUBSCRIBE or UNSUBSCRIBE means; on refusal empty, and *code says why. */
+static struct dm_span
+requested_filter(struct engine *e, const struct session *s, const struct mqttsn_packet *packet,
+                 uint8_t short_name[2], enum mqttsn_return_code *code)
+{
+    static const struct dm_span none = {0};
+    const char *predefined;
+    struct dm_span filter = packet->topic_name;
+
+    *code = MQTTSN_NOT_SUPPORTED;
+    if (packet->bad_topic) /* M39 */
+        return none;
+    switch (packet->topic_type) {
+    case MQTTSN_TOPIC_NORMAL:
+        break;
+    case MQTTSN_TOPIC_PREDEFINED:
+        predefined = topic_predefined_name(e, s->address.link, packet->topic_id);
+        if (predefined == NULL) {
+            *code = MQTTSN_INVALID_TOPIC_ID; /* R69, M42 */
+            return none;
+        }
+        filter = dm_span_text(predefined);
+        break;
+    case MQTTSN_TOPIC_SHORT:
+        short_name[0] = (uint8_t)(packet->topic_id >> 8);
+        short_name[1] = (uint8_t)packet->topic_id;
+        filter = dm_span(short_name, 2);
+        break;
+    default:
+        return none;
+    }
+    if (!topic_filter_is_valid(filter)) /* R71, M40 */
+        return none;
+    /* A shared subscription would spread one device's messages over all gateways (design 6). */
+    if (filter.len >= 7 && memcmp(filter.data, "$share/", 7) == 0)
+        return none;
+    return filter;
+}
+
+/* Makes or renews the subscription in memory. NULL: a table is full. */
+static struct subscription *
+subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
+          struct name *filter)
+{
+    bool wildcard = topic_has_wildcard(name_span(filter));
+    struct subscription *sub = subscription_find(s, filter);
+    bool made = false;
+
+    if (sub == NULL && s->subscription_count >= SUBSCRIPTIONS_MAX)
+        return NULL;
+    if (packet->topic_type == MQTTSN_TOPIC_NORMAL && !wildcard) {
+        struct registration *r = registration_get(e, s, filter, &made);
+
+        if (r == NULL)
+            return NULL;
+        if (made)
+            record_registration(e, s, r, false);
+    }
+    if (sub == NULL)
+        sub = subscription_new(e, s, filter, ++e->last_subscription);
+    if (sub == NULL)
+        return NULL;
+    sub->type = packet->topic_type;
+    sub->topic_id = packet->topic_id;
+    sub->qos = packet->qos >= 1 ? 1 : 0; /* QoS 2 is granted as 1; 0b11 counts as 0 (R44) */
+    sub->upstream_id = take_upstream_id(e);
+    sub->confirmed = false;
+    if (!filter_add_id(e, sub->filter, sub->upstream_id)) {
+        subscription_remove(e, sub, true);
+        return NULL;
+    }
+    sub->seq = record_subscription(e, sub);
+    s->seq = sub->seq;
+    return sub;
+}
+
+void
+handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    uint8_t short_name[2];
+    enum mqttsn_return_code code;
+    struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
+
+    if (filter.len == 0) {
+        send_suback(e, s, packet->msg_id, 0, 0, code);
+        return;
+    }
+    struct name *name = engine_can_promise(e) ? name_get(e, filter) : NULL;
+    struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
+
+    if (sub != NULL && sub->owes_suback && sub->msg_id == packet->msg_id) {
+        name_unref(e, name); /* R70: repeated while the broker's answer is on its way */
+        return;
+    }
+    if (sub != NULL)
+        suback_settled(s, sub); /* M52: the device has given up the earlier one */
+    sub = name != NULL ? subscribe(e, s, packet, name) : NULL;
+    name_unref(e, name);
+    if (sub == NULL) {
+        send_suback(e, s, packet->msg_id, 0, 0, MQTTSN_CONGESTION);
+        return;
+    }
+    sub->msg_id = packet->msg_id;
+    sub->naps = s->naps;
+    sub->owes_suback = true;
+    s->subacks_owed++;
+    if (e->upstream_up)
+        upstream_subscribe(e, sub->filter->name, s, sub->upstream_id, true, sub->seq);
+    else
+        subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
+}
+
+void
+handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    uint8_t short_name[2];
+    enum mqttsn_return_code code;
+    struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
+    struct name *name = filter.len > 0 ? name_get(e, filter) : NULL;
+    struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
+
+    if (sub != NULL) { /* else R72, M43: answered all the same */
+        bool last = sub->filter->subscription_count == 1;
+
+        subscription_remove(e, sub, true);
+        if (last)
+            upstream_unsubscribe(e, name);
+    }
+    name_unref(e, name);
+    engine_send(e, s, s->seq,
+                &(struct mqttsn_packet){.type = MQTTSN_UNSUBACK, .msg_id = packet->msg_id});
+}

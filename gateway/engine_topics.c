@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Topic names shared by all, and the normal topic ids of each session (reference section 2). */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+#include "topic.h"
+
+/* ---- names ---- */
+
+struct name *
+name_get(struct engine *e, struct dm_span text)
+{
+    uint32_t hash = pointer_index_hash(0, text.data, text.len);
+    struct name *name = pointer_index_find(&e->names, hash, &text);
+
+    if (name != NULL)
+        return name_ref(name);
+    name = malloc(sizeof *name + text.len);
+    if (name == NULL)
+        return NULL;
+    name->refs = 1;
+    name->hash = hash;
+    name->len = text.len;
+    if (text.len > 0)
+        memcpy(name->text, text.data, text.len);
+    if (!pointer_index_insert(&e->names, name)) {
+        free(name);
+        return NULL;
+    }
+    return name;
+}
+
+struct name *
+name_ref(struct name *name)
+{
+    name->refs++;
+    return name;
+}
+
+void
+name_unref(struct engine *e, struct name *name)
+{
+    if (name == NULL || --name->refs > 0)
+        return;
+    pointer_index_remove(&e->names, name);
+    free(name);
+}
+
+struct dm_span
+name_span(const struct name *name)
+{
+    return dm_span(name->text, name->len);
+}
+
+/* ---- pre-defined ids ---- */
+
+static const struct engine_topic *
+find_predefined(const struct engine_topic *topics, size_t count, uint16_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (topics[i].id == id)
+            return &topics[i];
+    return NULL;
+}
+
+const char *
+topic_predefined_name(const struct engine *e, uint8_t link, uint16_t id)
+{
+    const struct engine_options *o = e->options;
+    const struct engine_topic *topic =
+        find_predefined(o->links[link].topics, o->links[link].topic_count, id);
+
+    if (topic == NULL)
+        topic = find_predefined(o->topics, o->topic_count, id);
+    return topic != NULL ? topic->name : NULL;
+}
+
+/* A normal id must be no pre-defined id of any link: clients compare the number only, and a device
+ * may roam (reference 2.1). */
+static bool
+is_predefined_somewhere(const struct engine *e, uint16_t id)
+{
+    const struct engine_options *o = e->options;
+
+    if (find_predefined(o->topics, o->topic_count, id) != NULL)
+        return true;
+    for (size_t i = 0; i < o->link_count; i++)
+        if (find_predefined(o->links[i].topics, o->links[i].topic_count, id) != NULL)
+            return true;
+    return false;
+}
+
+/* ---- registrations ---- */
+
+struct registration *
+registration_by_id(const struct session *s, uint16_t id)
+{
+    for (size_t i = 0; i < s->registration_count; i++)
+        if (s->registrations[i].id == id)
+            return &s->registrations[i];
+    return NULL;
+}
+
+struct registration *
+registration_by_name(const struct session *s, const struct name *name)
+{
+    for (size_t i = 0; i < s->registration_count; i++)
+        if (s->registrations[i].name == name)
+            return &s->registrations[i];
+    return NULL;
+}
+
+struct registration *
+registration_load(struct engine *e, struct session *s, struct name *name, uint16_t id,
+                  uint32_t epoch)
+{
+    (void)e;
+    if (s->registration_count == s->registration_room) {
+        size_t room = s->registration_room == 0 ? 2 : s->registration_room * 2;
+        struct registration *grown = realloc(s->registrations, room * sizeof *grown);
+
+        if (grown == NULL)
+            return NULL;
+        s->registrations = grown;
+        s->registration_room = room;
+    }
+    struct registration *r = &s->registrations[s->registration_count++];
+
+    *r = (struct registration){.name = name_ref(name), .id = id, .known_epoch = epoch};
+    if (id > s->last_topic_id)
+        s->last_topic_id = id;
+    return r;
+}
+
+struct registration *
+registration_get(struct engine *e, struct session *s, struct name *name, bool *made)
+{
+    struct registration *r = registration_by_name(s, name);
+
+    *made = r == NULL;
+    if (r != NULL)
+        return r;
+    /* Ids are never used again in the life of a session: an old one can hit no other topic. */
+    uint16_t id = s->last_topic_id;
+
+    do
+        id++;
+    while (id <= TOPIC_ID_LAST && is_predefined_somewhere(e, id));
+    if (id > TOPIC_ID_LAST || s->registration_count >= TOPICS_MAX)
+        return NULL;
+    return registration_load(e, s, name, id, 0);
+}
+
+void
+registrations_free(struct engine *e, struct session *s)
+{
+    for (size_t i = 0; i < s->registration_count; i++)
+        name_unref(e, s->registrations[i].name);
+    free(s->registrations);
+    s->registrations = NULL;
+    s->registration_count = 0;
+    s->registration_room = 0;
+}
+
+void
+handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    struct mqttsn_packet answer = {.type = MQTTSN_REGACK,
+                                   .msg_id = packet->msg_id,
+                                   .return_code = MQTTSN_ACCEPTED};
+    bool made = false;
+    struct name *name = NULL;
+    struct registration *r = NULL;
+
+    if (!topic_name_is_valid(packet->topic_name)) { /* R55, M18, M19 */
+        answer.return_code = MQTTSN_NOT_SUPPORTED;
+    } else {
+        name = name_get(e, packet->topic_name);
+        if (name != NULL && engine_can_promise(e))
+            r = registration_get(e, s, name, &made);
+        if (r == NULL)
+            answer.return_code = MQTTSN_CONGESTION; /* M21 */
+    }
+    if (r != NULL) {
+        bool known = r->known_epoch == s->epoch;
+
+        r->known_epoch = s->epoch;
+        r->refused = false;
+        answer.topic_id = r->id;
+        if (made)
+            s->seq = record_registration(e, s, r, false);
+        else if (!known) /* the id itself is on disk; that it is known saves only a REGISTER */
+            record_registration(e, s, r, true);
+    }
+    name_unref(e, name);
+    engine_send(e, s, s->seq, &answer);
+}
+
+/* ---- towards the device ---- */
+
+/* An exact subscription made by pre-defined id or short name decides the type (reference 2.5, 1 and 2). */
+static const struct subscription *
+exact_subscription(const struct session *s, const struct name *name, enum mqttsn_topic_type type)
+{
+    const struct subscription *sub;
+
+    LL_FOREACH(s->subscriptions, sub)
+    if (sub->type == type && sub->filter->name == name)
+        return sub;
+    return NULL;
+}
+
+enum topic_choice
+topic_for_device(struct engine *e, struct session *s, struct name *name,
+                 enum mqttsn_topic_type *type, uint16_t *id)
+{
+    const struct subscription *sub = exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED);
+
+    if (sub == NULL)
+        sub = exact_subscription(s, name, MQTTSN_TOPIC_SHORT);
+    if (sub != NULL) {
+        *type = sub->type;
+        *id = sub->topic_id;
+        return TOPIC_READY;
+    }
+    bool made = false;
+    struct registration *r = registration_by_name(s, name);
+
+    *type = MQTTSN_TOPIC_NORMAL;
+    if (r == NULL && name->len == 2) { /* reference 2.5, 6: the two octets are the id */
+        *type = MQTTSN_TOPIC_SHORT;
+        *id = (uint16_t)(name->text[0] << 8 | name->text[1]);
+        return TOPIC_READY;
+    }
+    if (r == NULL)
+        r = registration_get(e, s, name, &made);
+    if (r == NULL || r->refused)
+        return TOPIC_REFUSED;
+    if (made)
+        s->seq = record_registration(e, s, r, false);
+    *id = r->id;
+    return r->known_epoch == s->epoch ? TOPIC_READY : TOPIC_REGISTER;
+}
+
+void
+topic_prepare(struct engine *e, struct session *s, struct name *name)
+{
+    bool made = false;
+
+    if (name->len == 2 || exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
+        exact_subscription(s, name, MQTTSN_TOPIC_SHORT) != NULL)
+        return;
+    struct registration *r = registration_get(e, s, name, &made);
+
+    if (r != NULL && made)
+        s->seq = record_registration(e, s, r, false);
+}

@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's side of the broker connection: packet ids, subscriptions kept equal to what the
+ * devices want, and acknowledgements that leave only when their promise holds.
+ */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+#include "topic.h"
+
+enum { RECEIVE_MAXIMUM_3_1_1 = 20 }; /* MQTT 3.1.1 has none; Mosquitto's default window */
+
+/* ---- packet ids ---- */
+
+static bool
+packet_id_is_used(const struct engine *e, uint16_t id)
+{
+    return (e->packet_ids[id / 8] >> (id % 8) & 1) != 0;
+}
+
+void
+packet_id_reserve(struct engine *e, uint16_t id)
+{
+    e->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
+}
+
+void
+packet_id_release(struct engine *e, uint16_t id)
+{
+    e->packet_ids[id / 8] &= (uint8_t)~(1u << (id % 8));
+}
+
+uint16_t
+packet_id_take(struct engine *e)
+{
+    for (uint32_t tries = 0; tries < 65536; tries++) {
+        e->last_packet_id++;
+        if (e->last_packet_id == 0 || packet_id_is_used(e, e->last_packet_id))
+            continue;
+        packet_id_reserve(e, e->last_packet_id);
+        return e->last_packet_id;
+    }
+    return 0;
+}
+
+/* ---- names with the gateway's prefix ---- */
+
+/* The broker's name of a device name or filter; borrowed until the next call. */
+static struct dm_span
+upstream_name(struct engine *e, struct dm_span name)
+{
+    size_t prefix = strlen(e->options->topic_prefix);
+
+    if (prefix == 0)
+        return name;
+    if (prefix + name.len > e->scratch_room) {
+        uint8_t *grown = realloc(e->scratch, prefix + name.len);
+
+        if (grown == NULL)
+            return (struct dm_span){0};
+        e->scratch = grown;
+        e->scratch_room = prefix + name.len;
+    }
+    memcpy(e->scratch, e->options->topic_prefix, prefix);
+    memcpy(e->scratch + prefix, name.data, name.len);
+    return dm_span(e->scratch, prefix + name.len);
+}
+
+void
+upstream_publish(struct engine *e, const struct name *name, struct dm_span payload, bool retain,
+                 uint16_t packet_id, bool dup)
+{
+    engine_send_upstream(e, 0,
+                         &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                                               .topic = upstream_name(e, name_span(name)),
+                                               .payload = payload,
+                                               .qos = packet_id != 0 ? 1 : 0,
+                                               .retain = retain && e->upstream.retain_available,
+                                               .packet_id = packet_id,
+                                               .dup = dup});
+}
+
+/* ---- subscriptions ---- */
+
+static void
+request_send(struct engine *e, struct request *r)
+{
+    struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
+                                 .packet_id = r->packet_id,
+                                 .topic = upstream_name(e, name_span(r->filter)),
+                                 .qos = 2, /* downgraded per device (design 6) */
+                                 .retain_handling = r->retained ? 0 : 2};
+
+    if (r->subscribe && e->upstream.subscription_ids_available) {
+        packet.subscription_ids[0] = r->upstream_id;
+        packet.subscription_id_count = 1;
+    }
+    if (r->subscribe) {
+        struct recent_request *recent = &e->recent[e->recent_next++ % RECENT_REQUESTS];
+
+        name_unref(e, recent->filter);
+        *recent = (struct recent_request){.session = r->retained ? r->session : 0,
+                                          .filter = name_ref(r->filter)};
+    }
+    r->sent = true;
+    /* All requests wait for the newest record: none overtakes another, and no identifier is given to
+     * the broker that a restart would not know. */
+    engine_send_upstream(e, e->request_seq, &packet);
+}
+
+static void
+requests_pump(struct engine *e)
+{
+    struct request *r;
+
+    if (!e->upstream_up)
+        return;
+    DL_FOREACH(e->requests, r)
+    {
+        if (!r->sent) {
+            r->packet_id = packet_id_take(e);
+            if (r->packet_id == 0)
+                return;
+            request_send(e, r);
+        }
+        /* MQTT 3.1.1: one at a time, or a retained message could not be told apart (design 6). */
+        if (!e->upstream.subscription_ids_available)
+            return;
+    }
+}
+
+static void
+request_add(struct engine *e, bool subscribe, struct name *filter, const struct session *s,
+            uint32_t upstream_id, bool retained)
+{
+    struct request *r = calloc(1, sizeof *r);
+
+    if (r == NULL) {
+        log_error("upstream", "out of memory; the subscription is made at the next connection");
+        return;
+    }
+    *r = (struct request){.subscribe = subscribe,
+                          .filter = name_ref(filter),
+                          .session = s != NULL ? s->number : 0,
+                          .upstream_id = upstream_id,
+                          .retained = retained};
+    DL_APPEND(e->requests, r);
+    requests_pump(e);
+}
+
+static void
+request_free(struct engine *e, struct request *r)
+{
+    if (r->packet_id != 0)
+        packet_id_release(e, r->packet_id);
+    DL_DELETE(e->requests, r);
+    name_unref(e, r->filter);
+    free(r);
+}
+
+void
+upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
+                   uint32_t upstream_id, bool retained, uint64_t seq)
+{
+    if (seq > e->request_seq)
+        e->request_seq = seq;
+    request_add(e, true, filter, s, upstream_id, retained);
+}
+
+void
+upstream_unsubscribe(struct engine *e, struct name *filter)
+{
+    if (e->upstream_up) /* else the next connection sees the difference */
+        request_add(e, false, filter, NULL, 0, false);
+}
+
+static struct request *
+request_find(struct engine *e, uint16_t packet_id, bool subscribe)
+{
+    struct request *r;
+
+    DL_FOREACH(e->requests, r)
+    if (r->sent && r->packet_id == packet_id && r->subscribe == subscribe)
+        return r;
+    return NULL;
+}
+
+static enum mqttsn_return_code
+suback_code(uint8_t reason)
+{
+    if (reason <= 2)
+        return MQTTSN_ACCEPTED;
+    return reason == 0x97 || reason == 0x91 ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED;
+}
+
+/* The broker refused what a device was told is subscribed: it must begin again (design 6). */
+static void
+subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
+{
+    struct session *s = sub->session;
+    char id[128];
+    char filter[128];
+
+    log_warning("upstream", "client %s: broker refuses the subscription to %s, reason 0x%02x",
+                log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+                log_escape(filter, sizeof filter, name_span(sub->filter->name)), reason);
+    if (sub->owes_suback)
+        subscription_answer(e, sub, suback_code(reason));
+    else
+        s->must_reconnect = true;
+    subscription_remove(e, sub, true);
+}
+
+static void
+subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
+{
+    struct filter *f = filter_find(e, r->filter);
+    struct subscription *sub;
+    struct subscription *next;
+
+    if (f == NULL)
+        return; /* nobody wants it any more: UNSUBSCRIBE is on its way */
+    if (reason <= 2) {
+        f->acked = true;
+        f->acked_id = r->upstream_id;
+        record_filter(e, f);
+    }
+    DL_FOREACH_SAFE2(f->subscriptions, sub, next, filter_next)
+    {
+        bool meant = r->session == 0 || (sub->session->number == r->session &&
+                                         sub->upstream_id == r->upstream_id);
+
+        if (!meant)
+            continue;
+        if (reason > 2) {
+            subscription_refused(e, sub, reason); /* the last one frees f; the list ends with it */
+            continue;
+        }
+        sub->confirmed = true;
+        subscription_answer(e, sub, MQTTSN_ACCEPTED);
+        downlink_pump(e, sub->session);
+        session_schedule(e, sub->session);
+    }
+}
+
+static void
+handle_suback(struct engine *e, const struct mqtt_packet *packet)
+{
+    struct request *r = request_find(e, packet->packet_id, true);
+
+    if (r == NULL)
+        return;
+    subscribe_done(e, r, packet->reason);
+    request_free(e, r);
+    requests_pump(e);
+}
+
+static void
+handle_unsuback(struct engine *e, const struct mqtt_packet *packet)
+{
+    struct request *r = request_find(e, packet->packet_id, false);
+    struct filter *f = r != NULL ? filter_find(e, r->filter) : NULL;
+
+    if (r == NULL)
+        return;
+    if (f != NULL && f->acked) {
+        f->acked = false;
+        record_filter(e, f);
+        filter_drop_if_unused(e, f);
+    }
+    request_free(e, r);
+    requests_pump(e);
+}
+
+/* What the broker holds and what the devices want may differ: send the difference. */
+static void
+reconcile_filter(struct engine *e, struct filter *f)
+{
+    struct subscription *sub;
+    const struct subscription *newest = NULL;
+    bool asked = false;
+
+    if (f->subscriptions == NULL) {
+        upstream_unsubscribe(e, f->name);
+        return;
+    }
+    DL_FOREACH2(f->subscriptions, sub, filter_next)
+    {
+        if (newest == NULL || sub->upstream_id > newest->upstream_id)
+            newest = sub;
+        if (sub->confirmed)
+            continue;
+        upstream_subscribe(e, f->name, sub->session, sub->upstream_id, true, sub->seq);
+        asked = true;
+    }
+    if (!f->acked && !asked) /* the broker lost its session: no retained messages a second time */
+        upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
+}
+
+/* ---- messages from the broker ---- */
+
+static uint64_t
+content_hash(const struct mqtt_packet *packet)
+{
+    uint32_t topic = pointer_index_hash(packet->qos, packet->topic.data, packet->topic.len);
+    uint32_t payload = pointer_index_hash(packet->retain, packet->payload.data,
+                                          packet->payload.len);
+
+    return (uint64_t)topic << 32 | payload;
+}
+
+static struct inbound *
+inbound_find(struct engine *e, uint8_t qos, uint16_t packet_id)
+{
+    struct inbound *in;
+
+    DL_FOREACH(e->inbound[qos], in)
+    if (in->packet_id == packet_id)
+        return in;
+    return NULL;
+}
+
+static struct inbound *
+inbound_new(struct engine *e, uint8_t qos, uint16_t packet_id)
+{
+    struct inbound *in = calloc(1, sizeof *in);
+
+    if (in == NULL)
+        return NULL;
+    in->qos = qos;
+    in->packet_id = packet_id;
+    DL_APPEND(e->inbound[qos], in);
+    return in;
+}
+
+static void
+inbound_free(struct engine *e, struct inbound *in)
+{
+    if (!in->received)
+        e->inbound_held--;
+    if (in->message != NULL)
+        in->message->inbound = NULL;
+    DL_DELETE(e->inbound[in->qos], in);
+    free(in);
+}
+
+void
+inbound_forget_message(struct inbound *in)
+{
+    in->message = NULL;
+}
+
+void
+inbound_settled(struct engine *e, struct message *m, uint64_t seq)
+{
+    (void)e;
+    m->inbound->pending--;
+    if (seq > m->inbound->seq)
+        m->inbound->seq = seq;
+}
+
+void
+upstream_load_inbound(struct engine *e, uint16_t packet_id)
+{
+    struct inbound *in = inbound_new(e, 2, packet_id);
+
+    if (in != NULL)
+        in->received = true;
+}
+
+static void
+acknowledge(struct engine *e, enum mqtt_type type, uint16_t packet_id, uint64_t needs)
+{
+    engine_send_upstream(e, needs, &(struct mqtt_packet){.type = type, .packet_id = packet_id});
+}
+
+/* In the order of receipt, as MQTT demands: the first that is not ready stops its QoS. */
+static void
+flush_qos(struct engine *e, uint8_t qos)
+{
+    struct inbound *in;
+    struct inbound *next;
+
+    DL_FOREACH_SAFE(e->inbound[qos], in, next)
+    {
+        if (in->received || !in->current)
+            continue;
+        if (in->pending > 0 || in->seq > e->committed_seq)
+            return;
+        acknowledge(e, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, in->packet_id, 0);
+        if (qos == 1) {
+            inbound_free(e, in);
+            continue;
+        }
+        if (in->message != NULL)
+            in->message->inbound = NULL;
+        in->message = NULL;
+        in->received = true;
+        e->inbound_held--;
+    }
+}
+
+void
+inbound_flush(struct engine *e)
+{
+    if (!e->upstream_up)
+        return;
+    flush_qos(e, 1);
+    flush_qos(e, 2);
+}
+
+/* A redelivery of something we still have or have taken over. */
+static bool
+is_redelivery(struct engine *e, const struct mqtt_packet *packet)
+{
+    struct inbound *in = inbound_find(e, packet->qos, packet->packet_id);
+
+    if (in == NULL)
+        return false;
+    if (in->received) { /* QoS 2: ours since PUBREC, until PUBREL */
+        acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
+        return true;
+    }
+    if (in->current)
+        return true; /* a broker that repeats inside a connection */
+    if (!packet->dup || in->content != content_hash(packet)) {
+        inbound_free(e, in); /* the broker gave the old message up and uses the id again */
+        return false;
+    }
+    /* The same message, not acknowledged yet: it takes its place in the new connection's order. */
+    in->current = true;
+    DL_DELETE(e->inbound[in->qos], in);
+    DL_APPEND(e->inbound[in->qos], in);
+    return true;
+}
+
+/* At half of the window everything held is committed, so that the broker never runs dry (design 4). */
+static void
+keep_window_open(struct engine *e)
+{
+    uint16_t window = e->upstream.version == MQTT_5 ? e->options->receive_maximum
+                                                    : RECEIVE_MAXIMUM_3_1_1;
+
+    if (e->inbound_held * 2 < window)
+        return;
+    while (e->direct != NULL)
+        queue_store(e, e->direct);
+}
+
+/* The device's name of a broker's topic: without the gateway's prefix. False: not one of ours. */
+static bool
+device_name(const struct engine *e, struct dm_span topic, struct dm_span *name)
+{
+    size_t prefix = strlen(e->options->topic_prefix);
+
+    if (topic.len <= prefix || (prefix > 0 && memcmp(topic.data, e->options->topic_prefix, prefix) != 0))
+        return false;
+    *name = dm_span(topic.data + prefix, topic.len - prefix);
+    return true;
+}
+
+static void
+handle_message(struct engine *e, const struct mqtt_packet *packet)
+{
+    struct dm_span topic;
+    struct inbound *in = NULL;
+
+    if (packet->qos > 0) {
+        if (is_redelivery(e, packet))
+            return;
+        in = inbound_new(e, packet->qos, packet->packet_id);
+        if (in == NULL) {
+            log_error("upstream", "out of memory: a message waits at the broker");
+            return;
+        }
+        in->current = true;
+        in->content = content_hash(packet);
+        e->inbound_held++;
+    }
+    if (device_name(e, packet->topic, &topic)) {
+        struct name *name = name_get(e, topic);
+        struct message *m =
+            name != NULL ? message_new(e, name, packet->payload, packet->qos, packet->retain)
+                         : NULL;
+
+        name_unref(e, name);
+        if (m == NULL) {
+            log_error("upstream", "out of memory: a message waits at the broker");
+            if (in != NULL)
+                inbound_free(e, in); /* not acknowledged: it comes again with the next connection */
+            return;
+        }
+        m->inbound = in;
+        if (in != NULL)
+            in->message = m;
+        route_message(e, m, packet);
+        message_unref(e, m);
+    }
+    if (in != NULL && in->qos == 2) { /* recognised again until PUBREL */
+        uint64_t seq = record_inbound(e, in->packet_id, true);
+
+        in->seq = seq > in->seq ? seq : in->seq;
+    }
+    keep_window_open(e);
+}
+
+static void
+handle_pubrel(struct engine *e, const struct mqtt_packet *packet)
+{
+    struct inbound *in = inbound_find(e, 2, packet->packet_id);
+    uint64_t seq = 0;
+
+    if (in != NULL && in->received) {
+        seq = record_inbound(e, packet->packet_id, false);
+        inbound_free(e, in);
+    }
+    acknowledge(e, MQTT_PUBCOMP, packet->packet_id, seq);
+}
+
+void
+engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_packet *packet)
+{
+    e->now_ms = now_ms;
+    switch (packet->type) {
+    case MQTT_PUBLISH:
+        handle_message(e, packet);
+        break;
+    case MQTT_PUBACK:
+        uplink_puback(e, packet);
+        break;
+    case MQTT_PUBREL:
+        handle_pubrel(e, packet);
+        break;
+    case MQTT_SUBACK:
+        handle_suback(e, packet);
+        break;
+    case MQTT_UNSUBACK:
+        handle_unsuback(e, packet);
+        break;
+    default: /* PUBREC and PUBCOMP answer a QoS 2 PUBLISH, which we never send */
+        break;
+    }
+    inbound_flush(e);
+}
+
+/* ---- connection ---- */
+
+bool
+engine_needs_clean_start(const struct engine *e)
+{
+    return !e->upstream_known;
+}
+
+/* The broker has nothing of ours: no packet id, no filter, no message in flight. */
+static void
+forget_broker_session(struct engine *e)
+{
+    struct filter *f;
+    struct filter *next;
+
+    for (uint8_t qos = 1; qos <= 2; qos++)
+        while (e->inbound[qos] != NULL)
+            inbound_free(e, e->inbound[qos]);
+    DL_FOREACH_SAFE(e->filters, f, next)
+    {
+        f->acked = false;
+        filter_drop_if_unused(e, f);
+    }
+    record_broker(e); /* clears the rows of filters and packet ids */
+    e->upstream_known = true;
+}
+
+void
+engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstream_session *session)
+{
+    bool present = session->session_present && e->upstream_known;
+    struct filter *f;
+    struct filter *next;
+
+    e->now_ms = now_ms;
+    e->upstream = *session;
+    e->upstream_up = true;
+    if (!present) {
+        if (e->upstream_known)
+            log_warning("upstream", "the broker has lost its session; subscribing again");
+        forget_broker_session(e);
+    }
+    uplink_connected(e, present);
+    DL_FOREACH_SAFE(e->filters, f, next)
+    reconcile_filter(e, f);
+    inbound_flush(e);
+}
+
+void
+engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
+{
+    struct session *s;
+    struct subscription *sub;
+    struct inbound *in;
+
+    e->now_ms = now_ms;
+    e->upstream_up = false;
+    while (e->requests != NULL)
+        request_free(e, e->requests);
+    for (uint8_t qos = 1; qos <= 2; qos++) {
+        DL_FOREACH(e->inbound[qos], in)
+        in->current = false;
+    }
+    uplink_disconnected(e);
+    DL_FOREACH(e->sessions, s)
+    {
+        LL_FOREACH(s->subscriptions, sub)
+        subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
+        downlink_pump(e, s);
+        session_schedule(e, s);
+    }
+}
+
+void
+upstream_free(struct engine *e)
+{
+    while (e->requests != NULL)
+        request_free(e, e->requests);
+    for (uint8_t qos = 1; qos <= 2; qos++)
+        while (e->inbound[qos] != NULL)
+            inbound_free(e, e->inbound[qos]);
+    for (size_t i = 0; i < RECENT_REQUESTS; i++)
+        name_unref(e, e->recent[i].filter);
+    while (e->filters != NULL) {
+        e->filters->acked = false;
+        filter_drop_if_unused(e, e->filters);
+    }
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A hash index over objects that somebody else owns: one pointer (8 octets) a slot. */
+#ifndef DORMOUSE_POINTER_INDEX_H
+#define DORMOUSE_POINTER_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pointer_index {
+    uint32_t (*hash)(const void *item);
+    bool (*equal)(const void *item, const void *key);
+    void **slots;
+    size_t capacity; /* 0 or a power of two */
+    size_t count;
+};
+
+/* `hash` gives an item's hash; `equal` compares an item with what pointer_index_find is given. */
+void pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void *item),
+                        bool (*equal)(const void *item, const void *key));
+void pointer_index_fini(struct pointer_index *index);
+
+/* The item with this hash that equals `key`, or NULL. */
+void *pointer_index_find(const struct pointer_index *index, uint32_t hash, const void *key);
+/* False: no memory. The item must not be in the index yet. */
+bool pointer_index_insert(struct pointer_index *index, void *item);
+/* Nothing happens if the item is not there. Its hash must still be the one it was inserted with. */
+void pointer_index_remove(struct pointer_index *index, const void *item);
+
+/* FNV-1a over the octets, continued from `seed` (0 to begin). */
+uint32_t pointer_index_hash(uint32_t seed, const void *octets, size_t len);
+
+#endif

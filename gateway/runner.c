@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Executes the engine's effects, and holds those whose promise is not on disk yet. */
+#include "runner.h"
+
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include <dormouse/log.h>
+
+enum {
+    HELD_MAX = 20000,          /* answers; beyond it the device has to repeat */
+    DATAGRAM_MAX = 65536,
+};
+
+struct held {
+    struct held *prev, *next;
+    uint64_t needs;
+    bool upstream;
+    struct dm_address address;
+    struct mqtt_packet packet; /* spans point into octets */
+    size_t len;
+    uint8_t octets[];          /* the encoded datagram, or topic and payload */
+};
+
+struct runner {
+    struct runner_options options;
+    struct engine *engine;
+    struct transport *const *transports;
+    size_t transport_count;
+    struct store *store;
+    struct upstream *upstream;
+    struct held *held; /* by the number they need, then by age */
+    uint64_t committed;
+    struct runner_status status;
+    uint8_t datagram[DATAGRAM_MAX];
+};
+
+/* ---- effects ---- */
+
+static void
+trace(const char *direction, const struct runner *r, const struct dm_address *address,
+      const struct mqttsn_packet *packet)
+{
+    char peer[DM_ADDRESS_TEXT_MAX];
+    char text[256];
+
+    if (!log_enabled(LOG_LEVEL_DEBUG))
+        return;
+    log_debug("packet", "%s %s %s", direction,
+              transport_address_text(r->transports[address->link], address, peer, sizeof peer),
+              mqttsn_describe(packet, text, sizeof text));
+}
+
+static void
+hold(struct runner *r, struct held *held)
+{
+    struct held *after;
+
+    r->status.held++;
+    r->status.held_octets += held->len;
+    if (r->held == NULL || r->held->prev->needs <= held->needs) {
+        DL_APPEND(r->held, held);
+        return;
+    }
+    /* Rare: an answer that depends on an older number than the newest that waits. */
+    DL_FOREACH(r->held, after)
+    if (after->needs > held->needs)
+        break;
+    DL_PREPEND_ELEM(r->held, after, held);
+}
+
+static struct held *
+held_new(struct runner *r, uint64_t needs, size_t len)
+{
+    struct held *held = malloc(sizeof *held + len);
+
+    (void)r;
+    if (held == NULL) {
+        log_error("runner", "out of memory: an answer is not sent");
+        return NULL;
+    }
+    held->needs = needs;
+    held->upstream = false;
+    held->len = len;
+    return held;
+}
+
+static void
+held_free(struct runner *r, struct held *held)
+{
+    r->status.held--;
+    r->status.held_octets -= held->len;
+    DL_DELETE(r->held, held);
+    free(held);
+}
+
+static enum dm_result
+emit_send(struct runner *r, const struct engine_effect *effect)
+{
+    struct transport *transport = r->transports[effect->address.link];
+    size_t len;
+    enum dm_result result =
+        mqttsn_encode(&effect->packet, r->datagram, sizeof r->datagram, &len);
+
+    if (result != DM_OK) {
+        log_error("runner", "cannot encode %s: %s", mqttsn_type_name(effect->packet.type),
+                  dm_result_text(result));
+        return DM_INVALID;
+    }
+    trace("to", r, &effect->address, &effect->packet);
+    if (effect->needs <= r->committed)
+        return transport->ops->send(transport, &effect->address, r->datagram, len);
+    if (r->status.held >= HELD_MAX) {
+        r->status.held_dropped++;
+        return DM_OK;
+    }
+    struct held *held = held_new(r, effect->needs, len);
+
+    if (held != NULL) {
+        held->address = effect->address;
+        memcpy(held->octets, r->datagram, len);
+        hold(r, held);
+    }
+    return DM_OK;
+}
+
+static void
+send_upstream(struct runner *r, const struct mqtt_packet *packet)
+{
+    enum dm_result result =
+        r->upstream != NULL ? r->upstream->ops->send(r->upstream, packet) : DM_IO;
+
+    /* DM_IO: the connection is closing; the engine will hear so and begin again. */
+    if (result != DM_OK && result != DM_IO)
+        log_warning("upstream", "%s not sent: %s", mqtt_type_name(packet->type),
+                    dm_result_text(result));
+}
+
+static void
+emit_upstream(struct runner *r, const struct engine_effect *effect)
+{
+    const struct mqtt_packet *packet = &effect->upstream;
+
+    if (effect->needs <= r->committed) {
+        send_upstream(r, packet);
+        return;
+    }
+    struct held *held = held_new(r, effect->needs, packet->topic.len + packet->payload.len);
+
+    if (held == NULL)
+        return;
+    held->upstream = true;
+    held->packet = *packet;
+    if (packet->topic.len > 0)
+        memcpy(held->octets, packet->topic.data, packet->topic.len);
+    if (packet->payload.len > 0)
+        memcpy(held->octets + packet->topic.len, packet->payload.data, packet->payload.len);
+    held->packet.topic.data = held->octets;
+    held->packet.payload.data = held->octets + packet->topic.len;
+    hold(r, held);
+}
+
+static void
+emit_record(struct runner *r, const struct engine_effect *effect)
+{
+    struct store_record record = effect->record;
+    char text[DM_ADDRESS_TEXT_MAX];
+
+    if (effect->has_address)
+        record.address = dm_span_text(transport_address_text(
+            r->transports[effect->address.link], &effect->address, text, sizeof text));
+    if (r->store->ops->append(r->store, &record) == 0) {
+        /* Going on would leave a hole in the journal behind promises already numbered. Stopping here
+         * loses nothing that was acknowledged. */
+        log_error("runner", "out of memory for the journal: stopping, nothing acknowledged is lost");
+        abort();
+    }
+}
+
+static enum dm_result
+emit(void *ctx, const struct engine_effect *effect)
+{
+    struct runner *r = ctx;
+
+    switch (effect->type) {
+    case ENGINE_SEND:
+        return emit_send(r, effect);
+    case ENGINE_UPSTREAM:
+        emit_upstream(r, effect);
+        return DM_OK;
+    case ENGINE_RECORD:
+        emit_record(r, effect);
+        return DM_OK;
+    }
+    return DM_INVALID;
+}
+
+/* After each input: the turn's records go to the writer, the timer is set anew. */
+static void
+end_turn(struct runner *r)
+{
+    r->store->ops->flush(r->store);
+    r->options.arm(r->options.ctx, engine_next_deadline(r->engine));
+}
+
+static uint64_t
+now_ms(const struct runner *r)
+{
+    return r->options.now_ms(r->options.ctx);
+}
+
+/* ---- inputs ---- */
+
+static void
+on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_t len)
+{
+    struct runner *r = ctx;
+    struct mqttsn_packet packet;
+    enum dm_result result = mqttsn_decode(data, len, &packet);
+
+    if (result == DM_UNSUPPORTED) {
+        r->status.unsupported++;
+        return;
+    }
+    if (result != DM_OK) {
+        r->status.malformed++;
+        return;
+    }
+    trace("from", r, from, &packet);
+    engine_datagram(r->engine, now_ms(r), from, &packet);
+    end_turn(r);
+}
+
+static void
+on_link(void *ctx, uint8_t link, bool up)
+{
+    struct runner *r = ctx;
+
+    engine_link(r->engine, now_ms(r), link, up);
+    end_turn(r);
+}
+
+static void
+on_link_room(void *ctx, uint8_t link)
+{
+    struct runner *r = ctx;
+
+    engine_link_room(r->engine, now_ms(r), link);
+    end_turn(r);
+}
+
+static void
+release(struct runner *r, struct held *held)
+{
+    struct transport *transport;
+
+    if (held->upstream) {
+        send_upstream(r, &held->packet);
+    } else {
+        transport = r->transports[held->address.link];
+        /* What the radio loses, the device repeats. */
+        (void)transport->ops->send(transport, &held->address, held->octets, held->len);
+    }
+    held_free(r, held);
+}
+
+static void
+on_committed(void *ctx, uint64_t seq)
+{
+    struct runner *r = ctx;
+
+    if (seq > r->committed)
+        r->committed = seq;
+    while (r->held != NULL && r->held->needs <= r->committed)
+        release(r, r->held);
+    engine_committed(r->engine, now_ms(r), r->committed);
+    end_turn(r);
+}
+
+static void
+on_degraded(void *ctx, bool degraded)
+{
+    struct runner *r = ctx;
+
+    engine_store_degraded(r->engine, degraded);
+}
+
+static bool
+on_clean_start(void *ctx)
+{
+    return engine_needs_clean_start(((struct runner *)ctx)->engine);
+}
+
+static void
+on_connected(void *ctx, const struct upstream_session *session)
+{
+    struct runner *r = ctx;
+
+    engine_upstream_connected(r->engine, now_ms(r), session);
+    end_turn(r);
+}
+
+static void
+on_disconnected(void *ctx)
+{
+    struct runner *r = ctx;
+    struct held *held;
+    struct held *next;
+
+    /* They belong to the connection that is gone. */
+    DL_FOREACH_SAFE(r->held, held, next)
+    {
+        if (held->upstream)
+            held_free(r, held);
+    }
+    engine_upstream_disconnected(r->engine, now_ms(r));
+    end_turn(r);
+}
+
+static void
+on_packet(void *ctx, const struct mqtt_packet *packet)
+{
+    struct runner *r = ctx;
+
+    engine_upstream_packet(r->engine, now_ms(r), packet);
+    end_turn(r);
+}
+
+/* ---- life ---- */
+
+struct runner *
+runner_new(const struct runner_options *options)
+{
+    struct runner *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->options = *options;
+    r->engine = engine_new(options->engine, emit, r);
+    if (r->engine == NULL) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void
+runner_free(struct runner *r)
+{
+    if (r == NULL)
+        return;
+    engine_free(r->engine);
+    while (r->held != NULL)
+        held_free(r, r->held);
+    free(r);
+}
+
+struct transport_listener
+runner_transport_listener(struct runner *r)
+{
+    return (struct transport_listener){
+        .ctx = r, .on_datagram = on_datagram, .on_link = on_link, .on_room = on_link_room};
+}
+
+struct store_events
+runner_store_events(struct runner *r)
+{
+    return (struct store_events){
+        .ctx = r, .on_committed = on_committed, .on_degraded = on_degraded};
+}
+
+struct upstream_events
+runner_upstream_events(struct runner *r)
+{
+    return (struct upstream_events){.ctx = r,
+                                    .clean_start = on_clean_start,
+                                    .on_connected = on_connected,
+                                    .on_disconnected = on_disconnected,
+                                    .on_packet = on_packet};
+}
+
+void
+runner_set_transports(struct runner *r, struct transport *const *transports, size_t count)
+{
+    r->transports = transports;
+    r->transport_count = count;
+}
+
+enum dm_result
+runner_load(void *ctx, const struct store_record *record)
+{
+    struct runner *r = ctx;
+    struct dm_address address;
+    char text[DM_ADDRESS_TEXT_MAX];
+    bool found = false;
+
+    if (record->address.len > 0 && record->address.len < sizeof text) {
+        memcpy(text, record->address.data, record->address.len);
+        text[record->address.len] = '\0';
+        found = transport_address_parse(r->transports, r->transport_count, text, &address) == DM_OK;
+    }
+    enum dm_result result = engine_load(r->engine, record, found ? &address : NULL);
+
+    if (result == DM_MALFORMED || result == DM_INVALID) {
+        log_warning("store", "a row (kind %d, session %llu) makes no sense and is left out",
+                    (int)record->op, (unsigned long long)record->session);
+        return DM_OK;
+    }
+    return result;
+}
+
+void
+runner_set_store(struct runner *r, struct store *store)
+{
+    r->store = store;
+}
+
+void
+runner_set_upstream(struct runner *r, struct upstream *upstream)
+{
+    r->upstream = upstream;
+}
+
+void
+runner_start(struct runner *r)
+{
+    engine_start(r->engine, now_ms(r));
+    end_turn(r);
+}
+
+void
+runner_time(struct runner *r)
+{
+    engine_time(r->engine, now_ms(r));
+    end_turn(r);
+}
+
+void
+runner_shutdown(struct runner *r)
+{
+    engine_shutdown(r->engine, now_ms(r));
+    r->store->ops->flush(r->store);
+}
+
+enum dm_result
+runner_forget(struct runner *r, struct dm_span client_id)
+{
+    enum dm_result result = engine_forget(r->engine, now_ms(r), client_id);
+
+    end_turn(r);
+    return result;
+}
+
+const struct engine *
+runner_engine(const struct runner *r)
+{
+    return r->engine;
+}
+
+void
+runner_status(const struct runner *r, struct runner_status *status)
+{
+    *status = r->status;
+}

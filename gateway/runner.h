@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runner: the only place that executes the engine's effects. It talks to the transport, store and
+ * upstream contracts alone, so that a simulator can run the same code. Effects that make a promise
+ * are held until the journal number they depend on is durable (design.md section 3).
+ */
+#ifndef DORMOUSE_RUNNER_H
+#define DORMOUSE_RUNNER_H
+
+#include <dormouse/transport.h>
+
+#include "engine.h"
+#include "store.h"
+#include "upstream.h"
+
+struct runner;
+
+struct runner_options {
+    const struct engine_options *engine; /* borrowed for the life of the runner */
+    void *ctx;
+    uint64_t (*now_ms)(void *ctx); /* CLOCK_BOOTTIME, or virtual */
+    /* After every input: when runner_time wants to be called; ENGINE_NEVER = not needed. */
+    void (*arm)(void *ctx, uint64_t deadline_ms);
+};
+
+struct runner_status {
+    uint64_t malformed, unsupported; /* datagrams the codec refused */
+    uint64_t held, held_octets;      /* effects that wait for the disk */
+    uint64_t held_dropped;           /* answers beyond the bound; the device repeats */
+};
+
+/* NULL: no memory. */
+struct runner *runner_new(const struct runner_options *options);
+void runner_free(struct runner *runner);
+
+/* The listeners to give to transports, store and upstream. */
+struct transport_listener runner_transport_listener(struct runner *runner);
+struct store_events runner_store_events(struct runner *runner);
+struct upstream_events runner_upstream_events(struct runner *runner);
+
+/* The parts, all borrowed. transports[i]->link must be i. Before runner_load. */
+void runner_set_transports(struct runner *runner, struct transport *const *transports,
+                           size_t count);
+/* For store_sqlite_open's visit. A row that makes no sense is logged and left out. */
+enum dm_result runner_load(void *runner, const struct store_record *record);
+void runner_set_store(struct runner *runner, struct store *store);
+/* NULL while there is none. */
+void runner_set_upstream(struct runner *runner, struct upstream *upstream);
+
+void runner_start(struct runner *runner);
+void runner_time(struct runner *runner);
+void runner_shutdown(struct runner *runner);
+enum dm_result runner_forget(struct runner *runner, struct dm_span client_id);
+
+const struct engine *runner_engine(const struct runner *runner);
+void runner_status(const struct runner *runner, struct runner_status *status);
+
+#endif
