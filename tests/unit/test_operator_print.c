@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the operator reads: units, aligned tables, and answers that lack or fake fields. */
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "human.h"
+#include "operator_print.h"
+#include "table.h"
+#include "unit.h"
+
+typedef enum dm_result print_answer(const cJSON *answer, FILE *out);
+
+/* Prints `json`; the text is for the caller to free. */
+static char *
+print(print_answer *print_it, const char *json)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    cJSON *answer = cJSON_Parse(json);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    CU_ASSERT_EQUAL(print_it(answer, out), DM_OK);
+    fclose(out);
+    cJSON_Delete(answer);
+    return text;
+}
+
+static void
+octets_get_the_largest_unit_that_fits(void)
+{
+    char text[HUMAN_TEXT_MAX];
+
+    CU_ASSERT_STRING_EQUAL(human_octets(text, 0), "0 B");
+    CU_ASSERT_STRING_EQUAL(human_octets(text, 1023), "1023 B");
+    CU_ASSERT_STRING_EQUAL(human_octets(text, 1024), "1.0 KiB");
+    CU_ASSERT_STRING_EQUAL(human_octets(text, 1024 * 1024 - 1), "1.0 MiB");
+    CU_ASSERT_STRING_EQUAL(human_octets(text, UINT64_MAX), "16.0 EiB");
+}
+
+static void
+durations_show_two_units_at_most(void)
+{
+    char text[HUMAN_TEXT_MAX];
+
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 0), "0.0 s");
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 9999), "9.9 s");
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 59999), "59 s");
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 60000), "1 min 0 s");
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 3661000), "1 h 1 min");
+    CU_ASSERT_STRING_EQUAL(human_duration(text, 90000000), "1 d 1 h");
+    CU_ASSERT_STRING_EQUAL(human_microseconds(text, 999), "999 us");
+    CU_ASSERT_STRING_EQUAL(human_microseconds(text, 3199), "3.1 ms");
+    CU_ASSERT_STRING_EQUAL(human_microseconds(text, 1200000), "1.2 s");
+}
+
+static const struct table_column two_columns[] = {{"NAME", false}, {"N", true}};
+
+static void
+check_table(size_t width, const char *const *cells, size_t count, const char *expected)
+{
+    struct table table;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    table_init(&table, two_columns, 2);
+    for (size_t i = 0; i < count; i++)
+        CU_ASSERT_EQUAL(table_add(&table, cells[i]), DM_OK);
+    table_print(&table, width, out);
+    table_fini(&table);
+    fclose(out);
+    CU_ASSERT_STRING_EQUAL(text, expected);
+    free(text);
+}
+
+static void
+columns_are_as_wide_as_their_widest_cell(void)
+{
+    static const char *const cells[] = {"a", "100", "longer", "7"};
+
+    check_table(0, cells, 4, "NAME      N\na       100\nlonger    7\n");
+    check_table(0, cells, 3, "NAME      N\na       100\n"); /* a row that is not complete */
+    check_table(0, cells, 0, "NAME  N\n");
+}
+
+static void
+lines_are_cut_at_the_width(void)
+{
+    static const char *const cells[] = {"0123456789", "1"};
+
+    check_table(8, cells, 2, "NAME\n01234...\n");
+    check_table(13, cells, 2, "NAME        N\n0123456789  1\n");
+    check_table(12, cells, 2, "NAME\n0123456789\n");
+}
+
+static void
+status_shows_every_part(void)
+{
+    char *text = print(operator_print_status,
+                       "{\"name\":\"barn\",\"gateway_id\":1,\"version\":\"0.1.0\",\"pid\":7,"
+                       "\"uptime_ms\":61000,\"broker\":{\"url\":\"mqtt://b\",\"state\":\"waiting\","
+                       "\"version\":\"5\",\"error\":\"Connection refused\",\"connects\":2},"
+                       "\"store\":{\"path\":\"/x\",\"degraded\":true,\"error\":\"disk full\"},"
+                       "\"sessions\":{\"total\":3,\"asleep\":2},"
+                       "\"links\":[{\"kind\":\"serial\",\"name\":\"barn\",\"up\":false,"
+                       "\"error\":\"no port\",\"rx_dropped\":2,\"tx_dropped\":3}]}");
+
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "Gateway   barn (id 1), version 0.1.0, process 7, up 1 min 1 s\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "mqtt://b: waiting, MQTT 5, 2 connects\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "          Connection refused\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "/x: DEGRADED"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "          disk full\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Sessions  3: - active, 2 asleep"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn  down    -    -        5 "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: no port\n"));
+    free(text);
+}
+
+static void
+status_of_wrong_types_shows_dashes(void)
+{
+    char *text = print(operator_print_status,
+                       "{\"name\":5,\"pid\":-1,\"uptime_ms\":1e300,\"broker\":\"x\",\"store\":[],"
+                       "\"sessions\":null,\"links\":{\"a\":1}}");
+
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Gateway   - (id -), version -, process -, up -\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Sessions  -: - active"));
+    free(text);
+}
+
+static void
+sessions_are_listed_with_escaped_client_ids(void)
+{
+    char *text = print(
+        operator_print_sessions,
+        "{\"sessions\":[{\"client_id\":\"pump\\u001b[2J\",\"clean\":false,\"state\":\"asleep\","
+        "\"address\":\"udp:lan:10.0.0.7:40112\",\"last_contact_ms\":61000,\"queued\":3,"
+        "\"delivered\":4,\"dropped\":5},"
+        "{\"client_id\":\"012345678901234567890123456789\",\"clean\":true,"
+        "\"last_contact_ms\":null}]}");
+
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\npump\\x1b[2J"));
+    CU_ASSERT_PTR_NULL(strchr(text, 0x1b));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "  asleep  kept   1 min 1 s       3     4        5  udp:lan:10.0.0.7:40112\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "...  -       clean          -       -     -        -  -\n"));
+    free(text);
+}
+
+static void
+sessions_without_a_list_show_the_headings(void)
+{
+    char *text = print(operator_print_sessions, "{\"sessions\":5}");
+
+    CU_ASSERT_STRING_EQUAL(text, "CLIENT  STATE  KIND  HEARD  QUEUED  SENT  DROPPED  ADDRESS\n");
+    free(text);
+}
+
+static const struct unit_test tests[] = {
+    UNIT_TEST(octets_get_the_largest_unit_that_fits),
+    UNIT_TEST(durations_show_two_units_at_most),
+    UNIT_TEST(columns_are_as_wide_as_their_widest_cell),
+    UNIT_TEST(lines_are_cut_at_the_width),
+    UNIT_TEST(status_shows_every_part),
+    UNIT_TEST(status_of_wrong_types_shows_dashes),
+    UNIT_TEST(sessions_are_listed_with_escaped_client_ids),
+    UNIT_TEST(sessions_without_a_list_show_the_headings),
+};
+
+UNIT_MAIN("operator_print", tests)

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decisions of a connection attempt: URL, back-off, version, options, CONNACK. */
+#include "upstream_connect.h"
+
+#include "unit.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void
+url_is_split_into_host_and_port(void)
+{
+    static const char *const good[][3] = {
+        {"mqtt://localhost", "localhost", "1883"},
+        {"mqtt://broker-1.example:65535", "broker-1.example", "65535"},
+        {"mqtt://10.0.0.7:1884", "10.0.0.7", "1884"},
+        {"mqtt://[::1]", "::1", "1883"},
+        {"mqtt://[fe80::1%eth0]:18830", "fe80::1%eth0", "18830"},
+    };
+    static const char *const bad[] = {
+        "",
+        "localhost",
+        "mqtt://",
+        "mqtt://:1883",
+        "mqtt://a:",
+        "mqtt://a:0",
+        "mqtt://a:65536",
+        "mqtt://a:1x",
+        "mqtt://a:+1",
+        "mqtt://a/b",
+        "mqtt://u:p@a",
+        "mqtt://a b",
+        "mqtt://::1",
+        "mqtt://[::1",
+        "mqtt://[::1]1883",
+        "mqtt://[]",
+        "ws://a",
+        "mqtt://a:123456",
+        "mqtt://a%b",
+    };
+    struct upstream_broker broker;
+    char error[100];
+
+    for (size_t i = 0; i < COUNT(good); i++) {
+        CU_ASSERT_EQUAL(upstream_url_parse(good[i][0], &broker, error, sizeof error), DM_OK);
+        CU_ASSERT_STRING_EQUAL(broker.host, good[i][1]);
+        CU_ASSERT_STRING_EQUAL(broker.port, good[i][2]);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++)
+        CU_ASSERT_EQUAL(upstream_url_parse(bad[i], &broker, error, sizeof error), DM_INVALID);
+    CU_ASSERT_STRING_EQUAL(error, "the broker's URL is not mqtt://host[:port]");
+    CU_ASSERT_EQUAL(upstream_url_parse("mqtts://a", &broker, error, sizeof error), DM_INVALID);
+    CU_ASSERT_STRING_EQUAL(error, "TLS is not built in");
+}
+
+static void
+url_with_too_long_host_is_refused(void)
+{
+    struct upstream_broker broker;
+    char url[300] = "mqtt://", error[100];
+
+    memset(url + 7, 'a', 253);
+    CU_ASSERT_EQUAL(upstream_url_parse(url, &broker, error, sizeof error), DM_OK);
+    url[7 + 253] = 'a';
+    CU_ASSERT_EQUAL(upstream_url_parse(url, &broker, error, sizeof error), DM_INVALID);
+}
+
+static void
+backoff_doubles_from_half_a_second_to_thirty_with_jitter(void)
+{
+    static const uint32_t middle[] = {500, 1000, 2000, 4000, 8000, 16000, 30000, 30000};
+
+    for (unsigned i = 0; i < COUNT(middle); i++) {
+        uint32_t spread = middle[i] * 2 / 5, low = UINT32_MAX, high = 0;
+        for (uint32_t random = 0; random <= spread; random++) {
+            uint32_t delay = upstream_backoff_ms(i + 1, random);
+            low = delay < low ? delay : low;
+            high = delay > high ? delay : high;
+        }
+        CU_ASSERT_EQUAL(low, middle[i] - middle[i] / 5);
+        CU_ASSERT_EQUAL(high, middle[i] + middle[i] / 5);
+    }
+    CU_ASSERT_TRUE(upstream_backoff_ms(UINT32_MAX, UINT32_MAX) <= 36000);
+}
+
+static void
+version_auto_alternates_until_one_is_proven(void)
+{
+    struct upstream_version version;
+
+    upstream_version_init(&version, 0);
+    CU_ASSERT_EQUAL(version.current, MQTT_5);
+    CU_ASSERT_TRUE(upstream_version_refused(&version, false));
+    CU_ASSERT_EQUAL(version.current, MQTT_3_1_1);
+    CU_ASSERT_FALSE(upstream_version_refused(&version, false));
+    upstream_version_failed(&version);
+    CU_ASSERT_EQUAL(version.current, MQTT_5);
+}
+
+static void
+version_proven_survives_silence_but_not_a_refusal_by_name(void)
+{
+    struct upstream_version version;
+
+    upstream_version_init(&version, 0);
+    version.proven = true;
+    CU_ASSERT_FALSE(upstream_version_refused(&version, false));
+    upstream_version_failed(&version);
+    CU_ASSERT_EQUAL(version.current, MQTT_5);
+    CU_ASSERT_TRUE(upstream_version_refused(&version, true));
+    CU_ASSERT_EQUAL(version.current, MQTT_3_1_1);
+    version.proven = true;
+    upstream_version_failed(&version);
+    CU_ASSERT_EQUAL(version.current, MQTT_3_1_1);
+    CU_ASSERT_FALSE(upstream_version_refused(&version, true));
+    upstream_version_failed(&version);
+    CU_ASSERT_EQUAL(version.current, MQTT_5);
+}
+
+static void
+version_fixed_never_changes(void)
+{
+    struct upstream_version version;
+
+    upstream_version_init(&version, MQTT_5);
+    CU_ASSERT_FALSE(upstream_version_refused(&version, true));
+    CU_ASSERT_EQUAL(version.current, MQTT_5);
+    upstream_version_init(&version, MQTT_3_1_1);
+    CU_ASSERT_FALSE(upstream_version_refused(&version, true));
+    upstream_version_failed(&version);
+    CU_ASSERT_EQUAL(version.current, MQTT_3_1_1);
+}
+
+static void
+connack_codes_of_311_have_the_meaning_of_5(void)
+{
+    static const uint8_t reasons[] = {0x00, 0x84, 0x85, 0x88, 0x86, 0x87, 0x80};
+
+    for (uint8_t i = 0; i < COUNT(reasons); i++) {
+        struct mqtt_packet connack = {.type = MQTT_CONNACK, .reason = i};
+        CU_ASSERT_EQUAL(upstream_connack_reason(MQTT_3_1_1, &connack), reasons[i]);
+        CU_ASSERT_EQUAL(upstream_connack_reason(MQTT_5, &connack), i);
+    }
+}
+
+static void
+options_are_copied_with_defaults(void)
+{
+    char url[] = "mqtt://a";
+    struct upstream_options options = {.url = url, .client_id = "gw1", .password = "secret"};
+    struct upstream_options copy;
+
+    CU_ASSERT_EQUAL(upstream_options_copy(&copy, &options), DM_OK);
+    url[7] = 'b';
+    CU_ASSERT_STRING_EQUAL(copy.url, "mqtt://a");
+    CU_ASSERT_STRING_EQUAL(copy.client_id, "gw1");
+    CU_ASSERT_PTR_NULL(copy.username);
+    CU_ASSERT_STRING_EQUAL(copy.password, "secret");
+    CU_ASSERT_EQUAL(copy.maximum_packet, 1024 * 1024);
+    upstream_options_free(&copy);
+}
+
+static const struct unit_test tests[] = {
+    UNIT_TEST(url_is_split_into_host_and_port),
+    UNIT_TEST(url_with_too_long_host_is_refused),
+    UNIT_TEST(backoff_doubles_from_half_a_second_to_thirty_with_jitter),
+    UNIT_TEST(version_auto_alternates_until_one_is_proven),
+    UNIT_TEST(version_proven_survives_silence_but_not_a_refusal_by_name),
+    UNIT_TEST(version_fixed_never_changes),
+    UNIT_TEST(connack_codes_of_311_have_the_meaning_of_5),
+    UNIT_TEST(options_are_copied_with_defaults),
+};
+
+UNIT_MAIN("upstream_connect", tests)

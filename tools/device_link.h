@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of a device to its gateway: a UDP socket or a serial port, with or without a node id. */
+#ifndef DORMOUSE_TOOLS_DEVICE_LINK_H
+#define DORMOUSE_TOOLS_DEVICE_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dormouse/framing.h>
+#include <dormouse/result.h>
+
+#include "options.h"
+
+/* Caller's storage. */
+struct device_link {
+    int fd;                  /* non-blocking, for the loop to watch */
+    struct framing *framing; /* NULL: UDP */
+    struct dm_span node_id;  /* borrowed from the options; empty: bare messages */
+    bool refused;            /* UDP: the other side answered that nothing listens there */
+    char name[300];          /* for messages */
+};
+
+/* Options are borrowed until device_link_close. On failure `error` tells why. */
+enum dm_result device_link_open(struct device_link *link, const struct options *options,
+                                char *error, size_t error_size);
+/* Also for what device_link_open left behind after a failure. */
+void device_link_close(struct device_link *link);
+
+/* Loss is no failure: the client repeats. DM_IO: the serial port is gone. */
+enum dm_result device_link_send(struct device_link *link, const uint8_t *message, size_t len);
+
+/* Delivers what has come, bare. DM_IO: the serial port is gone; errno is 0 at its end. */
+enum dm_result device_link_receive(struct device_link *link, uint64_t now_ms,
+                                   framing_deliver *deliver, void *ctx);
+
+#endif
