@@ -18,6 +18,7 @@
 #include "config_values.h"
 
 #define LINKS_MAX 255 /* the number of a link is one octet of an address */
+#define LIST_MAX 64   /* items of a key that repeats: every pair is compared */
 #define PASSWORD_MAX_OCTETS 1024
 #define REASON_SIZE 256
 
@@ -331,7 +332,9 @@ take_value(struct loader *loader, const struct config_place *place, const struct
         }
         loader->url_given = true;
     }
-    if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
+    if (key->type == CONFIG_LIST && config_field_count(key, object) == LIST_MAX)
+        report_key(loader, false, place, key->name, "given more than 64 times");
+    else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
         config_field_clear(key, object);
     else
         note_result(loader, config_field_set(key, object, text, value));

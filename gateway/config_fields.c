@@ -128,6 +128,13 @@ config_field_set(const struct config_key *key, void *object, const char *text,
     return DM_INVALID;
 }
 
+size_t
+config_field_count(const struct config_key *key, void *object)
+{
+    const struct config_strings *list = member_of(key, object);
+    return list->count;
+}
+
 void
 config_field_clear(const struct config_key *key, void *object)
 {
@@ -173,10 +180,9 @@ config_fields_complete(enum config_section section, void *object)
     enum dm_result result = DM_OK;
     for (size_t i = 0; i < config_key_count && result == DM_OK; i++) {
         const struct config_key *key = &config_keys[i];
-        if (has_default(key, section) && key->type == CONFIG_LIST) {
-            const struct config_strings *list = member_of(key, object);
-            result = list->count == 0 ? set_default(key, object) : DM_OK;
-        }
+        if (has_default(key, section) && key->type == CONFIG_LIST &&
+            config_field_count(key, object) == 0)
+            result = set_default(key, object);
     }
     return result;
 }

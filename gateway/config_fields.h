@@ -16,6 +16,8 @@
  */
 enum dm_result config_field_set(const struct config_key *key, void *object, const char *text,
                                 const struct config_value *value);
+/* Items of a CONFIG_LIST. */
+size_t config_field_count(const struct config_key *key, void *object);
 /* Of a text: not set. */
 void config_field_clear(const struct config_key *key, void *object);
 

@@ -165,7 +165,7 @@ read_raw(struct reader *reader, char *raw, size_t *len)
 static char *
 strip(char *text)
 {
-    while (isspace((unsigned char)*text))
+    while (isspace((unsigned char)text[0]))
         text++;
     size_t len = strlen(text);
     while (len > 0 && isspace((unsigned char)text[len - 1]))
@@ -255,13 +255,13 @@ static char *
 read_line(char *buffer, int size, void *stream)
 {
     struct reader *reader = stream;
-    char raw[RAW_MAX];
+    char raw[RAW_MAX] = "";
     size_t len;
     if (size < 2 || !read_raw(reader, raw, &len))
         return NULL;
     reader->place.line++;
     size_t limit = (size_t)size - 1 < LINE_MAX_OCTETS ? (size_t)size - 1 : LINE_MAX_OCTETS;
-    strcpy(buffer, filter_line(reader, raw, len, limit));
+    snprintf(buffer, (size_t)size, "%s", filter_line(reader, raw, len, limit));
     return buffer;
 }
 

@@ -322,6 +322,23 @@ more_than_255_links_are_refused(void)
     config_fixture_fini(&fixture);
 }
 
+static void
+more_than_64_items_of_a_list_are_refused(void)
+{
+    struct config_fixture fixture;
+    char text[2048] = "[udp x]\n";
+    size_t used = strlen(text);
+    config_fixture_init(&fixture);
+    for (int i = 1; i <= 64; i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "listen=1.1.1.1:%d\n", i);
+    config_fixture_load_text(&fixture, text);
+    check_text(fixture.reports, "");
+    snprintf(text + used, sizeof(text) - used, "listen=1.1.1.1:65\n");
+    config_fixture_load_text(&fixture, text);
+    check_text(fixture.reports, "E main.ini:66: [udp x] listen: given more than 64 times\n");
+    config_fixture_fini(&fixture);
+}
+
 /* Files */
 
 static void
@@ -619,6 +636,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(device_or_address_used_twice_is_refused),
     UNIT_TEST(name_shared_by_udp_and_serial_is_refused),
     UNIT_TEST(more_than_255_links_are_refused),
+    UNIT_TEST(more_than_64_items_of_a_list_are_refused),
     UNIT_TEST(fragments_are_read_in_order_and_later_values_win),
     UNIT_TEST(later_list_of_words_and_empty_text_replace_the_earlier),
     UNIT_TEST(error_in_a_fragment_names_its_file_and_line),
