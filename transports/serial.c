@@ -55,6 +55,7 @@ struct serial {
     size_t message_max; /* octets of the largest encapsulated message */
     unsigned backoff_ms;
     uint64_t opened_ms;
+    bool full; /* a send was refused since the queue last had room */
     char error[ERROR_MAX]; /* why the link is down */
     struct transport_status counters;
 };
@@ -120,6 +121,7 @@ lose_port(struct serial *serial, const char *reason)
     close_port(serial);
     framing_reset(serial->framing);
     serial->counters.tx_dropped += serial_queue_clear(&serial->queue);
+    serial->full = false;
     schedule_retry(serial);
     serial->listener.on_link(serial->listener.ctx, serial->base.link, false);
 }
@@ -205,6 +207,15 @@ write_queue(struct serial *serial)
     return result;
 }
 
+/* Half the queue is free again: enough to be worth going on. */
+static void
+tell_room(struct serial *serial)
+{
+    serial->full = false;
+    if (serial->listener.on_room != NULL)
+        serial->listener.on_room(serial->listener.ctx, serial->base.link);
+}
+
 static void
 on_writable(evutil_socket_t fd, short what, void *ctx)
 {
@@ -217,6 +228,8 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
         lose_port(serial, strerror(errno));
     else if (result == DM_NO_MEMORY)
         lose_port(serial, "out of memory");
+    else if (serial->full && serial->queue.count <= SERIAL_QUEUE_FRAMES / 2)
+        tell_room(serial);
 }
 
 static bool
@@ -283,8 +296,10 @@ queue_message(struct serial *serial, const struct dm_address *to, struct dm_span
     if (serial->port == NULL)
         return DM_IO;
     uint8_t *room = serial_queue_room(&serial->queue);
-    if (room == NULL)
+    if (room == NULL) {
+        serial->full = true;
         return DM_FULL;
+    }
     if (to->octets[0] == ADDRESS_NODE) {
         struct dm_span node_id = dm_span(to->octets + 1, to->len - 1u);
 

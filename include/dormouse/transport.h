@@ -37,7 +37,7 @@ struct transport_status {
     uint64_t rx_dropped;  /* datagrams or frames thrown away: encapsulation, size, unknown forwarder */
     uint64_t rx_garbage;  /* octets of a serial line that belong to no frame */
     uint64_t tx_datagrams, tx_octets;
-    uint64_t tx_dropped;  /* not sent: queue full, link down, too long */
+    uint64_t tx_dropped;  /* not taken: queue full (the gateway may try again), link down, too long */
     uint64_t reopens;     /* times the link came back */
 };
 
@@ -68,6 +68,7 @@ struct transport {
 };
 
 /* "udp:lan:10.0.0.7:40112", "udp:lan:[fe80::1%2]:1883/01ab", "serial:barn:", "serial:barn:01ab".
+ * An encapsulated empty node id is "udp:lan:10.0.0.7:40112/" or "serial:barn:/".
  * size >= DM_ADDRESS_TEXT_MAX holds all. Returns `text`. */
 const char *transport_address_text(const struct transport *transport,
                                    const struct dm_address *address, char *text, size_t size);

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,7 +23,11 @@
 
 static const char *pty_path;
 static struct serialport_pty_faults pty_faults;
-static time_t boot_time_advance_s;
+static unsigned lookups;
+/* What the clocks say beyond the truth, and for as long as time stands still. */
+static uint64_t advance_ms;
+static bool frozen;
+static uint64_t frozen_ms;
 
 void
 serialport_pty_use(const char *pty)
@@ -36,10 +41,32 @@ serialport_pty_set_faults(struct serialport_pty_faults faults)
     pty_faults = faults;
 }
 
-void
-serialport_pty_advance_boot_time(unsigned seconds)
+unsigned
+serialport_pty_lookups(void)
 {
-    boot_time_advance_s += (time_t)seconds;
+    return lookups;
+}
+
+void
+serialport_pty_freeze_time(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    frozen_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - advance_ms;
+    frozen = true;
+}
+
+void
+serialport_pty_release_time(void)
+{
+    frozen = false;
+}
+
+void
+serialport_pty_advance_time(unsigned ms)
+{
+    advance_ms += ms;
 }
 
 static int
@@ -116,6 +143,7 @@ char *
 realpath(const char *restrict path, char *restrict resolved)
 {
     bool ours = pty_path != NULL && strcmp(path, SERIALPORT_PTY_PATH) == 0;
+    lookups += strcmp(path, SERIALPORT_PTY_PATH) == 0;
     char *found = ours ? strdup(path) : canonicalize_file_name(path);
 
     if (found == NULL || resolved == NULL)
@@ -168,8 +196,19 @@ int
 clock_gettime(clockid_t clock, struct timespec *now)
 {
     int result = (int)syscall(SYS_clock_gettime, clock, now);
+    bool steady = clock == CLOCK_BOOTTIME || clock == CLOCK_MONOTONIC ||
+                  clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_MONOTONIC_RAW;
 
-    if (result == 0 && clock == CLOCK_BOOTTIME)
-        now->tv_sec += boot_time_advance_s;
-    return result;
+    if (result != 0 || !steady)
+        return result;
+    if (frozen)
+        *now = (struct timespec){.tv_sec = (time_t)(frozen_ms / 1000),
+                                 .tv_nsec = (long)(frozen_ms % 1000) * 1000000};
+    now->tv_sec += (time_t)(advance_ms / 1000);
+    now->tv_nsec += (long)(advance_ms % 1000) * 1000000;
+    if (now->tv_nsec >= 1000000000) {
+        now->tv_nsec -= 1000000000;
+        now->tv_sec++;
+    }
+    return 0;
 }

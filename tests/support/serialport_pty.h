@@ -24,7 +24,13 @@ struct serialport_pty_faults {
 void serialport_pty_use(const char *pty);
 void serialport_pty_set_faults(struct serialport_pty_faults faults);
 
-/* CLOCK_BOOTTIME goes ahead by this much. */
-void serialport_pty_advance_boot_time(unsigned seconds);
+/* How often SERIALPORT_PTY_PATH was resolved, that is, tried to be opened. */
+unsigned serialport_pty_lookups(void);
+
+/* The clocks of libevent and of the transports: they stand still, go on, and go ahead. Frozen, they
+ * count on from CLOCK_MONOTONIC; an event loop must then be run without blocking. */
+void serialport_pty_freeze_time(void);
+void serialport_pty_release_time(void);
+void serialport_pty_advance_time(unsigned ms);
 
 #endif
