@@ -93,7 +93,8 @@ on_reload(evutil_socket_t signal, short events, void *ctx)
     (void)signal;
     (void)events;
     (void)ctx;
-    log_warning("app", "SIGHUP: reloading is not built in yet; restart instead (devices do not notice)");
+    log_warning("app",
+                "SIGHUP: reloading is not built in yet; restart instead (devices do not notice)");
 }
 
 static void
@@ -252,8 +253,8 @@ start_control(struct app *app)
         .upstream = app->upstream,
         .store = app->store,
     };
-    app->control = control_open(app->base, app->config->control_socket, &app->control_source,
-                                error, sizeof error);
+    app->control = control_open(app->base, app->config->control_socket, &app->control_source, error,
+                                sizeof error);
     if (app->control == NULL)
         log_error("control", "no control socket: %s", error);
 }
@@ -261,7 +262,8 @@ start_control(struct app *app)
 static bool
 start(struct app *app)
 {
-    struct runner_options options = {.engine = &app->options.engine, .ctx = app, .now_ms = now_ms, .arm = arm};
+    struct runner_options options = {
+        .engine = &app->options.engine, .ctx = app, .now_ms = now_ms, .arm = arm};
 
     if (app_options_init(&app->options, app->config) != DM_OK || !start_loop(app))
         return false;
@@ -284,8 +286,12 @@ stop(struct app *app)
     }
     if (app->store != NULL && !app->store->ops->close(app->store, CLOSE_MS))
         log_error("store", "not everything could be written before the end");
-    for (size_t i = 0; i < app->transport_count; i++)
-        app->transports[i]->ops->free(app->transports[i]);
+    while (app->transport_count > 0) {
+        struct transport *transport = app->transports[--app->transport_count];
+
+        if (transport != NULL)
+            transport->ops->free(transport);
+    }
     free(app->transports);
     runner_free(app->runner);
     for (size_t i = 0; i < sizeof app->signals / sizeof app->signals[0]; i++)

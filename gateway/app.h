@@ -5,7 +5,8 @@
 
 #include "config.h"
 
-/* Runs until SIGTERM or SIGINT; `debug` logs every packet. Returns the exit status of the process. */
+/* Runs until SIGTERM or SIGINT; `debug` logs every packet. Returns the exit status of the process.
+ */
 int app_run(const struct config *config, bool debug);
 
 #endif

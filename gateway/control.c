@@ -20,9 +20,9 @@
 #include "control_json.h"
 
 enum {
-    REQUEST_MAX = 4096,  /* octets of one request line */
+    REQUEST_MAX = 4096, /* octets of one request line */
     CONNECTIONS_MAX = 16,
-    IDLE_S = 10,         /* a peer that neither sends nor reads is closed */
+    IDLE_S = 10, /* a peer that neither sends nor reads is closed */
 };
 
 struct connection {
@@ -162,9 +162,9 @@ control_open(struct event_base *base, const char *path, const struct control_sou
         return NULL;
     }
     mode_t mask = umask(0117); /* 0660 from the first moment */
-    control->listener = evconnlistener_new_bind(
-        base, on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1,
-        (struct sockaddr *)&address, sizeof address);
+    control->listener = evconnlistener_new_bind(base, on_accept, control,
+                                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, -1,
+                                                (struct sockaddr *)&address, sizeof address);
     int why = errno;
     umask(mask);
     if (control->listener == NULL) {

@@ -7,7 +7,6 @@
 
 #include <cjson/cJSON.h>
 
-
 static void
 add_count(cJSON *object, const char *name, uint64_t value)
 {
@@ -131,6 +130,7 @@ add_engine(cJSON *answer, const struct runner *runner)
     add_count(spool, "octets", status.spooled_octets);
     add_count(spool, "accepted", status.uplink_messages);
     add_count(spool, "dropped", status.uplink_dropped);
+    add_count(spool, "refused", status.uplink_refused);
     cJSON *in = cJSON_AddObjectToObject(answer, "input");
     add_count(in, "malformed", input.malformed);
     add_count(in, "unsupported", input.unsupported);

@@ -36,14 +36,14 @@ engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mq
     return engine_send_to(e, &s->address, needs > s->connack_seq ? needs : s->connack_seq, packet);
 }
 
-void
+enum dm_result
 engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet)
 {
     struct engine_effect effect = {.type = ENGINE_UPSTREAM,
                                    .needs = needs > e->committed_seq ? needs : 0,
                                    .upstream = *packet};
 
-    e->emit(e->ctx, &effect);
+    return e->emit(e->ctx, &effect);
 }
 
 bool
@@ -225,30 +225,31 @@ engine_free(struct engine *e)
 /* ---- datagrams ---- */
 
 enum reaction {
-    IGNORE,     /* no reply, no state change */
-    PROCESS,    /* to the handler */
-    REJECT,     /* DISCONNECT, rate-limited (R84) */
+    IGNORE,  /* no reply, no state change */
+    PROCESS, /* to the handler */
+    REJECT,  /* DISCONNECT, rate-limited (R84) */
 };
 
-/* What a message from a device does, by the state of its session: the table of reference 3.13. "off" is
- * disconnected, lost or unknown. Will, QoS 2 and discovery messages are not served and fall to M47. */
+/* What a message from a device does, by the state of its session: the table of reference 3.13.
+ * "off" is disconnected, lost or unknown. Will, QoS 2 and discovery messages are not served and
+ * fall to M47. */
 static const struct rule {
     enum reaction active, asleep, awake, off;
 } rules[MQTTSN_TYPE_COUNT] = {
     /*                        active   asleep   awake    off */
-    [MQTTSN_CONNECT] =      {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_REGISTER] =     {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_REGACK] =       {PROCESS, IGNORE,  PROCESS, IGNORE},
-    [MQTTSN_PUBLISH] =      {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
-    [MQTTSN_PUBACK] =       {PROCESS, PROCESS, PROCESS, IGNORE},
-    [MQTTSN_SUBSCRIBE] =    {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_UNSUBSCRIBE] =  {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_PINGREQ] =      {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PINGRESP] =     {PROCESS, PROCESS, PROCESS, IGNORE},
-    [MQTTSN_DISCONNECT] =   {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PUBREL] =       {IGNORE,  IGNORE,  IGNORE,  REJECT},
-    [MQTTSN_WILLTOPICUPD] = {IGNORE,  IGNORE,  IGNORE,  REJECT},
-    [MQTTSN_WILLMSGUPD] =   {IGNORE,  IGNORE,  IGNORE,  REJECT},
+    [MQTTSN_CONNECT] = {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_REGISTER] = {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_REGACK] = {PROCESS, IGNORE, PROCESS, IGNORE},
+    [MQTTSN_PUBLISH] = {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
+    [MQTTSN_PUBACK] = {PROCESS, PROCESS, PROCESS, IGNORE},
+    [MQTTSN_SUBSCRIBE] = {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_UNSUBSCRIBE] = {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_PINGREQ] = {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PINGRESP] = {PROCESS, PROCESS, PROCESS, IGNORE},
+    [MQTTSN_DISCONNECT] = {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PUBREL] = {IGNORE, IGNORE, IGNORE, REJECT},
+    [MQTTSN_WILLTOPICUPD] = {IGNORE, IGNORE, IGNORE, REJECT},
+    [MQTTSN_WILLMSGUPD] = {IGNORE, IGNORE, IGNORE, REJECT},
 };
 
 static enum reaction
@@ -363,8 +364,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
-    DL_FOREACH(e->sessions, s)
-    {
+    DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
         downlink_pump(e, s);
         session_schedule(e, s);
@@ -380,8 +380,7 @@ engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
     e->now_ms = now_ms;
     e->link_up[link] = up;
     e->link_blocked[link] = false;
-    DL_FOREACH(e->sessions, s)
-    {
+    DL_FOREACH (e->sessions, s) {
         if (!s->bound || s->address.link != link)
             continue;
         downlink_cancel(s);
@@ -403,8 +402,7 @@ engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
     assert(link < e->options->link_count);
     e->now_ms = now_ms;
     e->link_blocked[link] = false;
-    DL_FOREACH(e->sessions, s)
-    {
+    DL_FOREACH (e->sessions, s) {
         if (!s->blocked || !s->bound || s->address.link != link)
             continue;
         s->blocked = false;
@@ -426,8 +424,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     if (seq > e->committed_seq)
         e->committed_seq = seq;
     inbound_flush(e);
-    DL_FOREACH_SAFE2(e->waiting, s, next, waiting_next)
-    {
+    DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
         if (s->connack_seq > e->committed_seq)
             continue;
         DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
@@ -491,10 +488,8 @@ engine_shutdown(struct engine *e, uint64_t now_ms)
     struct delivery *d;
 
     e->now_ms = now_ms;
-    DL_FOREACH(e->sessions, s)
-    {
-        DL_FOREACH(s->queue, d)
-        {
+    DL_FOREACH (e->sessions, s) {
+        DL_FOREACH (s->queue, d) {
             if (d->qos > 0 || d->stored)
                 continue;
             if (!d->message->stored)
@@ -511,8 +506,10 @@ const char *
 engine_state_name(enum engine_state state)
 {
     static const char *const names[ENGINE_STATE_COUNT] = {
-        [ENGINE_DISCONNECTED] = "disconnected", [ENGINE_ACTIVE] = "active",
-        [ENGINE_ASLEEP] = "asleep",             [ENGINE_LOST] = "lost",
+        [ENGINE_DISCONNECTED] = "disconnected",
+        [ENGINE_ACTIVE] = "active",
+        [ENGINE_ASLEEP] = "asleep",
+        [ENGINE_LOST] = "lost",
         [ENGINE_AWAKE] = "awake",
     };
 
@@ -526,8 +523,8 @@ engine_status(const struct engine *e, struct engine_status *status)
 
     *status = e->status;
     status->degraded = e->degraded;
-    DL_FOREACH(e->sessions, s)
-    status->sessions[s->state]++;
+    DL_FOREACH (e->sessions, s)
+        status->sessions[s->state]++;
 }
 
 void
@@ -537,12 +534,11 @@ engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit
     const struct session *s;
     const struct subscription *sub;
 
-    DL_FOREACH(e->sessions, s)
-    {
+    DL_FOREACH (e->sessions, s) {
         size_t count = 0;
 
-        LL_FOREACH(s->subscriptions, sub)
-        filters[count++] = name_span(sub->filter->name);
+        LL_FOREACH (s->subscriptions, sub)
+            filters[count++] = name_span(sub->filter->name);
         visit(ctx, &(struct engine_session_status){
                        .client_id = dm_span(s->client_id, s->client_id_len),
                        .clean = s->clean,

@@ -42,8 +42,12 @@ struct engine_effect {
     };
 };
 
-/* The result counts for ENGINE_SEND only: DM_FULL makes the engine keep the message and wait for
- * engine_link_room; every other failure is loss on the radio. It must not call the engine. */
+/*
+ * ENGINE_SEND: DM_FULL makes the engine keep the message and wait for engine_link_room; every other
+ * failure is loss on the radio. ENGINE_UPSTREAM, a PUBLISH: DM_FULL or DM_INVALID say that the
+ * broker can never take this packet; DM_IO is a connection that is closing. It must not call the
+ * engine.
+ */
 typedef enum dm_result engine_emit(void *ctx, const struct engine_effect *effect);
 
 enum engine_overflow { ENGINE_DROP_OLDEST, ENGINE_DROP_NEWEST, ENGINE_LATEST };
@@ -71,36 +75,36 @@ struct engine_options {
     const char *topic_prefix; /* put before every name on the way up; "" = none */
     const char *broker_key;   /* names the broker session: URL and client id */
     uint32_t max_clients;
-    uint32_t queue_messages;  /* per session */
-    uint64_t queue_bytes;     /* per session: topic and payload octets */
-    uint64_t total_bytes;     /* all sessions */
+    uint32_t queue_messages; /* per session */
+    uint64_t queue_bytes;    /* per session: topic and payload octets */
+    uint64_t total_bytes;    /* all sessions */
     enum engine_overflow overflow;
     enum engine_queue_qos0 queue_qos0;
-    uint64_t expiry_ms;       /* a persistent session without contact is removed after this */
-    uint64_t spool_bytes;     /* uplink messages waiting: topic and payload octets */
-    bool uplink_ack_store;    /* acknowledge devices from the store, not from the broker */
+    uint64_t expiry_ms;    /* a persistent session without contact is removed after this */
+    uint64_t spool_bytes;  /* uplink messages waiting: topic and payload octets */
+    bool uplink_ack_store; /* acknowledge devices from the store, not from the broker */
     uint64_t store_after_ms;
-    uint64_t retry_ms;        /* T_retry */
-    uint32_t retry_count;     /* N_retry */
+    uint64_t retry_ms;          /* T_retry */
+    uint32_t retry_count;       /* N_retry */
     uint32_t tolerance_percent; /* 150 = 1.5 times the keep-alive or sleep duration (R75, R92) */
-    uint16_t receive_maximum; /* messages the broker may have open towards us */
+    uint16_t receive_maximum;   /* messages the broker may have open towards us */
 };
 
-enum engine_state { /* of a session, R91 and figure 4 of the specification */
-    ENGINE_DISCONNECTED, /* the numbers are recorded in the store */
-    ENGINE_ACTIVE,
-    ENGINE_ASLEEP,
-    ENGINE_LOST,
-    ENGINE_AWAKE,        /* recorded as ENGINE_ASLEEP */
-    ENGINE_STATE_COUNT,
+enum engine_state {                      /* of a session, R91 and figure 4 of the specification */
+                    ENGINE_DISCONNECTED, /* the numbers are recorded in the store */
+                    ENGINE_ACTIVE,
+                    ENGINE_ASLEEP,
+                    ENGINE_LOST,
+                    ENGINE_AWAKE, /* recorded as ENGINE_ASLEEP */
+                    ENGINE_STATE_COUNT,
 };
 
-enum engine_drop { /* why a message for a device was given up */
-    ENGINE_DROP_OVERFLOW,  /* a limit of the queue */
-    ENGINE_DROP_TOO_LONG,  /* longer than the link's mtu (R6) */
-    ENGINE_DROP_REFUSED,   /* the device refused it or its topic (R62, R63) */
-    ENGINE_DROP_QOS0,      /* QoS 0 for a device that is away, not to be queued */
-    ENGINE_DROP_COUNT,
+enum engine_drop {                       /* why a message for a device was given up */
+                   ENGINE_DROP_OVERFLOW, /* a limit of the queue */
+                   ENGINE_DROP_TOO_LONG, /* longer than the link's mtu (R6) */
+                   ENGINE_DROP_REFUSED,  /* the device refused it or its topic (R62, R63) */
+                   ENGINE_DROP_QOS0,     /* QoS 0 for a device that is away, not to be queued */
+                   ENGINE_DROP_COUNT,
 };
 
 struct engine_status {
@@ -109,7 +113,8 @@ struct engine_status {
     uint64_t dropped[ENGINE_DROP_COUNT];
     uint64_t spooled_messages, spooled_octets;
     uint64_t uplink_messages;   /* accepted from devices */
-    uint64_t uplink_dropped;    /* QoS 0 or QoS -1 while the broker was away */
+    uint64_t uplink_dropped;    /* QoS 0 or QoS -1 while the broker was away or did not take more */
+    uint64_t uplink_refused;    /* QoS 1 that the broker does not take */
     uint64_t downlink_messages; /* delivered to devices */
     uint64_t ignored;           /* well-formed messages that no rule answers */
     uint64_t refused;           /* messages of unknown or disconnected peers */
@@ -152,7 +157,8 @@ void engine_link(struct engine *engine, uint64_t now_ms, uint8_t link, bool up);
 /* The link's transmit queue has room again after DM_FULL. */
 void engine_link_room(struct engine *engine, uint64_t now_ms, uint8_t link);
 
-/* Whether the next connection must begin with Clean Start 1: nothing of ours is known to be there. */
+/* Whether the next connection must begin with Clean Start 1: nothing of ours is known to be there.
+ */
 bool engine_needs_clean_start(const struct engine *engine);
 void engine_upstream_connected(struct engine *engine, uint64_t now_ms,
                                const struct upstream_session *session);

@@ -63,18 +63,17 @@ session_continue(struct session *s)
             s->registrations[i].refused = false;
     }
     /* The device has given up the requests of its last connection. */
-    LL_FOREACH(s->subscriptions, sub)
-    sub->owes_suback = false;
+    LL_FOREACH (s->subscriptions, sub)
+        sub->owes_suback = false;
     s->subacks_owed = 0;
-    DL_FOREACH(s->queue, d)
-    d->wait_suback = false;
+    DL_FOREACH (s->queue, d)
+        d->wait_suback = false;
 }
 
 void
 handle_connect(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
 {
-    struct session *s =
-        packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
+    struct session *s = packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
     char id[128];
 
     if (!connect_is_acceptable(e, from, packet, s))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the session's queue to the device: one REGISTER or QoS 1 PUBLISH open at a time (R58), in the
- * order of the queue, repeated until answered (R60 to R64), and the end of the awake period (R97).
+ * From the session's queue to the device: one REGISTER or QoS 1 PUBLISH open at a time (R58), in
+ * the order of the queue, repeated until answered (R60 to R64), and the end of the awake period
+ * (R97).
  */
 #include "engine_private.h"
 
@@ -168,8 +169,7 @@ refuse_topic(struct engine *e, struct session *s, struct registration *r)
     struct subscription *sub = subscription_find(s, r->name);
 
     r->refused = true;
-    DL_FOREACH_SAFE(s->queue, d, next)
-    {
+    DL_FOREACH_SAFE (s->queue, d, next) {
         if (d->message->topic == r->name)
             queue_drop(e, s, d, ENGINE_DROP_REFUSED);
     }
@@ -221,16 +221,15 @@ downlink_retry(struct engine *e, struct session *s)
     }
     s->retries++;
     s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
-    if (s->exchange == EXCHANGE_PUBLISH &&
-        topic_for_device(e, s, s->queue->message->topic, &type, &id) != TOPIC_READY) {
-        s->exchange = EXCHANGE_NONE; /* the id was given up meanwhile: begin with what it needs now */
+    if (s->exchange == EXCHANGE_REGISTER) {
+        send_register(e, s);
+    } else if (topic_for_device(e, s, s->queue->message->topic, &type, &id) == TOPIC_READY) {
+        send_publish(e, s, s->queue, type, id);
+    } else { /* the id was given up meanwhile: begin with what it needs now */
+        s->exchange = EXCHANGE_NONE;
         downlink_pump(e, s);
         return;
     }
-    if (s->exchange == EXCHANGE_REGISTER)
-        send_register(e, s);
-    else
-        send_publish(e, s, s->queue, type, id);
     s->blocked = false; /* no room only delays the repetition; the exchange stays open */
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's own structs and the calls between its files. Nothing outside engine_*.c includes it. */
+/* The engine's own structs and the calls between its files. Nothing outside engine_*.c includes it.
+ */
 #ifndef DORMOUSE_ENGINE_PRIVATE_H
 #define DORMOUSE_ENGINE_PRIVATE_H
 
@@ -9,17 +10,18 @@
 #include "pointer_index.h"
 
 enum {
-    SUBSCRIPTIONS_MAX = 256,    /* per session */
-    TOPICS_MAX = 1024,          /* registrations per session */
-    TOPIC_ID_LAST = 0x201f,     /* below every printable short name (reference 2.1) */
-    OPEN_UPLINKS_MAX = 16,      /* unacknowledged messages of one device (R51 asks for 8) */
-    ROUNDS_MAX = 3,             /* of retransmission before a message is given up (R61) */
-    UNCOMMITTED_MAX = 20000,    /* records; beyond it nothing new is promised */
-    FILTER_IDS_SPARE = 16,      /* identifiers of earlier subscriptions remembered per filter */
-    RECENT_REQUESTS = 8,        /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
-    REPLY_SLOTS = 256,          /* addresses remembered for the rate limit of R82 */
+    SUBSCRIPTIONS_MAX = 256,      /* per session */
+    TOPICS_MAX = 1024,            /* registrations per session */
+    TOPIC_ID_LAST = 0x201f,       /* below every printable short name (reference 2.1) */
+    OPEN_UPLINKS_MAX = 16,        /* unacknowledged messages of one device (R51 asks for 8) */
+    ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
+    UNCOMMITTED_MAX = 20000,      /* records; beyond it nothing new is promised */
+    FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
+    UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
+    RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
+    REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
-    WAIT_MS = 300000,           /* T_WAIT */
+    WAIT_MS = 300000, /* T_WAIT */
 };
 
 /* A topic name or filter, shared by all who use it. */
@@ -41,18 +43,18 @@ struct registration {
 struct subscription {
     struct session *session;
     struct filter *filter;
-    struct subscription *next;                  /* of the session, oldest first */
+    struct subscription *next; /* of the session, oldest first */
     struct subscription *filter_prev, *filter_next;
-    enum mqttsn_topic_type type;                /* how the device made it (reference 2.5) */
-    uint16_t topic_id;                          /* pre-defined or short, by type */
-    uint16_t msg_id;                            /* of the SUBACK that is owed */
-    uint32_t naps;                              /* session.naps at the SUBSCRIBE */
+    enum mqttsn_topic_type type; /* how the device made it (reference 2.5) */
+    uint16_t topic_id;           /* pre-defined or short, by type */
+    uint16_t msg_id;             /* of the SUBACK that is owed */
+    uint32_t naps;               /* session.naps at the SUBSCRIBE */
     bool owes_suback;
-    bool confirmed;                             /* the broker acknowledged it at least once */
-    uint8_t qos;                                /* granted */
-    uint32_t upstream_id;                       /* MQTT 5 subscription identifier */
-    uint64_t order;                             /* age: smaller is older */
-    uint64_t seq;                               /* journal number of its record */
+    bool confirmed;       /* the broker acknowledged it at least once */
+    uint8_t qos;          /* granted */
+    uint32_t upstream_id; /* MQTT 5 subscription identifier */
+    uint64_t order;       /* age: smaller is older */
+    uint64_t seq;         /* journal number of its record */
 };
 
 /* A subscription identifier that the broker may put on a message. */
@@ -83,8 +85,8 @@ struct inbound {
     uint32_t pending;        /* recipients that neither have it nor have it committed */
     uint16_t packet_id;
     uint8_t qos;
-    bool received;           /* QoS 2: PUBREC was handed over, PUBREL has not come */
-    bool current;            /* seen in this connection: may be acknowledged on it */
+    bool received; /* QoS 2: PUBREC was handed over, PUBREL has not come */
+    bool current;  /* seen in this connection: may be acknowledged on it */
 };
 
 /* One body, however many sessions wait for it. */
@@ -108,7 +110,7 @@ struct delivery {
     uint64_t arrived_ms;
     uint16_t msg_id;
     uint8_t qos;
-    uint8_t rounds;   /* of retransmission that the device let pass while it talked */
+    uint8_t rounds; /* of retransmission that the device let pass while it talked */
     bool stored;
     bool sent;        /* at least once: DUP from now on */
     bool reregister;  /* the device answered "invalid topic id" once (reference 2.7) */
@@ -141,21 +143,21 @@ struct session {
     struct session *waiting_prev, *waiting_next; /* CONNACK not committed */
     struct session *direct_prev, *direct_next;   /* has deliveries not committed */
     bool waiting, direct;
-    bool bound;      /* the address is ours */
+    bool bound; /* the address is ours */
     bool clean;
-    bool heard;      /* since the start */
+    bool heard;          /* since the start */
     bool must_reconnect; /* a SUBSCRIBE accepted while the broker was away was refused (design 6) */
     enum engine_state state;
     struct dm_address address;
     struct session_image image;
     uint16_t keepalive_s, sleep_s;
-    uint32_t epoch;        /* counts connections; registrations of earlier ones are not known */
-    uint32_t naps;         /* counts DISCONNECT and CONNECT: an answer is for its own period only */
-    uint64_t seq;          /* journal number that every answer depends on */
-    uint64_t connack_seq;  /* nothing overtakes the CONNACK (R24) */
+    uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
+    uint32_t naps;        /* counts DISCONNECT and CONNECT: an answer is for its own period only */
+    uint64_t seq;         /* journal number that every answer depends on */
+    uint64_t connack_seq; /* nothing overtakes the CONNACK (R24) */
     uint64_t last_contact_ms;
     uint64_t deadline_ms;
-    size_t heap_slot;      /* 0: not in the heap */
+    size_t heap_slot; /* 0: not in the heap */
 
     struct registration *registrations;
     size_t registration_count, registration_room;
@@ -176,15 +178,15 @@ struct session {
     uint16_t register_msg_id;
     uint16_t register_topic_id;
     uint32_t retries;
-    bool talked;   /* the device sent something else since the exchange began (design 4) */
-    bool stalled;  /* no answer after all retries: wait for a sign of life (R61) */
-    bool blocked;  /* the link had no room */
+    bool talked;  /* the device sent something else since the exchange began (design 4) */
+    bool stalled; /* no answer after all retries: wait for a sign of life (R61) */
+    bool blocked; /* the link had no room */
     uint64_t retry_at_ms;
     uint64_t pause_until_ms; /* the device is congested */
 
     uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
-    uint32_t unanswered;       /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
-    size_t open_uplinks;   /* not answered */
+    uint32_t unanswered; /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
+    size_t open_uplinks; /* not answered */
     uint64_t delivered, dropped;
 
     uint8_t client_id_len;
@@ -195,19 +197,19 @@ struct session {
 struct uplink {
     struct uplink *prev, *next;
     uint64_t order;
-    uint64_t session;     /* number; the session may be gone */
+    uint64_t session; /* number; the session may be gone */
     uint64_t arrived_ms;
-    uint64_t seq;         /* journal number of its record */
-    uint32_t naps;        /* session.naps at the PUBLISH */
-    struct name *topic;   /* device name */
+    uint64_t seq;       /* journal number of its record */
+    uint32_t naps;      /* session.naps at the PUBLISH */
+    struct name *topic; /* device name */
     uint16_t msg_id;
-    uint16_t topic_id;    /* as the device wrote it, for the PUBACK */
+    uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
-    uint16_t packet_id;   /* 0: not sent yet */
+    uint16_t packet_id; /* 0: not sent yet */
     bool retain;
     bool stored;
     bool answered;
-    bool in_flight;       /* sent on this connection */
+    bool in_flight; /* sent on this connection */
     uint32_t len;
     uint8_t payload[];
 };
@@ -217,10 +219,10 @@ struct request {
     struct request *prev, *next;
     bool subscribe;
     bool sent;
-    bool retained;        /* asks for retained messages */
+    bool retained; /* asks for retained messages */
     uint16_t packet_id;
     uint32_t upstream_id;
-    uint64_t session;     /* that it is made for; 0: for the filter alone */
+    uint64_t session; /* that it is made for; 0: for the filter alone */
     struct name *filter;
 };
 
@@ -239,7 +241,7 @@ struct engine {
     engine_emit *emit;
     void *ctx;
     uint64_t now_ms;
-    uint64_t seq;          /* journal number of the last record */
+    uint64_t seq; /* journal number of the last record */
     uint64_t committed_seq;
     bool degraded;
     bool *link_up;
@@ -259,9 +261,9 @@ struct engine {
     struct pointer_index messages_loaded; /* by number, while loading */
 
     bool upstream_up;
-    bool upstream_known;   /* the broker holds, or may hold, our session */
+    bool upstream_known; /* the broker holds, or may hold, our session */
     struct upstream_session upstream;
-    struct inbound *inbound[3];  /* by QoS; [0] is not used */
+    struct inbound *inbound[3]; /* by QoS; [0] is not used */
     size_t inbound_held;
     struct request *requests;
     uint64_t request_seq;
@@ -276,7 +278,7 @@ struct engine {
     size_t uplinks_in_flight;
     uint64_t last_spool;
 
-    uint8_t *scratch;      /* prefixed topic name */
+    uint8_t *scratch; /* prefixed topic name */
     size_t scratch_room;
     struct reply_slot replies[REPLY_SLOTS];
     struct engine_status status;
@@ -287,7 +289,8 @@ enum dm_result engine_send_to(struct engine *e, const struct dm_address *to, uin
                               const struct mqttsn_packet *packet);
 enum dm_result engine_send(struct engine *e, struct session *s, uint64_t needs,
                            const struct mqttsn_packet *packet);
-void engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet);
+enum dm_result engine_send_upstream(struct engine *e, uint64_t needs,
+                                    const struct mqtt_packet *packet);
 /* True at most once a second for an address (R82, R84). */
 bool engine_may_reply(struct engine *e, const struct dm_address *to);
 /* False while nothing new can be promised: disk failed, or too much is not committed yet. */
@@ -338,11 +341,13 @@ void handle_disconnect(struct engine *e, const struct dm_address *from, struct s
                        const struct mqttsn_packet *packet);
 void handle_pingreq(struct engine *e, const struct dm_address *from, struct session *s,
                     const struct mqttsn_packet *packet);
-/* The device is gone: what a clean session had is wiped, what a persistent one waits for is kept. */
+/* The device is gone: what a clean session had is wiped, what a persistent one waits for is kept.
+ */
 void session_leave(struct engine *e, struct session *s, enum engine_state state);
 
 /* engine_topics.c */
-struct name *name_get(struct engine *e, struct dm_span text); /* takes a reference; NULL: no memory */
+struct name *name_get(struct engine *e,
+                      struct dm_span text); /* takes a reference; NULL: no memory */
 struct name *name_ref(struct name *name);
 void name_unref(struct engine *e, struct name *name);
 struct dm_span name_span(const struct name *name);
@@ -358,8 +363,8 @@ void registrations_free(struct engine *e, struct session *s);
 void handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 
 enum topic_choice { TOPIC_READY, TOPIC_REGISTER, TOPIC_REFUSED };
-/* Which id a PUBLISH of `name` to the device carries (reference 2.5); TOPIC_REGISTER: after this id was
- * registered. */
+/* Which id a PUBLISH of `name` to the device carries (reference 2.5); TOPIC_REGISTER: after this id
+ * was registered. */
 enum topic_choice topic_for_device(struct engine *e, struct session *s, struct name *name,
                                    enum mqttsn_topic_type *type, uint16_t *id);
 /* Gives the name an id now if it will need one (design 1: committed with the message). */
@@ -373,8 +378,7 @@ struct subscription *subscription_new(struct engine *e, struct session *s, struc
                                       uint64_t order);
 /* Takes it out of session and filter; the upstream subscription ends with the last one. */
 void subscription_remove(struct engine *e, struct subscription *sub, bool record);
-void subscription_answer(struct engine *e, struct subscription *sub,
-                         enum mqttsn_return_code code);
+void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code);
 struct filter *filter_find(const struct engine *e, const struct name *name);
 struct filter *filter_get(struct engine *e, struct name *name);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
@@ -429,9 +433,10 @@ void upstream_subscribe(struct engine *e, struct name *filter, const struct sess
                         uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct name *filter);
 void upstream_load_inbound(struct engine *e, uint16_t packet_id);
-/* Publishes a message of a device; `name` as the device writes it. packet_id 0: QoS 0. */
-void upstream_publish(struct engine *e, const struct name *name, struct dm_span payload, bool retain,
-                      uint16_t packet_id, bool dup);
+/* Publishes a message of a device; `name` as the device writes it. packet_id 0: QoS 0. False: the
+ * broker can never take it. */
+bool upstream_publish(struct engine *e, const struct name *name, struct dm_span payload,
+                      bool retain, uint16_t packet_id, bool dup);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
 void inbound_settled(struct engine *e, struct message *m, uint64_t seq);

@@ -176,8 +176,7 @@ queue_drop_qos0(struct engine *e, struct session *s)
 
     if (queue_keeps_qos0(e, s))
         return;
-    DL_FOREACH_SAFE(s->queue, d, next)
-    {
+    DL_FOREACH_SAFE (s->queue, d, next) {
         if (d->qos == 0)
             queue_drop(e, s, d, ENGINE_DROP_QOS0);
     }
@@ -206,8 +205,7 @@ overflow_victim(const struct session *s)
     struct delivery *d;
     struct delivery *oldest = NULL;
 
-    DL_FOREACH(s->queue, d)
-    {
+    DL_FOREACH (s->queue, d) {
         if (is_open(s, d))
             continue;
         if (d->qos == 0)
@@ -224,8 +222,7 @@ drop_same_topic(struct engine *e, struct session *s, const struct name *topic)
     struct delivery *d;
     struct delivery *next;
 
-    DL_FOREACH_SAFE(s->queue, d, next)
-    {
+    DL_FOREACH_SAFE (s->queue, d, next) {
         if (d->message->topic == topic && !is_open(s, d))
             queue_drop(e, s, d, ENGINE_DROP_OVERFLOW);
     }
@@ -241,8 +238,7 @@ make_room(struct engine *e, struct session *s, const struct message *m)
         drop_same_topic(e, s, m->topic);
     while (s->queued + 1 > o->queue_messages || s->queued_octets + octets > o->queue_bytes ||
            e->status.queued_octets + octets > o->total_bytes) {
-        struct delivery *victim =
-            o->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
+        struct delivery *victim = o->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
 
         if (victim == NULL)
             return false;

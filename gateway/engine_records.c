@@ -31,8 +31,8 @@ image_address_equal(const struct session_image *a, const struct session_image *b
            (!a->has_address || dm_address_equal(&a->address, &b->address));
 }
 
-/* Writes the session if it differs from what the disk holds. Going to sleep is recorded, awake and the
- * return from sleep are not (design 8): a device that only sleeps and wakes costs no write. */
+/* Writes the session if it differs from what the disk holds. Going to sleep is recorded, awake and
+ * the return from sleep are not (design 8): a device that only sleeps and wakes costs no write. */
 uint64_t
 record_session(struct engine *e, struct session *s)
 {
@@ -78,8 +78,8 @@ record_session(struct engine *e, struct session *s)
 uint64_t
 record_session_delete(struct engine *e, const struct session *s)
 {
-    return emit_record(
-        e, &(struct store_record){.op = STORE_SESSION_DELETE, .session = s->number}, NULL);
+    return emit_record(e, &(struct store_record){.op = STORE_SESSION_DELETE, .session = s->number},
+                       NULL);
 }
 
 uint64_t
@@ -139,10 +139,9 @@ record_message(struct engine *e, struct message *m)
 uint64_t
 record_message_delete(struct engine *e, const struct message *m)
 {
-    return emit_record(e,
-                       &(struct store_record){
-                           .op = STORE_MESSAGE_DELETE, .lazy = true, .message = m->number},
-                       NULL);
+    return emit_record(
+        e, &(struct store_record){.op = STORE_MESSAGE_DELETE, .lazy = true, .message = m->number},
+        NULL);
 }
 
 uint64_t
@@ -162,12 +161,11 @@ record_delivery(struct engine *e, const struct session *s, const struct delivery
 uint64_t
 record_delivery_delete(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_DELIVERY_DELETE,
-                                              .lazy = true,
-                                              .session = s->number,
-                                              .order = d->order},
-                       NULL);
+    return emit_record(
+        e,
+        &(struct store_record){
+            .op = STORE_DELIVERY_DELETE, .lazy = true, .session = s->number, .order = d->order},
+        NULL);
 }
 
 uint64_t
@@ -206,13 +204,13 @@ record_inbound(struct engine *e, uint16_t packet_id, bool present)
 uint64_t
 record_filter(struct engine *e, const struct filter *f)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = f->acked ? STORE_FILTER_PUT
-                                                             : STORE_FILTER_DELETE,
-                                              .lazy = true,
-                                              .name = name_span(f->name),
-                                              .upstream_id = f->acked_id},
-                       NULL);
+    return emit_record(
+        e,
+        &(struct store_record){.op = f->acked ? STORE_FILTER_PUT : STORE_FILTER_DELETE,
+                               .lazy = true,
+                               .name = name_span(f->name),
+                               .upstream_id = f->acked_id},
+        NULL);
 }
 
 uint64_t
@@ -359,8 +357,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
         if (s == NULL)
             return DM_MALFORMED;
         name = name_get(e, record->name);
-        if (name == NULL ||
-            registration_load(e, s, name, record->topic_id, record->epoch) == NULL)
+        if (name == NULL || registration_load(e, s, name, record->topic_id, record->epoch) == NULL)
             result = DM_NO_MEMORY;
         name_unref(e, name);
         return result;

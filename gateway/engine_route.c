@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A message of the broker to its recipients (design 6). With MQTT 5 the broker tells by subscription
- * identifiers why it sent a copy, and sends one copy per matching filter of ours. A session takes only
- * the copy of its oldest matching filter: that subscription existed whenever a younger one did, so a
- * copy for it exists too, even of messages the broker had queued before the younger one was made.
+ * A message of the broker to its recipients (design 6). With MQTT 5 the broker tells by
+ * subscription identifiers why it sent a copy, and sends one copy per matching filter of ours. A
+ * session takes only the copy of its oldest matching filter: that subscription existed whenever a
+ * younger one did, so a copy for it exists too, even of messages the broker had queued before the
+ * younger one was made.
  */
 #include "engine_private.h"
 
@@ -15,9 +16,9 @@ oldest_match(const struct session *s, struct dm_span topic, bool held)
 {
     struct subscription *sub;
 
-    LL_FOREACH(s->subscriptions, sub)
-    if ((!held || sub->filter->acked) && topic_matches(name_span(sub->filter->name), topic))
-        return sub;
+    LL_FOREACH (s->subscriptions, sub)
+        if ((!held || sub->filter->acked) && topic_matches(name_span(sub->filter->name), topic))
+            return sub;
     return NULL;
 }
 
@@ -29,9 +30,9 @@ best_qos(const struct session *s, struct dm_span topic)
     const struct subscription *sub;
     uint8_t qos = 0;
 
-    LL_FOREACH(s->subscriptions, sub)
-    if (sub->qos > qos && topic_matches(name_span(sub->filter->name), topic))
-        qos = sub->qos;
+    LL_FOREACH (s->subscriptions, sub)
+        if (sub->qos > qos && topic_matches(name_span(sub->filter->name), topic))
+            qos = sub->qos;
     return qos;
 }
 
@@ -54,8 +55,7 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
 
     if (!topic_matches(name_span(f->name), topic))
         return;
-    DL_FOREACH_SAFE2(f->subscriptions, sub, next, filter_next)
-    {
+    DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         struct subscription *primary = oldest_match(sub->session, topic, held);
 
         if (primary == NULL || primary == sub)
@@ -69,8 +69,8 @@ route_by_matching(struct engine *e, struct message *m)
     struct filter *f;
     struct filter *next;
 
-    DL_FOREACH_SAFE(e->filters, f, next)
-    route_by_filter(e, m, f, false);
+    DL_FOREACH_SAFE (e->filters, f, next)
+        route_by_filter(e, m, f, false);
 }
 
 /* A retained message answers one SUBSCRIBE and is for that device only. */
@@ -79,8 +79,7 @@ route_retained_by_id(struct engine *e, struct message *m, const struct filter *f
 {
     struct subscription *sub;
 
-    DL_FOREACH2(f->subscriptions, sub, filter_next)
-    {
+    DL_FOREACH2 (f->subscriptions, sub, filter_next) {
         if (sub->upstream_id != id)
             continue;
         deliver(e, m, sub, sub->qos);

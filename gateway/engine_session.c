@@ -18,9 +18,8 @@ session_find(const struct engine *e, struct dm_span client_id)
 struct session *
 session_find_address(const struct engine *e, const struct dm_address *address)
 {
-    return pointer_index_find(&e->by_address,
-                              pointer_index_hash(address->link, address->octets, address->len),
-                              address);
+    return pointer_index_find(
+        &e->by_address, pointer_index_hash(address->link, address->octets, address->len), address);
 }
 
 struct session *
@@ -152,10 +151,10 @@ session_wipe(struct engine *e, struct session *s)
     struct subscription *sub;
     struct subscription *next;
 
-    /* Rows of topics, subscriptions and deliveries go with the session's row; bodies have their own. */
+    /* Rows of topics, subscriptions and deliveries go with the session's row; bodies have their
+     * own. */
     record_session_delete(e, s);
-    LL_FOREACH_SAFE(s->subscriptions, sub, next)
-    {
+    LL_FOREACH_SAFE (s->subscriptions, sub, next) {
         struct name *filter = name_ref(sub->filter->name);
         bool last = sub->filter->subscription_count == 1;
 
@@ -273,8 +272,8 @@ session_schedule(struct engine *e, struct session *s)
     if (s->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
         deadline = earlier(deadline, s->pause_until_ms);
     if (s->unstored != NULL)
-        deadline = earlier(deadline,
-                           engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms));
+        deadline =
+            earlier(deadline, engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms));
     s->deadline_ms = deadline;
     heap_settle(e, s);
 }

@@ -73,9 +73,9 @@ filter_id_is_in_use(const struct filter *f, uint32_t id)
 
     if (f->acked && f->acked_id == id)
         return true;
-    DL_FOREACH2(f->subscriptions, sub, filter_next)
-    if (sub->upstream_id == id)
-        return true;
+    DL_FOREACH2 (f->subscriptions, sub, filter_next)
+        if (sub->upstream_id == id)
+            return true;
     return false;
 }
 
@@ -100,8 +100,7 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
         struct filter_id *old;
         struct filter_id *next;
 
-        LL_FOREACH_SAFE(f->ids, old, next)
-        {
+        LL_FOREACH_SAFE (f->ids, old, next) {
             if (old == entry || filter_id_is_in_use(f, old->id))
                 continue;
             filter_id_free(e, f, old);
@@ -127,9 +126,9 @@ subscription_find(const struct session *s, const struct name *filter)
 {
     struct subscription *sub;
 
-    LL_FOREACH(s->subscriptions, sub)
-    if (sub->filter->name == filter)
-        return sub;
+    LL_FOREACH (s->subscriptions, sub)
+        if (sub->filter->name == filter)
+            return sub;
     return NULL;
 }
 
@@ -165,8 +164,8 @@ suback_settled(struct session *s, struct subscription *sub)
     sub->owes_suback = false;
     if (--s->subacks_owed > 0)
         return;
-    DL_FOREACH(s->queue, d)
-    d->wait_suback = false;
+    DL_FOREACH (s->queue, d)
+        d->wait_suback = false;
 }
 
 void

@@ -168,9 +168,8 @@ registrations_free(struct engine *e, struct session *s)
 void
 handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
-    struct mqttsn_packet answer = {.type = MQTTSN_REGACK,
-                                   .msg_id = packet->msg_id,
-                                   .return_code = MQTTSN_ACCEPTED};
+    struct mqttsn_packet answer = {
+        .type = MQTTSN_REGACK, .msg_id = packet->msg_id, .return_code = MQTTSN_ACCEPTED};
     bool made = false;
     struct name *name = NULL;
     struct registration *r = NULL;
@@ -201,15 +200,16 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
 
 /* ---- towards the device ---- */
 
-/* An exact subscription made by pre-defined id or short name decides the type (reference 2.5, 1 and 2). */
+/* An exact subscription made by pre-defined id or short name decides the type (reference 2.5, 1 and
+ * 2). */
 static const struct subscription *
 exact_subscription(const struct session *s, const struct name *name, enum mqttsn_topic_type type)
 {
     const struct subscription *sub;
 
-    LL_FOREACH(s->subscriptions, sub)
-    if (sub->type == type && sub->filter->name == name)
-        return sub;
+    LL_FOREACH (s->subscriptions, sub)
+        if (sub->type == type && sub->filter->name == name)
+            return sub;
     return NULL;
 }
 

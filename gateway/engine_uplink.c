@@ -9,14 +9,13 @@
 #include "topic.h"
 
 static void
-send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id,
-            uint16_t msg_id, enum mqttsn_return_code code)
+send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id, uint16_t msg_id,
+            enum mqttsn_return_code code)
 {
-    engine_send(e, s, needs,
-                &(struct mqttsn_packet){.type = MQTTSN_PUBACK,
-                                        .topic_id = topic_id,
-                                        .msg_id = msg_id,
-                                        .return_code = code});
+    engine_send(
+        e, s, needs,
+        &(struct mqttsn_packet){
+            .type = MQTTSN_PUBACK, .topic_id = topic_id, .msg_id = msg_id, .return_code = code});
 }
 
 /* ---- the list ---- */
@@ -34,9 +33,8 @@ uplink_new(struct engine *e, struct name *topic, struct dm_span payload)
 
     if (u == NULL)
         return NULL;
-    *u = (struct uplink){.topic = name_ref(topic),
-                         .arrived_ms = e->now_ms,
-                         .len = (uint32_t)payload.len};
+    *u = (struct uplink){
+        .topic = name_ref(topic), .arrived_ms = e->now_ms, .len = (uint32_t)payload.len};
     if (payload.len > 0)
         memcpy(u->payload, payload.data, payload.len);
     DL_APPEND(e->uplinks, u);
@@ -128,11 +126,30 @@ uplink_deadline(const struct engine *e)
 
 /* ---- towards the broker ---- */
 
+/* The end of an uplink: the broker took it, or will never take it. */
+static void
+uplink_finish(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
+{
+    char topic[128];
+
+    if (code != MQTTSN_ACCEPTED)
+        log_warning("uplink", "the broker does not take a message on %s%s",
+                    log_escape(topic, sizeof topic, name_span(u->topic)),
+                    u->answered ? "; it was acknowledged from the spool and is lost" : "");
+    if (code != MQTTSN_ACCEPTED)
+        e->status.uplink_refused++;
+    uplink_answer(e, u, code);
+    if (u->stored)
+        record_uplink_delete(e, u);
+    uplink_free(e, u);
+}
+
 static void
 uplink_pump(struct engine *e)
 {
     while (e->upstream_up && e->uplink_next != NULL &&
-           e->uplinks_in_flight < e->upstream.send_maximum) {
+           e->uplinks_in_flight < e->upstream.send_maximum &&
+           e->uplinks_in_flight < UPLINKS_IN_FLIGHT_MAX) {
         struct uplink *u = e->uplink_next;
         bool again = u->packet_id != 0;
 
@@ -143,7 +160,9 @@ uplink_pump(struct engine *e)
         u->in_flight = true;
         e->uplinks_in_flight++;
         e->uplink_next = u->next;
-        upstream_publish(e, u->topic, dm_span(u->payload, u->len), u->retain, u->packet_id, again);
+        if (!upstream_publish(e, u->topic, dm_span(u->payload, u->len), u->retain, u->packet_id,
+                              again))
+            uplink_finish(e, u, MQTTSN_NOT_SUPPORTED);
     }
 }
 
@@ -152,8 +171,7 @@ uplink_connected(struct engine *e, bool session_present)
 {
     struct uplink *u;
 
-    DL_FOREACH(e->uplinks, u)
-    {
+    DL_FOREACH (e->uplinks, u) {
         u->in_flight = false;
         if (!session_present && u->packet_id != 0) {
             packet_id_release(e, u->packet_id);
@@ -170,8 +188,8 @@ uplink_disconnected(struct engine *e)
 {
     struct uplink *u;
 
-    DL_FOREACH(e->uplinks, u)
-    u->in_flight = false;
+    DL_FOREACH (e->uplinks, u)
+        u->in_flight = false;
     e->uplinks_in_flight = 0;
     e->uplink_next = e->uplinks;
     store_until(e, e->now_ms); /* the devices need not wait for the broker to come back */
@@ -189,10 +207,8 @@ void
 uplink_puback(struct engine *e, const struct mqtt_packet *packet)
 {
     struct uplink *u;
-    char topic[128];
 
-    DL_FOREACH(e->uplinks, u)
-    {
+    DL_FOREACH (e->uplinks, u) {
         if (u == e->uplink_next)
             return; /* none in flight has this id */
         if (u->packet_id == packet->packet_id)
@@ -200,14 +216,7 @@ uplink_puback(struct engine *e, const struct mqtt_packet *packet)
     }
     if (u == NULL)
         return;
-    if (packet->reason >= 0x80)
-        log_warning("uplink", "broker refuses a message on %s: reason 0x%02x%s",
-                    log_escape(topic, sizeof topic, name_span(u->topic)), packet->reason,
-                    u->answered ? "; it was acknowledged from the spool and is lost" : "");
-    uplink_answer(e, u, return_code_of(packet->reason));
-    if (u->stored)
-        record_uplink_delete(e, u);
-    uplink_free(e, u);
+    uplink_finish(e, u, return_code_of(packet->reason));
     uplink_pump(e);
 }
 
@@ -235,7 +244,8 @@ uplink_load(struct engine *e, const struct store_record *record)
 
 /* ---- PUBLISH ---- */
 
-/* The name a PUBLISH means, borrowed. Empty if there is none, and *code says why (reference 2.7). */
+/* The name a PUBLISH means, borrowed. Empty if there is none, and *code says why (reference 2.7).
+ */
 static struct dm_span
 publish_topic(struct engine *e, uint8_t link, const struct session *s,
               const struct mqttsn_packet *packet, uint8_t short_name[2],
@@ -278,8 +288,7 @@ is_repetition(struct engine *e, struct session *s, const struct mqttsn_packet *p
     }
     if (s->open_uplinks == 0 && !packet->dup)
         return false;
-    DL_FOREACH(e->uplinks, u)
-    {
+    DL_FOREACH (e->uplinks, u) {
         /* A rebooted device counts from the start again: only equal content is a repetition. */
         if (u->session != s->number || u->msg_id != packet->msg_id ||
             !dm_span_equal(name_span(u->topic), topic) ||
@@ -330,10 +339,11 @@ publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *pa
 {
     struct name *name = e->upstream_up ? name_get(e, topic) : NULL;
 
-    if (name != NULL) {
+    bool sent = name != NULL && upstream_publish(e, name, packet->data, packet->retain, 0, false);
+
+    name_unref(e, name);
+    if (sent) {
         e->status.uplink_messages++;
-        upstream_publish(e, name, packet->data, packet->retain, 0, false);
-        name_unref(e, name);
         return;
     }
     e->status.uplink_dropped++;
@@ -383,7 +393,6 @@ handle_publish(struct engine *e, const struct dm_address *from, struct session *
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, code);
     else if (packet->qos == 0)
         publish_qos0(e, s, packet, topic);
-    else if (!is_repetition(e, s, packet, topic) &&
-             accept_uplink(e, s, packet, topic) == NULL)
+    else if (!is_repetition(e, s, packet, topic) && accept_uplink(e, s, packet, topic) == NULL)
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_CONGESTION);
 }

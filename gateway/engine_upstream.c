@@ -30,7 +30,7 @@ packet_id_reserve(struct engine *e, uint16_t id)
 void
 packet_id_release(struct engine *e, uint16_t id)
 {
-    e->packet_ids[id / 8] &= (uint8_t)~(1u << (id % 8));
+    e->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
 }
 
 uint16_t
@@ -69,18 +69,21 @@ upstream_name(struct engine *e, struct dm_span name)
     return dm_span(e->scratch, prefix + name.len);
 }
 
-void
+bool
 upstream_publish(struct engine *e, const struct name *name, struct dm_span payload, bool retain,
                  uint16_t packet_id, bool dup)
 {
-    engine_send_upstream(e, 0,
-                         &(struct mqtt_packet){.type = MQTT_PUBLISH,
-                                               .topic = upstream_name(e, name_span(name)),
-                                               .payload = payload,
-                                               .qos = packet_id != 0 ? 1 : 0,
-                                               .retain = retain && e->upstream.retain_available,
-                                               .packet_id = packet_id,
-                                               .dup = dup});
+    enum dm_result result =
+        engine_send_upstream(e, 0,
+                             &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                                                   .topic = upstream_name(e, name_span(name)),
+                                                   .payload = payload,
+                                                   .qos = packet_id != 0 ? 1 : 0,
+                                                   .retain = retain && e->upstream.retain_available,
+                                                   .packet_id = packet_id,
+                                                   .dup = dup});
+
+    return result != DM_FULL && result != DM_INVALID;
 }
 
 /* ---- subscriptions ---- */
@@ -106,8 +109,8 @@ request_send(struct engine *e, struct request *r)
                                           .filter = name_ref(r->filter)};
     }
     r->sent = true;
-    /* All requests wait for the newest record: none overtakes another, and no identifier is given to
-     * the broker that a restart would not know. */
+    /* All requests wait for the newest record: none overtakes another, and no identifier is given
+     * to the broker that a restart would not know. */
     engine_send_upstream(e, e->request_seq, &packet);
 }
 
@@ -118,8 +121,7 @@ requests_pump(struct engine *e)
 
     if (!e->upstream_up)
         return;
-    DL_FOREACH(e->requests, r)
-    {
+    DL_FOREACH (e->requests, r) {
         if (!r->sent) {
             r->packet_id = packet_id_take(e);
             if (r->packet_id == 0)
@@ -182,9 +184,9 @@ request_find(struct engine *e, uint16_t packet_id, bool subscribe)
 {
     struct request *r;
 
-    DL_FOREACH(e->requests, r)
-    if (r->sent && r->packet_id == packet_id && r->subscribe == subscribe)
-        return r;
+    DL_FOREACH (e->requests, r)
+        if (r->sent && r->packet_id == packet_id && r->subscribe == subscribe)
+            return r;
     return NULL;
 }
 
@@ -228,10 +230,9 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
         f->acked_id = r->upstream_id;
         record_filter(e, f);
     }
-    DL_FOREACH_SAFE2(f->subscriptions, sub, next, filter_next)
-    {
-        bool meant = r->session == 0 || (sub->session->number == r->session &&
-                                         sub->upstream_id == r->upstream_id);
+    DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
+        bool meant = r->session == 0 ||
+                     (sub->session->number == r->session && sub->upstream_id == r->upstream_id);
 
         if (!meant)
             continue;
@@ -287,8 +288,7 @@ reconcile_filter(struct engine *e, struct filter *f)
         upstream_unsubscribe(e, f->name);
         return;
     }
-    DL_FOREACH2(f->subscriptions, sub, filter_next)
-    {
+    DL_FOREACH2 (f->subscriptions, sub, filter_next) {
         if (newest == NULL || sub->upstream_id > newest->upstream_id)
             newest = sub;
         if (sub->confirmed)
@@ -306,8 +306,8 @@ static uint64_t
 content_hash(const struct mqtt_packet *packet)
 {
     uint32_t topic = pointer_index_hash(packet->qos, packet->topic.data, packet->topic.len);
-    uint32_t payload = pointer_index_hash(packet->retain, packet->payload.data,
-                                          packet->payload.len);
+    uint32_t payload =
+        pointer_index_hash(packet->retain, packet->payload.data, packet->payload.len);
 
     return (uint64_t)topic << 32 | payload;
 }
@@ -317,9 +317,9 @@ inbound_find(struct engine *e, uint8_t qos, uint16_t packet_id)
 {
     struct inbound *in;
 
-    DL_FOREACH(e->inbound[qos], in)
-    if (in->packet_id == packet_id)
-        return in;
+    DL_FOREACH (e->inbound[qos], in)
+        if (in->packet_id == packet_id)
+            return in;
     return NULL;
 }
 
@@ -384,8 +384,7 @@ flush_qos(struct engine *e, uint8_t qos)
     struct inbound *in;
     struct inbound *next;
 
-    DL_FOREACH_SAFE(e->inbound[qos], in, next)
-    {
+    DL_FOREACH_SAFE (e->inbound[qos], in, next) {
         if (in->received || !in->current)
             continue;
         if (in->pending > 0 || in->seq > e->committed_seq)
@@ -437,12 +436,13 @@ is_redelivery(struct engine *e, const struct mqtt_packet *packet)
     return true;
 }
 
-/* At half of the window everything held is committed, so that the broker never runs dry (design 4). */
+/* At half of the window everything held is committed, so that the broker never runs dry (design 4).
+ */
 static void
 keep_window_open(struct engine *e)
 {
-    uint16_t window = e->upstream.version == MQTT_5 ? e->options->receive_maximum
-                                                    : RECEIVE_MAXIMUM_3_1_1;
+    uint16_t window =
+        e->upstream.version == MQTT_5 ? e->options->receive_maximum : RECEIVE_MAXIMUM_3_1_1;
 
     if (e->inbound_held * 2 < window)
         return;
@@ -456,7 +456,8 @@ device_name(const struct engine *e, struct dm_span topic, struct dm_span *name)
 {
     size_t prefix = strlen(e->options->topic_prefix);
 
-    if (topic.len <= prefix || (prefix > 0 && memcmp(topic.data, e->options->topic_prefix, prefix) != 0))
+    if (topic.len <= prefix ||
+        (prefix > 0 && memcmp(topic.data, e->options->topic_prefix, prefix) != 0))
         return false;
     *name = dm_span(topic.data + prefix, topic.len - prefix);
     return true;
@@ -482,9 +483,9 @@ handle_message(struct engine *e, const struct mqtt_packet *packet)
     }
     if (device_name(e, packet->topic, &topic)) {
         struct name *name = name_get(e, topic);
-        struct message *m =
-            name != NULL ? message_new(e, name, packet->payload, packet->qos, packet->retain)
-                         : NULL;
+        struct message *m = name != NULL
+                                ? message_new(e, name, packet->payload, packet->qos, packet->retain)
+                                : NULL;
 
         name_unref(e, name);
         if (m == NULL) {
@@ -564,8 +565,7 @@ forget_broker_session(struct engine *e)
     for (uint8_t qos = 1; qos <= 2; qos++)
         while (e->inbound[qos] != NULL)
             inbound_free(e, e->inbound[qos]);
-    DL_FOREACH_SAFE(e->filters, f, next)
-    {
+    DL_FOREACH_SAFE (e->filters, f, next) {
         f->acked = false;
         filter_drop_if_unused(e, f);
     }
@@ -589,8 +589,8 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstre
         forget_broker_session(e);
     }
     uplink_connected(e, present);
-    DL_FOREACH_SAFE(e->filters, f, next)
-    reconcile_filter(e, f);
+    DL_FOREACH_SAFE (e->filters, f, next)
+        reconcile_filter(e, f);
     inbound_flush(e);
 }
 
@@ -606,14 +606,13 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
     while (e->requests != NULL)
         request_free(e, e->requests);
     for (uint8_t qos = 1; qos <= 2; qos++) {
-        DL_FOREACH(e->inbound[qos], in)
-        in->current = false;
+        DL_FOREACH (e->inbound[qos], in)
+            in->current = false;
     }
     uplink_disconnected(e);
-    DL_FOREACH(e->sessions, s)
-    {
-        LL_FOREACH(s->subscriptions, sub)
-        subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
+    DL_FOREACH (e->sessions, s) {
+        LL_FOREACH (s->subscriptions, sub)
+            subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
         downlink_pump(e, s);
         session_schedule(e, s);
     }

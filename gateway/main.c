@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include <dormouse/log.h>
 
@@ -16,7 +17,9 @@ static const char usage[] = "usage: dormoused [-c FILE] [-d]\n"
                             "  -d, --debug        log every packet\n"
                             "  -V, --version      print the version\n"
                             "  -h, --help         print this help\n"
-                            "Logs go to stderr. SIGTERM ends it; a second one at once.\n";
+                            "Logs go to stderr. SIGTERM ends it; a second one at once.\n"
+                            "Exit status: 0 ended by a signal; 78 the configuration is wrong;\n"
+                            "1 anything else.\n";
 
 static void
 report(void *ctx, bool warning, const char *text)
@@ -32,8 +35,10 @@ int
 main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"debug", no_argument, NULL, 'd'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"debug", no_argument, NULL, 'd'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     const char *path = DEFAULT_CONFIG;
@@ -65,7 +70,7 @@ main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (config_load(path, report, NULL, &config) != DM_OK)
-        return EXIT_FAILURE;
+        return EX_CONFIG; /* starting again cannot help: the unit does not */
     int status = app_run(config, debug);
     config_free(config);
     return status;

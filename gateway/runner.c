@@ -9,7 +9,7 @@
 #include <dormouse/log.h>
 
 enum {
-    HELD_MAX = 20000,          /* answers; beyond it the device has to repeat */
+    HELD_MAX = 20000, /* answers; beyond it the device has to repeat */
     DATAGRAM_MAX = 65536,
 };
 
@@ -20,7 +20,7 @@ struct held {
     struct dm_address address;
     struct mqtt_packet packet; /* spans point into octets */
     size_t len;
-    uint8_t octets[];          /* the encoded datagram, or topic and payload */
+    uint8_t octets[]; /* the encoded datagram, or topic and payload */
 };
 
 struct runner {
@@ -64,9 +64,9 @@ hold(struct runner *r, struct held *held)
         return;
     }
     /* Rare: an answer that depends on an older number than the newest that waits. */
-    DL_FOREACH(r->held, after)
-    if (after->needs > held->needs)
-        break;
+    DL_FOREACH (r->held, after)
+        if (after->needs > held->needs)
+            break;
     DL_PREPEND_ELEM(r->held, after, held);
 }
 
@@ -100,8 +100,7 @@ emit_send(struct runner *r, const struct engine_effect *effect)
 {
     struct transport *transport = r->transports[effect->address.link];
     size_t len;
-    enum dm_result result =
-        mqttsn_encode(&effect->packet, r->datagram, sizeof r->datagram, &len);
+    enum dm_result result = mqttsn_encode(&effect->packet, r->datagram, sizeof r->datagram, &len);
 
     if (result != DM_OK) {
         log_error("runner", "cannot encode %s: %s", mqttsn_type_name(effect->packet.type),
@@ -125,31 +124,30 @@ emit_send(struct runner *r, const struct engine_effect *effect)
     return DM_OK;
 }
 
-static void
+/* DM_IO: the connection is closing; the engine will hear so and begin again. */
+static enum dm_result
 send_upstream(struct runner *r, const struct mqtt_packet *packet)
 {
     enum dm_result result =
         r->upstream != NULL ? r->upstream->ops->send(r->upstream, packet) : DM_IO;
 
-    /* DM_IO: the connection is closing; the engine will hear so and begin again. */
-    if (result != DM_OK && result != DM_IO)
+    if (result != DM_OK && result != DM_IO && packet->type != MQTT_PUBLISH)
         log_warning("upstream", "%s not sent: %s", mqtt_type_name(packet->type),
                     dm_result_text(result));
+    return result;
 }
 
-static void
+static enum dm_result
 emit_upstream(struct runner *r, const struct engine_effect *effect)
 {
     const struct mqtt_packet *packet = &effect->upstream;
 
-    if (effect->needs <= r->committed) {
-        send_upstream(r, packet);
-        return;
-    }
+    if (effect->needs <= r->committed)
+        return send_upstream(r, packet);
     struct held *held = held_new(r, effect->needs, packet->topic.len + packet->payload.len);
 
     if (held == NULL)
-        return;
+        return DM_IO;
     held->upstream = true;
     held->packet = *packet;
     if (packet->topic.len > 0)
@@ -159,6 +157,7 @@ emit_upstream(struct runner *r, const struct engine_effect *effect)
     held->packet.topic.data = held->octets;
     held->packet.payload.data = held->octets + packet->topic.len;
     hold(r, held);
+    return DM_OK;
 }
 
 static void
@@ -168,12 +167,13 @@ emit_record(struct runner *r, const struct engine_effect *effect)
     char text[DM_ADDRESS_TEXT_MAX];
 
     if (effect->has_address)
-        record.address = dm_span_text(transport_address_text(
-            r->transports[effect->address.link], &effect->address, text, sizeof text));
+        record.address = dm_span_text(transport_address_text(r->transports[effect->address.link],
+                                                             &effect->address, text, sizeof text));
     if (r->store->ops->append(r->store, &record) == 0) {
-        /* Going on would leave a hole in the journal behind promises already numbered. Stopping here
-         * loses nothing that was acknowledged. */
-        log_error("runner", "out of memory for the journal: stopping, nothing acknowledged is lost");
+        /* Going on would leave a hole in the journal behind promises already numbered. Stopping
+         * here loses nothing that was acknowledged. */
+        log_error("runner",
+                  "out of memory for the journal: stopping, nothing acknowledged is lost");
         abort();
     }
 }
@@ -187,8 +187,7 @@ emit(void *ctx, const struct engine_effect *effect)
     case ENGINE_SEND:
         return emit_send(r, effect);
     case ENGINE_UPSTREAM:
-        emit_upstream(r, effect);
-        return DM_OK;
+        return emit_upstream(r, effect);
     case ENGINE_RECORD:
         emit_record(r, effect);
         return DM_OK;
@@ -256,7 +255,7 @@ release(struct runner *r, struct held *held)
     struct transport *transport;
 
     if (held->upstream) {
-        send_upstream(r, &held->packet);
+        (void)send_upstream(r, &held->packet);
     } else {
         transport = r->transports[held->address.link];
         /* What the radio loses, the device repeats. */
@@ -309,8 +308,7 @@ on_disconnected(void *ctx)
     struct held *next;
 
     /* They belong to the connection that is gone. */
-    DL_FOREACH_SAFE(r->held, held, next)
-    {
+    DL_FOREACH_SAFE (r->held, held, next) {
         if (held->upstream)
             held_free(r, held);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The runner: the only place that executes the engine's effects. It talks to the transport, store and
- * upstream contracts alone, so that a simulator can run the same code. Effects that make a promise
- * are held until the journal number they depend on is durable (design.md section 3).
+ * The runner: the only place that executes the engine's effects. It talks to the transport, store
+ * and upstream contracts alone, so that a simulator can run the same code. Effects that make a
+ * promise are held until the journal number they depend on is durable (design.md section 3).
  */
 #ifndef DORMOUSE_RUNNER_H
 #define DORMOUSE_RUNNER_H

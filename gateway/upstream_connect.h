@@ -40,8 +40,8 @@ bool upstream_version_refused(struct upstream_version *version, bool named);
 /* The attempt failed for good: the next one begins with 5 again, unless a version is proven. */
 void upstream_version_failed(struct upstream_version *version);
 
-/* Time to wait after `failures` (1...) failures in a row: 0.5 s doubling to 30 s, and up to 20 % more
- * or less by `random`. */
+/* Time to wait after `failures` (1...) failures in a row: 0.5 s doubling to 30 s, and up to 20 %
+ * more or less by `random`. */
 uint32_t upstream_backoff_ms(unsigned failures, uint32_t random);
 
 /* The CONNECT of these options; borrows their strings. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log lines to stderr, one per event. With journald behind stderr each starts with its <priority>. */
+/* Log lines to stderr, one per event. With journald behind stderr each starts with its <priority>.
+ */
 #ifndef DORMOUSE_LOG_H
 #define DORMOUSE_LOG_H
 
@@ -20,14 +21,15 @@ enum log_level {
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
-/* Writes "module: text\n" in one write(2). Safe from any thread. `module` is a short static word. */
+/* Writes "module: text\n" in one write(2). Safe from any thread. `module` is a short static word.
+ */
 void log_write(enum log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-#define log_at(level, ...)              \
-    do {                                \
-        if (log_enabled(level))         \
-            log_write(level, __VA_ARGS__); \
+#define log_at(level, ...)                                                                         \
+    do {                                                                                           \
+        if (log_enabled(level))                                                                    \
+            log_write(level, __VA_ARGS__);                                                         \
     } while (0)
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
@@ -36,9 +38,9 @@ void log_write(enum log_level level, const char *module, const char *format, ...
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * Untrusted octets as printable text: everything outside printable ASCII, and the backslash, becomes
- * \xHH; too long input ends in "...". Always terminates; size >= 8. Returns `buffer`, so that it can
- * stand in an argument list.
+ * Untrusted octets as printable text: everything outside printable ASCII, and the backslash,
+ * becomes \xHH; too long input ends in "...". Always terminates; size >= 8. Returns `buffer`, so
+ * that it can stand in an argument list.
  */
 const char *log_escape(char *buffer, size_t size, struct dm_span octets);
 

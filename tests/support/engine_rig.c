@@ -40,10 +40,10 @@ static void
 add_packet(struct rig *rig, const struct mqttsn_packet *p)
 {
     static const char *const names[MQTTSN_TYPE_COUNT] = {
-        [MQTTSN_CONNACK] = "CONNACK",   [MQTTSN_REGISTER] = "REGISTER",
-        [MQTTSN_REGACK] = "REGACK",     [MQTTSN_PUBLISH] = "PUBLISH",
-        [MQTTSN_PUBACK] = "PUBACK",     [MQTTSN_SUBACK] = "SUBACK",
-        [MQTTSN_UNSUBACK] = "UNSUBACK", [MQTTSN_PINGRESP] = "PINGRESP",
+        [MQTTSN_CONNACK] = "CONNACK",       [MQTTSN_REGISTER] = "REGISTER",
+        [MQTTSN_REGACK] = "REGACK",         [MQTTSN_PUBLISH] = "PUBLISH",
+        [MQTTSN_PUBACK] = "PUBACK",         [MQTTSN_SUBACK] = "SUBACK",
+        [MQTTSN_UNSUBACK] = "UNSUBACK",     [MQTTSN_PINGRESP] = "PINGRESP",
         [MQTTSN_DISCONNECT] = "DISCONNECT",
     };
 
@@ -387,9 +387,9 @@ rig_restart(struct rig *rig)
 {
     /* The order in which the store gives its rows back. */
     static const enum store_op order[] = {
-        STORE_BROKER_PUT, STORE_FILTER_PUT,       STORE_INBOUND_PUT, STORE_SESSION_PUT,
-        STORE_TOPIC_PUT,  STORE_SUBSCRIPTION_PUT, STORE_MESSAGE_PUT, STORE_DELIVERY_PUT,
-        STORE_SPOOL_PUT,
+        STORE_BROKER_PUT,  STORE_FILTER_PUT,   STORE_INBOUND_PUT,
+        STORE_SESSION_PUT, STORE_TOPIC_PUT,    STORE_SUBSCRIPTION_PUT,
+        STORE_MESSAGE_PUT, STORE_DELIVERY_PUT, STORE_SPOOL_PUT,
     };
 
     engine_free(rig->engine);
@@ -490,17 +490,15 @@ void
 rig_disconnect(struct rig *rig, char who, uint16_t sleep_s)
 {
     rig_send(rig, who,
-             &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT,
-                                     .has_duration = sleep_s > 0,
-                                     .duration_s = sleep_s});
+             &(struct mqttsn_packet){
+                 .type = MQTTSN_DISCONNECT, .has_duration = sleep_s > 0, .duration_s = sleep_s});
 }
 
 void
 rig_ping(struct rig *rig, char who, const char *client_id)
 {
     rig_send(rig, who,
-             &(struct mqttsn_packet){.type = MQTTSN_PINGREQ,
-                                     .client_id = dm_span_text(client_id)});
+             &(struct mqttsn_packet){.type = MQTTSN_PINGREQ, .client_id = dm_span_text(client_id)});
 }
 
 /* ---- broker, disk, clock ---- */

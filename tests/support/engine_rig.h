@@ -16,17 +16,18 @@ struct rig {
     struct engine_link link;
     struct engine *engine;
     uint64_t now_ms;
-    uint64_t seq;          /* records emitted */
-    bool full;             /* the link takes nothing */
-    bool log_records;      /* include journal lines */
-    char text[65536];      /* effects since the last rig_expect */
+    uint64_t seq;     /* records emitted */
+    bool full;        /* the link takes nothing */
+    bool log_records; /* include journal lines */
+    char text[65536]; /* effects since the last rig_expect */
     size_t len;
     /* The journal, kept to start another engine from it. */
     struct store_record *rows;
     size_t row_count;
 };
 
-/* A started engine without a broker: one link, mtu 255, T_retry 10 s, N_retry 3, store_after 1 s. */
+/* A started engine without a broker: one link, mtu 255, T_retry 10 s, N_retry 3, store_after 1 s.
+ */
 void rig_init(struct rig *rig);
 void rig_fini(struct rig *rig);
 

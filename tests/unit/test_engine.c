@@ -38,9 +38,8 @@ static void
 connect_that_cannot_be_served_is_refused_without_a_session(void)
 {
     struct rig rig;
-    struct mqttsn_packet packet = {.type = MQTTSN_CONNECT,
-                                   .protocol_id = 2,
-                                   .client_id = dm_span_text("aaa")};
+    struct mqttsn_packet packet = {
+        .type = MQTTSN_CONNECT, .protocol_id = 2, .client_id = dm_span_text("aaa")};
 
     rig_init(&rig);
     rig.log_records = true;
@@ -287,9 +286,8 @@ static void
 unsubscribe_is_always_answered_and_reaches_the_broker_with_the_last(void)
 {
     struct rig rig;
-    struct mqttsn_packet packet = {.type = MQTTSN_UNSUBSCRIBE,
-                                   .msg_id = 9,
-                                   .topic_name = dm_span_text("cmd/#")};
+    struct mqttsn_packet packet = {
+        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("cmd/#")};
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_5, false);
@@ -677,7 +675,8 @@ redelivery_of_a_message_not_acknowledged_yet_is_the_same_message(void)
     rig_broker_up(&rig, MQTT_5, true);
     rig_broker_packet(&rig, &packet);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
-    /* Acknowledged: the same id with DUP is a new message; a duplicate is allowed, a loss is not. */
+    /* Acknowledged: the same id with DUP is a new message; a duplicate is allowed, a loss is not.
+     */
     rig_broker_packet(&rig, &packet);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 2 \"on\"\n"));
     /* The broker gave it up and uses the id for another: that is not the same message. */
@@ -873,9 +872,8 @@ message_longer_than_the_mtu_is_dropped_and_acknowledged(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
     data[53] = '\0';
     rig_broker_publish(&rig, "a", data, 0, 0, 1);
-    CU_ASSERT_TRUE(rig_expect(
-        &rig, "A> PUBLISH 1 qos 0 msg 0 "
-              "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 0 msg 0 "
+                                    "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"\n"));
     rig_fini(&rig);
 }
 
@@ -991,7 +989,7 @@ sleeping_device_survives_a_restart_with_ids_and_queue(void)
     rig_broker_publish(&rig, "cmd/a", "2", 1, 10, 1);
     rig_commit(&rig);
     rig_restart(&rig);
-    rig_wait(&rig, 850000); /* within 1.5 times the duration */
+    rig_wait(&rig, 850000);               /* within 1.5 times the duration */
     CU_ASSERT_TRUE(rig_expect(&rig, "")); /* silent until heard */
     rig_ping(&rig, 'A', "aaa");
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n")); /* old id, no REGISTER */
@@ -1264,7 +1262,7 @@ unknown_peer_is_told_to_connect_once_a_second(void)
     rig.log_records = true;
     rig_publish(&rig, 'Z', 1, 1, 1, "x"); /* M45 */
     rig_publish(&rig, 'Z', 1, 1, 1, "x");
-    rig_puback(&rig, 'Z', 1, 1, 0); /* M46 */
+    rig_puback(&rig, 'Z', 1, 1, 0);                                       /* M46 */
     rig_send(&rig, 'Z', &(struct mqttsn_packet){.type = MQTTSN_CONNACK}); /* M47 */
     CU_ASSERT_TRUE(rig_expect(&rig, "Z> DISCONNECT\n"));
     rig_wait(&rig, 1000);
