@@ -52,8 +52,8 @@ human_microseconds(char *text, uint64_t microseconds)
     if (microseconds < 1000)
         snprintf(text, HUMAN_TEXT_MAX, "%" PRIu64 " us", microseconds);
     else if (microseconds < 1000000)
-        snprintf(text, HUMAN_TEXT_MAX, "%.1f ms", (double)(microseconds / 100) / 10);
+        snprintf(text, HUMAN_TEXT_MAX, "%.1f ms", (double)microseconds / 1e3);
     else
-        snprintf(text, HUMAN_TEXT_MAX, "%.1f s", (double)(microseconds / 100000) / 10);
+        snprintf(text, HUMAN_TEXT_MAX, "%.1f s", (double)microseconds / 1e6);
     return text;
 }

@@ -7,7 +7,7 @@
 #define AT(field) .offset = offsetof(struct options, field)
 #define PUB .commands = OPTIONS_FOR_PUB
 #define SUB .commands = OPTIONS_FOR_SUB
-#define BOTH .commands = OPTIONS_FOR_PUB | OPTIONS_FOR_SUB
+#define BOTH .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB)
 #define SECONDS(low, high)                                                                         \
     .kind = OPTION_SECONDS, .min = (low), .max = (high), .argument = "SECONDS"
 #define NUMBER(low, high) .kind = OPTION_NUMBER, .min = (low), .max = (high)
