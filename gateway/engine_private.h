@@ -15,7 +15,7 @@ enum {
     TOPIC_ID_LAST = 0x201f,       /* below every printable short name (reference 2.1) */
     OPEN_UPLINKS_MAX = 16,        /* unacknowledged messages of one device (R51 asks for 8) */
     ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
-    UNCOMMITTED_MAX = 20000,      /* records; beyond it nothing new is promised */
+    UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */

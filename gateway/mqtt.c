@@ -2,6 +2,7 @@
 /* MQTT packets of a client, struct to octets; and the names of packet types and reason codes. */
 #include "mqtt.h"
 #include "mqtt_property.h"
+#include "topic.h"
 
 #include <assert.h>
 
@@ -96,49 +97,10 @@ mqtt_reason_name(uint8_t reason)
     return "unknown reason";
 }
 
-/* Octets of the UTF-8 character at the start of `octets`, 0 if there is none MQTT accepts. */
-static size_t
-character_len(const uint8_t *octets, size_t len)
+static bool
+text_valid(struct dm_span text)
 {
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint8_t first = octets[0];
-    size_t count = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-    if (count == 0 || count > len || first > 0xf4)
-        return 0;
-    if (count == 1)
-        return first != 0 ? 1 : 0;
-    uint32_t character = first & (0x7fu >> count);
-    for (size_t i = 1; i < count; i++) {
-        if ((octets[i] & 0xc0) != 0x80)
-            return 0;
-        character = character << 6 | (octets[i] & 0x3fu);
-    }
-    if (character < smallest[count] || character > 0x10ffff ||
-        (character >= 0xd800 && character <= 0xdfff))
-        return 0;
-    return count;
-}
-
-bool
-mqtt_text_valid(struct dm_span text)
-{
-    if (text.len > STRING_MAX)
-        return false;
-    for (size_t i = 0; i < text.len;) {
-        size_t count = character_len(text.data + i, text.len - i);
-        if (count == 0)
-            return false;
-        i += count;
-    }
-    return true;
-}
-
-bool
-mqtt_topic_valid(struct dm_span topic)
-{
-    return topic.len > 0 && memchr(topic.data, '+', topic.len) == NULL &&
-           memchr(topic.data, '#', topic.len) == NULL && mqtt_text_valid(topic);
+    return text.len <= STRING_MAX && topic_text_is_valid(text);
 }
 
 static void
@@ -201,17 +163,17 @@ connect_valid(enum mqtt_version version, const struct mqtt_packet *packet)
     if (version == MQTT_3_1_1 && ((packet->client_id.len == 0 && !packet->clean_start) ||
                                   (packet->has_password && !packet->has_username)))
         return false;
-    if (packet->has_will && (!mqtt_topic_valid(packet->will_topic) || packet->will_qos > 2 ||
+    if (packet->has_will && (!topic_name_is_valid(packet->will_topic) || packet->will_qos > 2 ||
                              packet->will_payload.len > STRING_MAX))
         return false;
-    return mqtt_text_valid(packet->client_id) && mqtt_text_valid(packet->username) &&
+    return text_valid(packet->client_id) && text_valid(packet->username) &&
            packet->password.len <= STRING_MAX;
 }
 
 static bool
 publish_valid(const struct mqtt_packet *packet)
 {
-    return mqtt_topic_valid(packet->topic) && packet->qos <= 2 &&
+    return topic_name_is_valid(packet->topic) && packet->qos <= 2 &&
            (packet->qos == 0 ? !packet->dup : packet->packet_id != 0) &&
            packet->payload.len <= VARIABLE_MAX;
 }
@@ -219,7 +181,7 @@ publish_valid(const struct mqtt_packet *packet)
 static bool
 subscribe_valid(const struct mqtt_packet *packet)
 {
-    if (packet->packet_id == 0 || packet->topic.len == 0 || !mqtt_text_valid(packet->topic))
+    if (packet->packet_id == 0 || packet->topic.len == 0 || !text_valid(packet->topic))
         return false;
     if (packet->type == MQTT_UNSUBSCRIBE)
         return true;

@@ -83,13 +83,6 @@ const char *mqtt_type_name(enum mqtt_type type);
 /* The name of an MQTT 5 reason code, "unknown reason" if it has none. 0 is "success". */
 const char *mqtt_reason_name(uint8_t reason);
 
-/* True for what MQTT accepts as a string (section 1.5.4): UTF-8 without U+0000, surrogates and
- * overlong forms, at most 65535 octets. May be empty. */
-bool mqtt_text_valid(struct dm_span text);
-
-/* True for a topic name one may publish to: valid text, not empty, without + and #. */
-bool mqtt_topic_valid(struct dm_span topic);
-
 /*
  * Reads one packet from the start of a stream. Writes *packet only on DM_OK; *used octets belong to
  * it. DM_TRUNCATED: need more octets; *used then is the total size if it is known already, else 0.

@@ -2,6 +2,7 @@
 /* MQTT packets of a server, octets to struct. Section numbers are those of MQTT 5.0. */
 #include "mqtt.h"
 #include "mqtt_property.h"
+#include "topic.h"
 
 /* A checked cursor: a read beyond the end gives 0 or nothing, and sets `failed` for good. */
 struct reader {
@@ -118,7 +119,7 @@ get_text(struct reader *reader)
 {
     struct dm_span text = get_octets(reader, get_u16(reader));
 
-    if (!mqtt_text_valid(text))
+    if (!topic_text_is_valid(text))
         reader->failed = true;
     return text;
 }
@@ -187,7 +188,7 @@ apply_property(struct mqtt_packet *packet, uint32_t id, struct property_value va
         packet->message_expiry_s = value.number;
         return true;
     case PROPERTY_RESPONSE_TOPIC:
-        return mqtt_topic_valid(value.octets);
+        return topic_name_is_valid(value.octets);
     case PROPERTY_SUBSCRIPTION_ID:
         add_subscription_id(packet, value.number);
         return value.number != 0;
@@ -277,7 +278,8 @@ read_publish(struct reader *reader, enum mqtt_version version, uint8_t flags,
     packet->qos = flags >> 1 & 3;
     packet->retain = (flags & 1) != 0;
     packet->topic = get_octets(reader, get_u16(reader));
-    if (packet->qos == 3 || (packet->dup && packet->qos == 0) || !mqtt_topic_valid(packet->topic))
+    if (packet->qos == 3 || (packet->dup && packet->qos == 0) ||
+        !topic_name_is_valid(packet->topic))
         reader->failed = true;
     if (packet->qos > 0)
         packet->packet_id = get_packet_id(reader);

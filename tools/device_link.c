@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,13 @@
 #include <dormouse/client.h>
 #include <dormouse/mqttsn.h>
 
-#include "serial_line.h"
+#include "serial_port.h"
 
 /* The largest message, its encapsulation included (R111). */
 #define MESSAGE_MAX (CLIENT_DATAGRAM_MAX + 3 + MQTTSN_NODE_ID_MAX)
 #define FRAME_MAX (2 * MESSAGE_MAX + 16) /* every octet escaped, delimiters, a check sum */
 #define FRAME_GAP_MS 50                  /* serial reference, section 2 rule 3 */
+#define WRITE_WAIT_MS 1000               /* a line that takes nothing for so long stands still */
 #define RECEIVE_BURST 64                 /* reads before the loop gets its turn */
 
 /* Splits "ADDRESS:PORT" or "[ADDRESS]:PORT" in place; an empty address means any. */
@@ -127,8 +129,12 @@ open_serial(struct device_link *link, const struct options *options, char *error
         snprintf(error, error_size, "framing %s: %s", options->framing, strerror(errno));
         return DM_NO_MEMORY;
     }
-    link->fd = serial_line_open(options->serial, options->baud, error, error_size);
-    return link->fd >= 0 ? DM_OK : DM_IO;
+    enum dm_result result = serial_port_open(options->serial, options->baud, SERIAL_FLOW_NONE,
+                                             &link->port, error, error_size);
+
+    if (result == DM_OK)
+        link->fd = serial_port_fd(link->port);
+    return result;
 }
 
 enum dm_result
@@ -146,11 +152,39 @@ device_link_open(struct device_link *link, const struct options *options, char *
 void
 device_link_close(struct device_link *link)
 {
-    if (link->fd >= 0)
+    if (link->port != NULL)
+        serial_port_close(link->port);
+    else if (link->fd >= 0)
         close(link->fd);
+    link->port = NULL;
     link->fd = -1;
     framing_free(link->framing);
     link->framing = NULL;
+}
+
+/* Writes all, waiting for a slow line up to a bound. DM_IO: it failed (errno), or stood still. */
+static enum dm_result
+write_line(int fd, const uint8_t *octets, size_t len)
+{
+    while (len > 0) {
+        ssize_t written = write(fd, octets, len);
+        if (written > 0) {
+            octets += written;
+            len -= (size_t)written;
+            continue;
+        }
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0 && errno != EAGAIN)
+            return DM_IO;
+        struct pollfd wait = {.fd = fd, .events = POLLOUT};
+        int ready = poll(&wait, 1, WRITE_WAIT_MS);
+        if (ready == 0)
+            errno = ETIMEDOUT;
+        if (ready == 0 || (ready < 0 && errno != EINTR))
+            return DM_IO;
+    }
+    return DM_OK;
 }
 
 enum dm_result
@@ -175,7 +209,7 @@ device_link_send(struct device_link *link, const uint8_t *message, size_t len)
         return DM_OK;
     }
     enum dm_result result = framing_encode(link->framing, message, len, frame, sizeof frame, &len);
-    return result == DM_OK ? serial_line_write(link->fd, frame, len) : result;
+    return result == DM_OK ? write_line(link->fd, frame, len) : result;
 }
 
 struct delivery {
@@ -212,9 +246,10 @@ device_link_receive(struct device_link *link, uint64_t now_ms, framing_deliver *
         errno = 0;
         ssize_t got = read(link->fd, buffer, sizeof buffer);
         if (link->framing != NULL) {
-            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+            if ((got < 0 && errno != EAGAIN && errno != EINTR) ||
+                (got == 0 && serial_port_hung_up(link->port)))
                 return DM_IO;
-            if (got < 0)
+            if (got <= 0)
                 return DM_OK;
             framing_feed(link->framing, buffer, (size_t)got, now_ms, deliver_bare, &delivery);
         } else if (got >= 0) {

@@ -14,11 +14,12 @@
 
 /* Caller's storage. */
 struct device_link {
-    int fd;                  /* non-blocking, for the loop to watch */
-    struct framing *framing; /* NULL: UDP */
-    struct dm_span node_id;  /* borrowed from the options; empty: bare messages */
-    bool refused;            /* UDP: the other side answered that nothing listens there */
-    char name[300];          /* for messages */
+    int fd;                   /* non-blocking, for the loop to watch */
+    struct serial_port *port; /* NULL: UDP */
+    struct framing *framing;  /* NULL: UDP */
+    struct dm_span node_id;   /* borrowed from the options; empty: bare messages */
+    bool refused;             /* UDP: the other side answered that nothing listens there */
+    char name[300];           /* for messages */
 };
 
 /* Options are borrowed until device_link_close. On failure `error` tells why. */
