@@ -37,14 +37,24 @@ on_link(void *ctx, uint8_t link, bool up)
     fixture->link_changes++;
 }
 
+static void
+on_room(void *ctx, uint8_t link)
+{
+    struct link_fixture *fixture = ctx;
+
+    fixture->called_in_send |= fixture->in_send;
+    CU_ASSERT_EQUAL(link, FIXTURE_LINK);
+    fixture->rooms++;
+}
+
 void
 fixture_init(struct link_fixture *fixture)
 {
     memset(fixture, 0, sizeof *fixture);
     fixture->base = event_base_new();
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->base);
-    fixture->listener =
-        (struct transport_listener){.ctx = fixture, .on_datagram = on_datagram, .on_link = on_link};
+    fixture->listener = (struct transport_listener){
+        .ctx = fixture, .on_datagram = on_datagram, .on_link = on_link, .on_room = on_room};
 }
 
 void

@@ -405,6 +405,7 @@ serial_full_queue_refuses_and_loses_nothing_it_took(void)
     size_t total = taken * LINE_MTU;
     uint8_t *octets = malloc(total);
     CU_ASSERT_PTR_NOT_NULL_FATAL(octets);
+    CU_ASSERT_EQUAL(line.fixture.rooms, 0);
     fcntl(line.far, F_SETFL, O_NONBLOCK);
     while (have < total) {
         struct pollfd state = {.fd = line.far, .events = POLLIN};
@@ -425,6 +426,7 @@ serial_full_queue_refuses_and_loses_nothing_it_took(void)
     CU_ASSERT_EQUAL(in_order, taken);
     CU_ASSERT_EQUAL(fixture_status(&line.fixture).tx_datagrams, taken);
     CU_ASSERT_EQUAL(fixture_status(&line.fixture).tx_octets, total);
+    CU_ASSERT_EQUAL(line.fixture.rooms, 1); /* told once that it may go on */
     CU_ASSERT_EQUAL(fixture_send(&line.fixture, &node, pong, sizeof pong), DM_OK);
     free(octets);
     line_fini(&line);
