@@ -153,7 +153,7 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
         /* Its answer may have been lost: answer again, without making a session (R82). */
         if (engine_may_reply(e, from))
-            engine_send_to(e, from, s != NULL ? s->seq : e->seq,
+            engine_send_to(e, from, s != NULL ? s->seq : e->wipe_seq,
                            &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
         return;
     }
@@ -165,8 +165,9 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     log_info("session", "client %s: disconnected",
              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)));
     s->naps++;
-    session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
-    engine_send_to(e, from, e->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+    bool wiped = s->clean;
+    session_leave(e, s, ENGINE_DISCONNECTED); /* a clean one is gone */
+    engine_send_to(e, from, wiped ? e->wipe_seq : s->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
 }
 
 void

@@ -243,6 +243,7 @@ struct engine {
     uint64_t now_ms;
     uint64_t seq; /* journal number of the last record */
     uint64_t committed_seq;
+    uint64_t wipe_seq;     /* journal number of the last session that was deleted */
     bool degraded;
     bool *link_up;
     bool *link_blocked;

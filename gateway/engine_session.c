@@ -153,7 +153,7 @@ session_wipe(struct engine *e, struct session *s)
 
     /* Rows of topics, subscriptions and deliveries go with the session's row; bodies have their
      * own. */
-    record_session_delete(e, s);
+    e->wipe_seq = record_session_delete(e, s);
     LL_FOREACH_SAFE (s->subscriptions, sub, next) {
         struct name *filter = name_ref(sub->filter->name);
         bool last = sub->filter->subscription_count == 1;

@@ -15,6 +15,7 @@
 #include "udp_address.h"
 
 /* Datagrams taken from one socket before the other events of the loop have their turn. */
+#define ROOM_US 10000 /* until the kernel is asked again whether it takes a datagram */
 #define RECEIVE_BATCH 64
 #define SOCKETS_MAX 255
 /* Slots of the table that remembers where peers were heard; only for links of several sockets. */
@@ -41,7 +42,8 @@ struct udp {
     /* By hash of the peer's endpoint, 1 + index of the socket it was last heard on. A collision can
      * only mean a socket of the right family that is the wrong one of several. NULL: one socket. */
     uint8_t *heard_on;
-    uint8_t *received; /* one octet longer than what is accepted */
+    struct event *room; /* after the kernel took no more: tell the listener to go on */
+    uint8_t *received;  /* one octet longer than what is accepted */
     uint8_t *wrapped;
     size_t datagram_max; /* octets of the largest encapsulated message */
     struct transport_status counters;
@@ -267,10 +269,25 @@ udp_send(struct transport *transport, const struct dm_address *to, const uint8_t
     if (result == DM_OK) {
         udp->counters.tx_datagrams++;
         udp->counters.tx_octets += sent_len;
-    } else {
-        udp->counters.tx_dropped++;
+        return DM_OK;
     }
+    udp->counters.tx_dropped++;
+    /* A full interface queue (ENOBUFS) is no event of the socket: ask again after a moment. */
+    static const struct timeval moment = {.tv_usec = ROOM_US};
+    if (result == DM_FULL && evtimer_add(udp->room, &moment) != 0)
+        return DM_IO;
     return result;
+}
+
+static void
+on_room(evutil_socket_t fd, short what, void *ctx)
+{
+    struct udp *udp = ctx;
+
+    (void)fd;
+    (void)what;
+    if (udp->listener.on_room != NULL)
+        udp->listener.on_room(udp->listener.ctx, udp->base.link);
 }
 
 static void
@@ -320,6 +337,8 @@ udp_free(struct transport *transport)
 {
     struct udp *udp = udp_of(transport);
 
+    if (udp->room != NULL)
+        event_free(udp->room);
     for (size_t i = 0; i < udp->socket_count; i++) {
         if (udp->sockets[i].readable != NULL)
             event_free(udp->sockets[i].readable);
@@ -420,7 +439,8 @@ check_options(const struct udp_options *options, char *error, size_t error_size)
 
 /* Everything but the sockets; NULL if memory is short. */
 static struct udp *
-allocate(uint8_t link, const struct udp_options *options, const struct transport_listener *listener)
+allocate(struct event_base *base, uint8_t link, const struct udp_options *options,
+         const struct transport_listener *listener)
 {
     struct udp *udp = calloc(1, sizeof *udp);
 
@@ -432,10 +452,11 @@ allocate(uint8_t link, const struct udp_options *options, const struct transport
     udp->forwarders = calloc(options->forwarder_count + 1, sizeof *udp->forwarders);
     udp->received = malloc(udp->datagram_max + 1);
     udp->wrapped = malloc(udp->datagram_max);
+    udp->room = evtimer_new(base, on_room, udp);
     if (options->listen_count > 1)
         udp->heard_on = calloc(HEARD_SLOTS, sizeof *udp->heard_on);
     if (udp->name == NULL || udp->sockets == NULL || udp->forwarders == NULL ||
-        udp->received == NULL || udp->wrapped == NULL ||
+        udp->received == NULL || udp->wrapped == NULL || udp->room == NULL ||
         (options->listen_count > 1 && udp->heard_on == NULL)) {
         udp_free(&udp->base);
         return NULL;
@@ -452,7 +473,7 @@ udp_open(struct event_base *base, uint8_t link, const struct udp_options *option
 {
     if (!check_options(options, error, error_size))
         return NULL;
-    struct udp *udp = allocate(link, options, listener);
+    struct udp *udp = allocate(base, link, options, listener);
     if (udp == NULL) {
         snprintf(error, error_size, "out of memory");
         return NULL;

@@ -1106,7 +1106,7 @@ clean_session_that_sleeps_keeps_its_queue_and_leaves_no_trace_after(void)
     rig_ping(&rig, 'A', "aaa");
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
     rig_disconnect(&rig, 'A', 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE a pid 1\nA> DISCONNECT !2\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE a pid 1\nA> DISCONNECT !1\n"));
     rig_broker_answer(&rig, MQTT_UNSUBACK, 1, 0);
     for (size_t i = 0; i < rig.row_count; i++)
         CU_ASSERT_EQUAL(rig.rows[i].op, STORE_BROKER_PUT); /* the only row left */

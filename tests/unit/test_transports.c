@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <errno.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,6 +21,19 @@
 
 static const uint8_t ping[] = {0x02, 0x16};
 static const uint8_t pong[] = {0x02, 0x17};
+
+/* In front of the C library's: a kernel whose queue is full, when the test says so. */
+static int sendto_error;
+
+ssize_t
+sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+    if (sendto_error != 0) {
+        errno = sendto_error;
+        return -1;
+    }
+    return syscall(SYS_sendto, fd, data, len, flags, to, to_len);
+}
 
 /* A device: a socket on `host`, and one that waits no longer than the guard. */
 static int
@@ -287,6 +302,25 @@ udp_peer_of_a_family_without_socket_is_an_error(void)
     CU_ASSERT_EQUAL(fixture_send(&fixture, &stored, pong, sizeof pong), DM_IO);
     CU_ASSERT_EQUAL(fixture_status(&fixture).tx_dropped, 1);
     fixture_fini(&fixture);
+}
+
+static void
+udp_full_kernel_queue_is_told_and_room_is_told_later(void)
+{
+    static const int errors[] = {EAGAIN, ENOBUFS};
+    struct link_fixture fixture;
+
+    for (size_t i = 0; i < 2; i++) {
+        open_one(&fixture, "127.0.0.1:0", NULL);
+        struct dm_address stored = fixture_address(&fixture, "udp:lan:127.0.0.1:1000");
+        sendto_error = errors[i];
+        CU_ASSERT_EQUAL(fixture_send(&fixture, &stored, pong, sizeof pong), DM_FULL);
+        sendto_error = 0;
+        CU_ASSERT_EQUAL(fixture.rooms, 0);
+        event_base_loop(fixture.base, EVLOOP_ONCE); /* the only event left is the timer */
+        CU_ASSERT_EQUAL(fixture.rooms, 1);
+        fixture_fini(&fixture);
+    }
 }
 
 static void
@@ -741,6 +775,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(udp_answer_leaves_from_the_socket_last_heard_on),
     UNIT_TEST(udp_stored_address_is_answered_from_the_first_socket_of_its_family),
     UNIT_TEST(udp_peer_of_a_family_without_socket_is_an_error),
+    UNIT_TEST(udp_full_kernel_queue_is_told_and_room_is_told_later),
     UNIT_TEST(udp_datagram_longer_than_the_mtu_is_dropped_and_counted),
     UNIT_TEST(udp_burst_is_taken_in_bounded_batches),
     UNIT_TEST(udp_own_datagram_is_dropped),
