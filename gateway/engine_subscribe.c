@@ -187,7 +187,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
 
 /* The id that SUBACK carries (reference 2.4). */
 static uint16_t
-suback_topic_id(struct engine *e, struct session *s, const struct subscription *sub)
+suback_topic_id(struct session *s, const struct subscription *sub)
 {
     struct registration *r;
 
@@ -198,10 +198,6 @@ suback_topic_id(struct engine *e, struct session *s, const struct subscription *
     r = registration_by_name(s, sub->filter->name);
     if (r == NULL)
         return 0;
-    if (r->known_epoch != s->epoch) {
-        r->known_epoch = s->epoch; /* by this SUBACK */
-        record_registration(e, s, r, true);
-    }
     r->refused = false;
     return r->id;
 }
@@ -230,7 +226,7 @@ subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_retu
     if (sub->naps != s->naps)
         return;
     if (code == MQTTSN_ACCEPTED)
-        send_suback(e, s, sub->msg_id, suback_topic_id(e, s, sub), sub->qos, code);
+        send_suback(e, s, sub->msg_id, suback_topic_id(s, sub), sub->qos, code);
     else
         send_suback(e, s, sub->msg_id, 0, 0, code);
 }
@@ -290,8 +286,11 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
 
         if (r == NULL)
             return NULL;
-        if (made)
+        /* Known by the SUBACK that follows; if that gets lost, the device repeats the SUBSCRIBE. */
+        if (r->known_epoch != s->epoch) {
+            r->known_epoch = s->epoch;
             record_registration(e, s, r, false);
+        }
     }
     if (sub == NULL)
         sub = subscription_new(e, s, filter, ++e->last_subscription);

@@ -45,7 +45,8 @@ struct connection {
     struct stream *stream; /* GREETING, CONNECTED */
     struct stream_counters counters;
 
-    bool clean_start;      /* of this attempt */
+    bool clean_start;      /* of this attempt: it only wipes the broker's session */
+    bool wiped;            /* done; the next attempt connects to stay */
     uint64_t keepalive_ms; /* 0: none */
     uint64_t connected_ms, last_rx_ms, last_tx_ms;
     bool ping_open; /* PINGREQ sent, nothing received since */
@@ -219,7 +220,7 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
                session.version == MQTT_5 ? "5" : "3.1.1",
                session.session_present ? "present" : "new");
     connection->phase = CONNECTED;
-    connection->version.proven = true;
+    connection->wiped = false;
     connection->connects++;
     connection->connected_ms = clock_ms();
     connection->error[0] = connection->logged[0] = '\0';
@@ -229,6 +230,19 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
     else
         evtimer_del(connection->timer);
     connection->events.on_connected(connection->events.ctx, &session);
+}
+
+/* The broker's old session is gone. A session begun with Clean Start 1 is no place to stay: with
+ * MQTT 3.1.1 it ends with the connection, and Mosquitto before 2.0.12 does not write it to its
+ * file. */
+static void
+connect_to_stay(struct connection *connection)
+{
+    log_debug("upstream", "%s: old session wiped", connection->options.url);
+    connection->wiped = true;
+    stream_say_goodbye(connection->stream, 0, 0);
+    release_attempt(connection);
+    arm(connection, 0);
 }
 
 /* "0x87 not authorized (their words)" */
@@ -257,7 +271,11 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
         set_error(connection, "broker says session present after a clean start");
         reject(connection, 0x82);
     } else if (reason == 0) {
-        enter_connected(connection, connack);
+        connection->version.proven = true;
+        if (connection->clean_start)
+            connect_to_stay(connection);
+        else
+            enter_connected(connection, connack);
     } else {
         set_error(connection, "broker refused: %s",
                   reason_text(reason, connack->reason_string, text, sizeof text));
@@ -317,7 +335,8 @@ on_end(void *ctx, uint8_t reason, const char *error)
 static void
 greet(struct connection *connection)
 {
-    connection->clean_start = connection->events.clean_start(connection->events.ctx);
+    connection->clean_start =
+        connection->events.clean_start(connection->events.ctx) && !connection->wiped;
     struct mqtt_packet packet =
         upstream_connect_packet(&connection->options, connection->clean_start);
     enum dm_result result = send_packet(connection, &packet);

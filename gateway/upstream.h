@@ -27,7 +27,8 @@ struct upstream_session {
 /* None is called from inside upstream_ops.send or free, and none may free the upstream. */
 struct upstream_events {
     void *ctx;
-    /* Asked before every attempt: true = Clean Start 1. */
+    /* Asked before every attempt: true = the broker's session of this client id is wiped first, by a
+     * short connection with Clean Start 1. */
     bool (*clean_start)(void *ctx);
     void (*on_connected)(void *ctx, const struct upstream_session *session);
     /* Once per on_connected. Everything sent but not answered must be assumed lost. */

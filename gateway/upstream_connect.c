@@ -157,7 +157,7 @@ upstream_connect_packet(const struct upstream_options *options, bool clean_start
         .username = dm_span_text(options->username),
         .has_password = options->password != NULL,
         .password = dm_span_text(options->password),
-        .session_expiry_s = UINT32_MAX,
+        .session_expiry_s = clean_start ? 0 : UINT32_MAX,
         .receive_maximum = options->receive_maximum,
         .maximum_packet_size = options->maximum_packet,
     };

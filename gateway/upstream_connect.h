@@ -44,7 +44,8 @@ void upstream_version_failed(struct upstream_version *version);
  * more or less by `random`. */
 uint32_t upstream_backoff_ms(unsigned failures, uint32_t random);
 
-/* The CONNECT of these options; borrows their strings. */
+/* The CONNECT of these options; borrows their strings. With Clean Start the session ends with the
+ * connection, else never. */
 struct mqtt_packet upstream_connect_packet(const struct upstream_options *options,
                                            bool clean_start);
 

@@ -491,10 +491,9 @@ connect_311_by_option_speaks_311_and_assumes_twenty(void)
     begin(&world);
     world.scenes[0].reply = "20 02 00 00";
     world.options.version = MQTT_3_1_1;
-    world.clean_start = true;
     open_upstream(&world, "127.0.0.1");
     run_until(&world, is_connected);
-    CU_ASSERT_TRUE(seen_is(&world.seen[0], "10 0f 00 04 4d 51 54 54 04 02 00 3c 00 03 67 77 31"));
+    CU_ASSERT_TRUE(seen_is(&world.seen[0], "10 0f 00 04 4d 51 54 54 04 00 00 3c 00 03 67 77 31"));
     CU_ASSERT_EQUAL(world.session.version, MQTT_3_1_1);
     CU_ASSERT_FALSE(world.session.session_present);
     CU_ASSERT_EQUAL(world.session.send_maximum, 20);
@@ -629,6 +628,28 @@ static void
 greeting_other_packet_before_connack_is_answered_with_0x82(void)
 {
     check_rejected("d0 00", NULL, "e0 01 82");
+}
+
+/* A session begun with Clean Start 1 would not last: that connection only wipes. */
+static void
+connect_clean_wipes_and_then_connects_to_stay(void)
+{
+    struct world world;
+
+    begin(&world);
+    world.clean_start = true;
+    world.options.version = MQTT_3_1_1;
+    world.scenes[0].reply = "20 02 00 00";
+    world.scenes[1].reply = "20 02 00 00";
+    world.scene_count = 2;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    CU_ASSERT_TRUE(seen_is(&world.seen[0], "10 0f 00 04 4d 51 54 54 04 02 00 3c 00 03 67 77 31"));
+    CU_ASSERT_TRUE(seen_is(&world.seen[1], "e0 00"));
+    CU_ASSERT_TRUE(seen_is(&world.seen[2], "10 0f 00 04 4d 51 54 54 04 00 00 3c 00 03 67 77 31"));
+    CU_ASSERT_EQUAL(world.connected, 1);
+    CU_ASSERT_EQUAL(status_of(&world).connects, 1);
+    end(&world);
 }
 
 static void
@@ -1036,6 +1057,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(connect_falls_back_when_5_is_answered_by_closing),
     UNIT_TEST(connect_5_by_option_does_not_fall_back),
     UNIT_TEST(connect_refused_gives_reason_and_the_broker_s_words_escaped),
+    UNIT_TEST(connect_clean_wipes_and_then_connects_to_stay),
     UNIT_TEST(connect_clean_with_session_present_is_rejected),
     UNIT_TEST(greeting_malformed_connack_is_answered_with_0x81),
     UNIT_TEST(greeting_other_packet_before_connack_is_answered_with_0x82),
