@@ -256,7 +256,11 @@ config_check_topic(const char *text)
 {
     if (topic_has_wildcard(dm_span_text(text)))
         return "contains a wildcard";
-    return topic_name_is_valid(dm_span_text(text)) ? NULL : "is no valid topic name";
+    if (!topic_name_is_valid(dm_span_text(text)))
+        return "is no valid topic name";
+    return topic_is_harmless(dm_span_text(text))
+               ? NULL
+               : "has control characters or too many levels: brokers close the connection over it";
 }
 
 const char *

@@ -167,7 +167,8 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     s->naps++;
     bool wiped = s->clean;
     session_leave(e, s, ENGINE_DISCONNECTED); /* a clean one is gone */
-    engine_send_to(e, from, wiped ? e->wipe_seq : s->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+    engine_send_to(e, from, wiped ? e->wipe_seq : s->seq,
+                   &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
 }
 
 void

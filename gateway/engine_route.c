@@ -97,10 +97,12 @@ route_retained_recent(struct engine *e, struct message *m)
         struct session *s = session_find_number(e, recent->session);
         struct subscription *sub;
 
-        if (s == NULL || recent->filter == NULL ||
+        if (recent->filter == NULL ||
             !topic_matches(name_span(recent->filter), name_span(m->topic)))
             continue;
-        sub = subscription_find(s, recent->filter);
+        /* No session: a filter made again after a reconnect; its retained messages were had before.
+         */
+        sub = s != NULL ? subscription_find(s, recent->filter) : NULL;
         if (sub != NULL)
             deliver(e, m, sub, sub->qos);
         return;

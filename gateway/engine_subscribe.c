@@ -262,7 +262,7 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     default:
         return none;
     }
-    if (!topic_filter_is_valid(filter)) /* R71, M40 */
+    if (!topic_filter_is_valid(filter) || !topic_is_harmless(filter)) /* R71, M40 */
         return none;
     /* A shared subscription would spread one device's messages over all gateways (design 6). */
     if (filter.len >= 7 && memcmp(filter.data, "$share/", 7) == 0)

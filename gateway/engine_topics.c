@@ -174,7 +174,8 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
     struct name *name = NULL;
     struct registration *r = NULL;
 
-    if (!topic_name_is_valid(packet->topic_name)) { /* R55, M18, M19 */
+    if (!topic_name_is_valid(packet->topic_name) ||
+        !topic_is_harmless(packet->topic_name)) { /* R55, M18, M19 */
         answer.return_code = MQTTSN_NOT_SUPPORTED;
     } else {
         name = name_get(e, packet->topic_name);

@@ -267,7 +267,10 @@ publish_topic(struct engine *e, uint8_t link, const struct session *s,
         short_name[0] = (uint8_t)(packet->topic_id >> 8);
         short_name[1] = (uint8_t)packet->topic_id;
         *code = MQTTSN_NOT_SUPPORTED; /* M27 */
-        return topic_name_is_valid(dm_span(short_name, 2)) ? dm_span(short_name, 2) : none;
+        if (topic_name_is_valid(dm_span(short_name, 2)) &&
+            topic_is_harmless(dm_span(short_name, 2)))
+            return dm_span(short_name, 2);
+        return none;
     default: /* M26 */
         *code = MQTTSN_NOT_SUPPORTED;
         return none;

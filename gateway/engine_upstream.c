@@ -276,7 +276,7 @@ handle_unsuback(struct engine *e, const struct mqtt_packet *packet)
     requests_pump(e);
 }
 
-/* What the broker holds and what the devices want may differ: send the difference. */
+/* What the broker holds and what the devices want may differ. */
 static void
 reconcile_filter(struct engine *e, struct filter *f)
 {
@@ -296,7 +296,9 @@ reconcile_filter(struct engine *e, struct filter *f)
         upstream_subscribe(e, f->name, sub->session, sub->upstream_id, true, sub->seq);
         asked = true;
     }
-    if (!f->acked && !asked) /* the broker lost its session: no retained messages a second time */
+    /* All others are made again too, without their retained messages: a broker that was killed may
+     * come back with its session as it was before the last SUBSCRIBE it acknowledged. */
+    if (!asked)
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 

@@ -4,13 +4,14 @@
 
 /* Octets of the UTF-8 character at text[0..len), 0 if there is none that is allowed. */
 static size_t
-character_len(const uint8_t *text, size_t len)
+read_character(const uint8_t *text, size_t len, uint32_t *character)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = text[0];
     size_t need;
     uint32_t value;
 
+    *character = first;
     if (first < 0x80)
         return first == 0 ? 0 : 1;
     if (first >= 0xc2 && first <= 0xdf) {
@@ -34,20 +35,45 @@ character_len(const uint8_t *text, size_t len)
     }
     if (value < smallest[need] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
         return 0;
+    *character = value;
     return need;
 }
 
 bool
 topic_text_is_valid(struct dm_span text)
 {
+    uint32_t character;
+
     for (size_t i = 0; i < text.len;) {
-        size_t len = character_len(text.data + i, text.len - i);
+        size_t len = read_character(text.data + i, text.len - i, &character);
 
         if (len == 0)
             return false;
         i += len;
     }
     return true;
+}
+
+bool
+topic_is_harmless(struct dm_span text)
+{
+    size_t levels = 1;
+    size_t len;
+    uint32_t character;
+
+    for (size_t i = 0; i < text.len; i += len) {
+        len = read_character(text.data + i, text.len - i, &character);
+        if (len == 0)
+            return false;
+        bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+        bool noncharacter =
+            (character & 0xfffe) == 0xfffe || (character >= 0xfdd0 && character <= 0xfdef);
+
+        if (control || noncharacter)
+            return false;
+        levels += character == '/';
+    }
+    return levels <= TOPIC_LEVELS_MAX && !dm_span_equal(text, dm_span_text("$share"));
 }
 
 bool

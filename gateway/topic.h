@@ -7,12 +7,19 @@
 
 #include <dormouse/span.h>
 
-#define TOPIC_LEN_MAX 65535u /* octets */
+#define TOPIC_LEN_MAX 65535u  /* octets */
+#define TOPIC_LEVELS_MAX 128u /* of a harmless name, so that a prefix has room too */
 
 /* Valid UTF-8 without U+0000. The empty text is valid. */
 bool topic_text_is_valid(struct dm_span text);
 /* A name to publish to: 1..65535 octets, valid text, no wildcard (R55). */
 bool topic_name_is_valid(struct dm_span name);
+/*
+ * Brokers may close the connection, which all devices share, over control characters and
+ * noncharacters (MQTT 5 section 1.5.4) or very deep names (Mosquitto: more than 200 levels), and
+ * over a filter that is only "$share". True if the name or filter has none of these.
+ */
+bool topic_is_harmless(struct dm_span text);
 /* A filter to subscribe to: + and # only where they may stand (R71). */
 bool topic_filter_is_valid(struct dm_span filter);
 bool topic_has_wildcard(struct dm_span filter);

@@ -335,7 +335,30 @@ matching_agrees_with_a_level_by_level_reference(void)
     CU_ASSERT_TRUE(matched > 1000);
 }
 
+/* What brokers are known to close the connection over: see tests/system, a device must not do that
+ * to all others. */
+static void
+harmful_names_are_told_apart_from_harmless_ones(void)
+{
+    static const char *const harmless[] = {"a",       "a/b",     "\xc3\xa4/\xe2\x82\xac",
+                                           "$share/", "$shared", "~"};
+    static const char *const harmful[] = {
+        "$share",   "a\x01",        "\x1f",         "a\x7f",        "\xc2\x80",
+        "\xc2\x9f", "\xef\xb7\x90", "\xef\xb7\xaf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbe",
+    };
+    char deep[2 * TOPIC_LEVELS_MAX + 2];
+
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+        CU_ASSERT_TRUE(topic_is_harmless(dm_span_text(harmless[i])));
+    for (size_t i = 0; i < sizeof harmful / sizeof harmful[0]; i++)
+        CU_ASSERT_FALSE(topic_is_harmless(dm_span_text(harmful[i])));
+    memset(deep, '/', sizeof deep);
+    CU_ASSERT_TRUE(topic_is_harmless(dm_span(deep, TOPIC_LEVELS_MAX - 1)));
+    CU_ASSERT_FALSE(topic_is_harmless(dm_span(deep, TOPIC_LEVELS_MAX)));
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(harmful_names_are_told_apart_from_harmless_ones),
     UNIT_TEST(text_is_valid_up_to_the_borders_of_utf8),
     UNIT_TEST(text_beyond_the_borders_of_utf8_is_refused),
     UNIT_TEST(text_with_nul_is_refused),
