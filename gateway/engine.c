@@ -225,32 +225,41 @@ engine_free(struct engine *e)
 /* ---- datagrams ---- */
 
 enum reaction {
-    IGNORE,  /* no reply, no state change */
+    IGNORE,  /* no reply, no state change, no sign of life (R4) */
+    NOTE,    /* a sign of life, nothing else (R76) */
     PROCESS, /* to the handler */
     REJECT,  /* DISCONNECT, rate-limited (R84) */
 };
 
 /* What a message from a device does, by the state of its session: the table of reference 3.13.
- * "off" is disconnected, lost or unknown. Will, QoS 2 and discovery messages are not served and
- * fall to M47. */
+ * "off" is disconnected, lost or unknown. Wills, QoS 2 and discovery are not served: their messages
+ * only show that the device lives. A type that is not in the table flows from gateways to clients
+ * (M47). */
+/* clang-format off */
 static const struct rule {
     enum reaction active, asleep, awake, off;
 } rules[MQTTSN_TYPE_COUNT] = {
     /*                        active   asleep   awake    off */
-    [MQTTSN_CONNECT] = {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_REGISTER] = {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_REGACK] = {PROCESS, IGNORE, PROCESS, IGNORE},
-    [MQTTSN_PUBLISH] = {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
-    [MQTTSN_PUBACK] = {PROCESS, PROCESS, PROCESS, IGNORE},
-    [MQTTSN_SUBSCRIBE] = {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_UNSUBSCRIBE] = {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_PINGREQ] = {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PINGRESP] = {PROCESS, PROCESS, PROCESS, IGNORE},
-    [MQTTSN_DISCONNECT] = {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PUBREL] = {IGNORE, IGNORE, IGNORE, REJECT},
-    [MQTTSN_WILLTOPICUPD] = {IGNORE, IGNORE, IGNORE, REJECT},
-    [MQTTSN_WILLMSGUPD] = {IGNORE, IGNORE, IGNORE, REJECT},
+    [MQTTSN_CONNECT] =      {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_REGISTER] =     {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_REGACK] =       {PROCESS, NOTE,    PROCESS, IGNORE},
+    [MQTTSN_PUBLISH] =      {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
+    [MQTTSN_PUBACK] =       {PROCESS, PROCESS, PROCESS, IGNORE},
+    [MQTTSN_SUBSCRIBE] =    {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_UNSUBSCRIBE] =  {PROCESS, PROCESS, PROCESS, REJECT},
+    [MQTTSN_PINGREQ] =      {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PINGRESP] =     {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_DISCONNECT] =   {PROCESS, PROCESS, PROCESS, PROCESS},
+    [MQTTSN_PUBREC] =       {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_PUBREL] =       {NOTE,    NOTE,    NOTE,    REJECT},
+    [MQTTSN_PUBCOMP] =      {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_SEARCHGW] =     {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_WILLTOPIC] =    {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_WILLMSG] =      {NOTE,    NOTE,    NOTE,    IGNORE},
+    [MQTTSN_WILLTOPICUPD] = {NOTE,    NOTE,    NOTE,    REJECT},
+    [MQTTSN_WILLMSGUPD] =   {NOTE,    NOTE,    NOTE,    REJECT},
 };
+/* clang-format on */
 
 static enum reaction
 reaction_to(const struct session *s, const struct mqttsn_packet *packet)
@@ -300,7 +309,7 @@ handle_session_message(struct engine *e, struct session *s, const struct mqttsn_
     case MQTTSN_UNSUBSCRIBE:
         handle_unsubscribe(e, s, packet);
         break;
-    default: /* PINGRESP: a sign of life, already noted */
+    default:
         break;
     }
 }
@@ -321,12 +330,6 @@ engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from
         reject(e, from);
         return;
     }
-    if (s != NULL && s->must_reconnect && packet->type != MQTTSN_CONNECT &&
-        packet->type != MQTTSN_DISCONNECT) {
-        session_leave(e, s, ENGINE_DISCONNECTED);
-        reject(e, from);
-        return;
-    }
     if (packet->type == MQTTSN_CONNECT) {
         handle_connect(e, from, packet);
     } else if (packet->type == MQTTSN_PINGREQ) {
@@ -336,7 +339,9 @@ engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from
     } else {
         if (s != NULL)
             session_heard(e, s);
-        if (packet->type == MQTTSN_PUBLISH)
+        if (reaction == NOTE)
+            e->status.ignored++;
+        else if (packet->type == MQTTSN_PUBLISH)
             handle_publish(e, from, s, packet);
         else
             handle_session_message(e, s, packet);
@@ -425,7 +430,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
         e->committed_seq = seq;
     inbound_flush(e);
     DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
-        if (s->connack_seq > e->committed_seq)
+        if (s->gate_seq > e->committed_seq)
             continue;
         DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
         s->waiting = false;

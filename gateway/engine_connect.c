@@ -94,8 +94,8 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
     downlink_cancel(s);
     s->clean = packet->clean_session;
     s->keepalive_s = packet->duration_s;
-    s->must_reconnect = false;
     s->unanswered = UINT32_MAX;
+    s->connections++;
     s->naps++;
     s->pause_until_ms = 0;
     session_heard(e, s);
@@ -106,10 +106,7 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
              (unsigned)s->keepalive_s);
     send_connack(e, from, s->seq, MQTTSN_ACCEPTED);
     s->connack_seq = s->seq;
-    if (s->connack_seq > e->committed_seq && !s->waiting) {
-        DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
-        s->waiting = true;
-    }
+    session_gate(e, s);
     downlink_pump(e, s);
 }
 
@@ -120,7 +117,7 @@ session_leave(struct engine *e, struct session *s, enum engine_state state)
         session_wipe(e, s);
         return;
     }
-    s->must_reconnect = false;
+    s->naps++;
     session_set_state(e, s, state);
     queue_drop_qos0(e, s);
     record_session(e, s);
@@ -164,7 +161,6 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     }
     log_info("session", "client %s: disconnected",
              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)));
-    s->naps++;
     bool wiped = s->clean;
     session_leave(e, s, ENGINE_DISCONNECTED); /* a clean one is gone */
     engine_send_to(e, from, wiped ? e->wipe_seq : s->seq,
@@ -177,11 +173,8 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
 {
     if (packet->client_id.len > 0) /* the client id wins over the address (R95, M44) */
         s = session_find(e, packet->client_id);
-    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST ||
-        s->must_reconnect) {
+    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
         e->status.refused++;
-        if (s != NULL && s->must_reconnect)
-            session_leave(e, s, ENGINE_DISCONNECTED);
         if (engine_may_reply(e, from))
             engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
         return;
@@ -196,8 +189,6 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     }
     if (s->state == ENGINE_AWAKE && s->exchange != EXCHANGE_NONE) {
         /* R96: the device did not get what is open: repeat that, not more. */
-        s->retries = 0;
-        s->retry_at_ms = e->now_ms;
         downlink_retry(e, s);
         return;
     }

@@ -139,11 +139,14 @@ end_awake(struct engine *e, struct session *s)
 void
 downlink_pump(struct engine *e, struct session *s)
 {
-    if (!session_is_reachable(e, s) || s->exchange != EXCHANGE_NONE || s->stalled || s->blocked ||
-        s->connack_seq > e->committed_seq)
-        return;
-    bool paused = s->pause_until_ms > e->now_ms;
+    bool gated = s->gate_seq > e->committed_seq;
+    bool paused = gated || s->pause_until_ms > e->now_ms;
 
+    if (!session_is_reachable(e, s) || s->exchange != EXCHANGE_NONE || s->stalled || s->blocked)
+        return;
+    /* An active device waits for its CONNACK, SUBACK or REGACK; an awake one never for the disk. */
+    if (gated && s->state == ENGINE_ACTIVE)
+        return;
     while (!paused && s->queue != NULL && !s->queue->wait_suback && send_head(e, s)) {
     }
     if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked)
@@ -194,18 +197,17 @@ give_up_round(struct engine *e, struct session *s)
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               exchange == EXCHANGE_REGISTER ? "REGISTER" : "PUBLISH");
-    if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
+    if (s->talked && exchange == EXCHANGE_REGISTER) {
+        refuse_topic(e, s, registration_by_id(s, s->register_topic_id)); /* R62 */
+    } else if (s->talked && ++s->queue->rounds >= ROUNDS_MAX) {
+        queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED); /* R61 */
+    } else if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
         session_set_state(e, s, ENGINE_ASLEEP);
         return;
-    }
-    if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
+    } else if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
         s->stalled = true;
         return;
     }
-    if (exchange == EXCHANGE_REGISTER)
-        refuse_topic(e, s, registration_by_id(s, s->register_topic_id));
-    else if (++s->queue->rounds >= ROUNDS_MAX) /* R61 */
-        queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED);
     downlink_pump(e, s);
 }
 
@@ -259,16 +261,18 @@ handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *p
 
 /* "Invalid topic id" (reference 2.7): register once more, then send the same message again. */
 static void
-correct_topic(struct engine *e, struct session *s, struct delivery *d, uint16_t topic_id)
+correct_topic(struct engine *e, struct session *s, struct delivery *d)
 {
-    struct registration *r = registration_by_id(s, topic_id);
+    enum mqttsn_topic_type type;
+    uint16_t id;
+    bool ready = topic_for_device(e, s, d->message->topic, &type, &id) == TOPIC_READY;
 
-    if (r != NULL)
-        r->known_epoch = 0;
-    if (r != NULL && r->name == d->message->topic && !d->reregister)
+    if (ready && type == MQTTSN_TOPIC_NORMAL && !d->reregister) {
+        registration_by_id(s, id)->known_epoch = 0;
         d->reregister = true;
-    else
+    } else {
         queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+    }
 }
 
 void
@@ -283,8 +287,10 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
             r->known_epoch = 0;
         return;
     }
-    /* The MsgId is decisive (R63); a late answer counts while the message is still the head. */
-    if (d == NULL || !d->sent || d->msg_id != packet->msg_id) {
+    /* The MsgId is decisive (R63); a late answer counts while the message is still the head, but a
+     * complaint about its topic only once for each time it was sent. */
+    if (d == NULL || !d->sent || d->msg_id != packet->msg_id ||
+        (packet->return_code == MQTTSN_INVALID_TOPIC_ID && s->exchange != EXCHANGE_PUBLISH)) {
         e->status.ignored++; /* M35 */
         return;
     }
@@ -299,7 +305,7 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
         break;
     case MQTTSN_INVALID_TOPIC_ID:
-        correct_topic(e, s, d, packet->topic_id);
+        correct_topic(e, s, d);
         break;
     default:
         queue_drop(e, s, d, ENGINE_DROP_REFUSED);

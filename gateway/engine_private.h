@@ -11,6 +11,7 @@
 
 enum {
     SUBSCRIPTIONS_MAX = 256,      /* per session */
+    OPEN_REQUESTS_MAX = 512,      /* SUBSCRIBEs of one session that the broker has not answered */
     TOPICS_MAX = 1024,            /* registrations per session */
     TOPIC_ID_LAST = 0x201f,       /* below every printable short name (reference 2.1) */
     OPEN_UPLINKS_MAX = 16,        /* unacknowledged messages of one device (R51 asks for 8) */
@@ -72,8 +73,9 @@ struct filter {
     size_t subscription_count;
     struct filter_id *ids;
     size_t id_count;
-    bool acked;        /* the broker holds it */
-    uint32_t acked_id; /* identifier the broker holds it under */
+    bool acked;          /* the broker holds it */
+    uint64_t held_since; /* on the scale of subscription.order; 0: since before the start */
+    uint32_t acked_id;   /* identifier the broker holds it under */
 };
 
 /* A QoS 1/2 message of the broker that is not acknowledged, or (QoS 2) not released yet. */
@@ -140,21 +142,23 @@ struct session_image {
 struct session {
     uint64_t number;
     struct session *prev, *next;
-    struct session *waiting_prev, *waiting_next; /* CONNACK not committed */
+    struct session *waiting_prev, *waiting_next; /* gate_seq is not committed */
     struct session *direct_prev, *direct_next;   /* has deliveries not committed */
     bool waiting, direct;
     bool bound; /* the address is ours */
     bool clean;
-    bool heard;          /* since the start */
-    bool must_reconnect; /* a SUBSCRIBE accepted while the broker was away was refused (design 6) */
+    bool heard; /* since the start */
+
     enum engine_state state;
     struct dm_address address;
     struct session_image image;
     uint16_t keepalive_s, sleep_s;
     uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
-    uint32_t naps;        /* counts DISCONNECT and CONNECT: an answer is for its own period only */
+    uint32_t connections; /* counts CONNECTs since the start */
+    uint32_t naps;        /* counts every change of period: an answer is for its own only */
     uint64_t seq;         /* journal number that every answer depends on */
     uint64_t connack_seq; /* nothing overtakes the CONNACK (R24) */
+    uint64_t gate_seq;    /* no message overtakes the SUBACK or REGACK that names its id (R66) */
     uint64_t last_contact_ms;
     uint64_t deadline_ms;
     size_t heap_slot; /* 0: not in the heap */
@@ -186,7 +190,9 @@ struct session {
 
     uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
     uint32_t unanswered; /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
-    size_t open_uplinks; /* not answered */
+    uint64_t unanswered_content;
+    size_t open_uplinks;  /* not answered */
+    size_t open_requests; /* SUBSCRIBEs the broker has not answered */
     uint64_t delivered, dropped;
 
     uint8_t client_id_len;
@@ -199,9 +205,10 @@ struct uplink {
     uint64_t order;
     uint64_t session; /* number; the session may be gone */
     uint64_t arrived_ms;
-    uint64_t seq;       /* journal number of its record */
-    uint32_t naps;      /* session.naps at the PUBLISH */
-    struct name *topic; /* device name */
+    uint64_t seq;        /* journal number of its record */
+    uint32_t naps;       /* session.naps at the PUBLISH */
+    uint32_t connection; /* session.connections at the PUBLISH */
+    struct name *topic;  /* device name */
     uint16_t msg_id;
     uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
@@ -243,7 +250,7 @@ struct engine {
     uint64_t now_ms;
     uint64_t seq; /* journal number of the last record */
     uint64_t committed_seq;
-    uint64_t wipe_seq;     /* journal number of the last session that was deleted */
+    uint64_t wipe_seq; /* journal number of the last session that was deleted */
     bool degraded;
     bool *link_up;
     bool *link_blocked;
@@ -265,7 +272,8 @@ struct engine {
     bool upstream_known; /* the broker holds, or may hold, our session */
     struct upstream_session upstream;
     struct inbound *inbound[3]; /* by QoS; [0] is not used */
-    size_t inbound_held;
+    size_t inbound_held;        /* not acknowledged in this connection */
+    uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
     struct request *requests;
     uint64_t request_seq;
     struct recent_request recent[RECENT_REQUESTS];
@@ -332,6 +340,8 @@ void session_heard(struct engine *e, struct session *s);
 /* Recomputes the deadline after any change of state or time. */
 void session_schedule(struct engine *e, struct session *s);
 void session_timeout(struct engine *e, struct session *s);
+/* No message leaves before the answers given so far are durable. */
+void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
 struct session *session_first_due(const struct engine *e);
 
@@ -418,7 +428,7 @@ uint16_t session_next_msg_id(struct session *s);
 /* engine_uplink.c */
 void handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
                     const struct mqttsn_packet *packet);
-void uplink_load(struct engine *e, const struct store_record *record);
+enum dm_result uplink_load(struct engine *e, const struct store_record *record);
 void uplink_connected(struct engine *e, bool session_present);
 void uplink_disconnected(struct engine *e);
 void uplink_puback(struct engine *e, const struct mqtt_packet *packet);

@@ -82,6 +82,9 @@ queue_store(struct engine *e, struct session *s)
         if (d->qos > 0 && !d->stored)
             delivery_store(e, s, d);
     set_unstored(e, s, NULL);
+    /* The ids they need are committed now, not at wake (design 1). */
+    DL_FOREACH (s->queue, d)
+        topic_prepare(e, s, d->message->topic);
 }
 
 void

@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include "topic.h"
+
 static uint64_t
 emit_record(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {
@@ -272,6 +274,8 @@ load_filter(struct engine *e, const struct store_record *record)
 static enum dm_result
 load_subscription(struct engine *e, struct session *s, const struct store_record *record)
 {
+    if (!topic_filter_is_valid(record->name) || s->subscription_count >= SUBSCRIPTIONS_MAX)
+        return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
     struct subscription *sub = name != NULL ? subscription_new(e, s, name, record->order) : NULL;
 
@@ -294,6 +298,8 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
 static enum dm_result
 load_message(struct engine *e, const struct store_record *record)
 {
+    if (!topic_name_is_valid(record->name))
+        return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
     struct message *m =
         name != NULL ? message_new(e, name, record->payload, record->qos, record->retain) : NULL;
@@ -347,14 +353,14 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_MESSAGE_PUT:
         return load_message(e, record);
     case STORE_SPOOL_PUT:
-        uplink_load(e, record);
-        return DM_OK;
+        return uplink_load(e, record);
     case STORE_SUBSCRIPTION_PUT:
         return s != NULL ? load_subscription(e, s, record) : DM_MALFORMED;
     case STORE_DELIVERY_PUT:
         return s != NULL ? load_delivery(e, s, record) : DM_MALFORMED;
     case STORE_TOPIC_PUT:
-        if (s == NULL)
+        if (s == NULL || !topic_name_is_valid(record->name) || record->topic_id == 0 ||
+            record->topic_id == UINT16_MAX)
             return DM_MALFORMED;
         name = name_get(e, record->name);
         if (name == NULL || registration_load(e, s, name, record->topic_id, record->epoch) == NULL)

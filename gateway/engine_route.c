@@ -2,24 +2,36 @@
 /*
  * A message of the broker to its recipients (design 6). With MQTT 5 the broker tells by
  * subscription identifiers why it sent a copy, and sends one copy per matching filter of ours. A
- * session takes only the copy of its oldest matching filter: that subscription existed whenever a
- * younger one did, so a copy for it exists too, even of messages the broker had queued before the
- * younger one was made.
+ * session takes only the copy of the matching filter that the broker holds for it longest: that one
+ * existed whenever a younger one did, so a copy for it exists too, even of messages that waited in the
+ * broker's queue.
  */
 #include "engine_private.h"
 
 #include "topic.h"
 
-/* The oldest subscription of the session that matches; `held`: that the broker holds. */
+/* Since when the broker sends the session copies for this subscription. */
+static uint64_t
+copies_since(const struct subscription *sub)
+{
+    return sub->order > sub->filter->held_since ? sub->order : sub->filter->held_since;
+}
+
+/* The subscription of the session that matches for the longest time; `held`: that the broker holds.
+ */
 static struct subscription *
 oldest_match(const struct session *s, struct dm_span topic, bool held)
 {
     struct subscription *sub;
+    struct subscription *oldest = NULL;
 
-    LL_FOREACH (s->subscriptions, sub)
-        if ((!held || sub->filter->acked) && topic_matches(name_span(sub->filter->name), topic))
-            return sub;
-    return NULL;
+    LL_FOREACH (s->subscriptions, sub) {
+        if ((held && !sub->filter->acked) || !topic_matches(name_span(sub->filter->name), topic))
+            continue;
+        if (oldest == NULL || copies_since(sub) < copies_since(oldest))
+            oldest = sub;
+    }
+    return oldest;
 }
 
 /* The highest QoS of the session's matching subscriptions: overlapping ones deliver once, at the
@@ -115,7 +127,9 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     bool unknown = false;
 
     if (packet->subscription_id_count == 0) {
-        if (m->retain)
+        /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
+         */
+        if (m->retain && !packet->dup)
             route_retained_recent(e, m);
         else
             route_by_matching(e, m);

@@ -174,8 +174,11 @@ session_bind(struct engine *e, struct session *s, const struct dm_address *addre
     session_unbind(e, s);
     struct session *other = session_find_address(e, address);
 
-    if (other != NULL) /* R27, M44: the address is the new client's now */
+    if (other != NULL) { /* R27, M44: the address is the new client's now, after a restart too */
         session_unbind(e, other);
+        record_session(e, other);
+        session_schedule(e, other);
+    }
     s->address = *address;
     if (!pointer_index_insert(&e->by_address, s))
         return false;
@@ -191,6 +194,8 @@ session_unbind(struct engine *e, struct session *s)
     pointer_index_remove(&e->by_address, s);
     s->bound = false;
     downlink_cancel(s);
+    if (s->state == ENGINE_AWAKE) /* nobody there to answer: supervised as asleep again */
+        session_set_state(e, s, ENGINE_ASLEEP);
 }
 
 void
@@ -219,6 +224,16 @@ session_heard(struct engine *e, struct session *s)
     s->talked = true;
 }
 
+void
+session_gate(struct engine *e, struct session *s)
+{
+    s->gate_seq = s->seq;
+    if (s->gate_seq > e->committed_seq && !s->waiting) {
+        DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
+        s->waiting = true;
+    }
+}
+
 bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
@@ -244,7 +259,12 @@ supervision_deadline(const struct engine *e, const struct session *s)
         period_ms = s->keepalive_s * UINT64_C(10) * e->options->tolerance_percent;
         break;
     case ENGINE_ASLEEP:
-        period_ms = s->sleep_s * UINT64_C(10) * e->options->tolerance_percent;
+        /* The return from sleep is not recorded: until it is heard after a restart, the device may
+         * be active, and the longer time counts. */
+        if (!s->heard && s->keepalive_s == 0)
+            return ENGINE_NEVER;
+        period_ms = !s->heard && s->keepalive_s > s->sleep_s ? s->keepalive_s : s->sleep_s;
+        period_ms *= UINT64_C(10) * e->options->tolerance_percent;
         break;
     case ENGINE_DISCONNECTED:
     case ENGINE_LOST:

@@ -132,6 +132,12 @@ subscription_find(const struct session *s, const struct name *filter)
     return NULL;
 }
 
+static int
+compare_age(const struct subscription *a, const struct subscription *b)
+{
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
 struct subscription *
 subscription_new(struct engine *e, struct session *s, struct name *filter_name, uint64_t order)
 {
@@ -147,7 +153,7 @@ subscription_new(struct engine *e, struct session *s, struct name *filter_name, 
     sub->session = s;
     sub->filter = f;
     sub->order = order;
-    LL_APPEND(s->subscriptions, sub);
+    LL_INSERT_INORDER(s->subscriptions, sub, compare_age); /* the store gives them by name */
     s->subscription_count++;
     DL_APPEND2(f->subscriptions, sub, filter_prev, filter_next);
     f->subscription_count++;
@@ -225,6 +231,7 @@ subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_retu
     /* A device that fell asleep meanwhile gets the answer when it repeats (design 3). */
     if (sub->naps != s->naps)
         return;
+    session_gate(e, s);
     if (code == MQTTSN_ACCEPTED)
         send_suback(e, s, sub->msg_id, suback_topic_id(s, sub), sub->qos, code);
     else
@@ -321,11 +328,13 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
         send_suback(e, s, packet->msg_id, 0, 0, code);
         return;
     }
-    struct name *name = engine_can_promise(e) ? name_get(e, filter) : NULL;
+    bool acceptable = engine_can_promise(e) && s->open_requests < OPEN_REQUESTS_MAX;
+    struct name *name = acceptable ? name_get(e, filter) : NULL;
     struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
 
     if (sub != NULL && sub->owes_suback && sub->msg_id == packet->msg_id) {
-        name_unref(e, name); /* R70: repeated while the broker's answer is on its way */
+        sub->naps = s->naps; /* R70: repeated while the broker's answer is on its way */
+        name_unref(e, name);
         return;
     }
     if (sub != NULL)

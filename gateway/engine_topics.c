@@ -197,6 +197,8 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
     }
     name_unref(e, name);
     engine_send(e, s, s->seq, &answer);
+    if (r != NULL)
+        session_gate(e, s);
 }
 
 /* ---- towards the device ---- */

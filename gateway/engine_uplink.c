@@ -72,6 +72,13 @@ uplinks_free(struct engine *e)
 
 /* ---- answers ---- */
 
+static uint64_t
+content_of(struct dm_span topic, struct dm_span payload)
+{
+    return (uint64_t)pointer_index_hash(0, topic.data, topic.len) << 32 |
+           pointer_index_hash(0, payload.data, payload.len);
+}
+
 static void
 uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
 {
@@ -83,10 +90,12 @@ uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
     if (s == NULL)
         return;
     s->open_uplinks--;
-    if (u->naps == s->naps)
+    if (u->naps == s->naps) {
         send_puback(e, s, u->seq, u->topic_id, u->msg_id, code);
-    else if (code == MQTTSN_ACCEPTED)
-        s->unanswered = u->msg_id; /* it fell asleep: answered when it repeats (design 3) */
+    } else if (code == MQTTSN_ACCEPTED) { /* it fell asleep: answered when it repeats (design 3) */
+        s->unanswered = u->msg_id;
+        s->unanswered_content = content_of(name_span(u->topic), dm_span(u->payload, u->len));
+    }
 }
 
 static void
@@ -147,6 +156,13 @@ uplink_finish(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
 static void
 uplink_pump(struct engine *e)
 {
+    /* A broker without QoS 1 gets QoS 0, and there is no more to promise (reference 5.1). */
+    while (e->upstream_up && e->upstream.maximum_qos == 0 && e->uplinks != NULL) {
+        struct uplink *u = e->uplinks;
+
+        upstream_publish(e, u->topic, dm_span(u->payload, u->len), u->retain, 0, false);
+        uplink_finish(e, u, MQTTSN_ACCEPTED);
+    }
     while (e->upstream_up && e->uplink_next != NULL &&
            e->uplinks_in_flight < e->upstream.send_maximum &&
            e->uplinks_in_flight < UPLINKS_IN_FLIGHT_MAX) {
@@ -220,15 +236,17 @@ uplink_puback(struct engine *e, const struct mqtt_packet *packet)
     uplink_pump(e);
 }
 
-void
+enum dm_result
 uplink_load(struct engine *e, const struct store_record *record)
 {
+    if (!topic_name_is_valid(record->name))
+        return DM_MALFORMED;
     struct name *topic = name_get(e, record->name);
     struct uplink *u = topic != NULL ? uplink_new(e, topic, record->payload) : NULL;
 
     name_unref(e, topic);
     if (u == NULL)
-        return;
+        return DM_NO_MEMORY;
     u->order = record->order;
     u->session = record->session;
     u->msg_id = record->msg_id;
@@ -240,6 +258,9 @@ uplink_load(struct engine *e, const struct store_record *record)
         packet_id_reserve(e, u->packet_id);
     if (u->order > e->last_spool)
         e->last_spool = u->order;
+    if (u->session > e->last_session) /* its session is gone; the number is not given again */
+        e->last_session = u->session;
+    return DM_OK;
 }
 
 /* ---- PUBLISH ---- */
@@ -284,7 +305,8 @@ is_repetition(struct engine *e, struct session *s, const struct mqttsn_packet *p
 {
     struct uplink *u;
 
-    if (packet->dup && s->unanswered == packet->msg_id) {
+    if (packet->dup && s->unanswered == packet->msg_id &&
+        s->unanswered_content == content_of(topic, packet->data)) {
         s->unanswered = UINT32_MAX;
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
         return true;
@@ -292,9 +314,10 @@ is_repetition(struct engine *e, struct session *s, const struct mqttsn_packet *p
     if (s->open_uplinks == 0 && !packet->dup)
         return false;
     DL_FOREACH (e->uplinks, u) {
-        /* A rebooted device counts from the start again: only equal content is a repetition. */
-        if (u->session != s->number || u->msg_id != packet->msg_id ||
-            !dm_span_equal(name_span(u->topic), topic) ||
+        /* A rebooted device counts from the start again: only equal content in the same connection
+         * is a repetition. */
+        if (u->session != s->number || u->connection != s->connections ||
+            u->msg_id != packet->msg_id || !dm_span_equal(name_span(u->topic), topic) ||
             !dm_span_equal(dm_span(u->payload, u->len), packet->data))
             continue;
         u->naps = s->naps;
@@ -323,6 +346,7 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
     u->order = ++e->last_spool;
     u->session = s->number;
     u->naps = s->naps;
+    u->connection = s->connections;
     u->msg_id = packet->msg_id;
     u->topic_id = packet->topic_id;
     u->retain = packet->retain;

@@ -150,6 +150,9 @@ request_add(struct engine *e, bool subscribe, struct name *filter, const struct 
                           .upstream_id = upstream_id,
                           .retained = retained};
     DL_APPEND(e->requests, r);
+    struct session *asks = session_find_number(e, r->session);
+    if (asks != NULL)
+        asks->open_requests++;
     requests_pump(e);
 }
 
@@ -158,6 +161,9 @@ request_free(struct engine *e, struct request *r)
 {
     if (r->packet_id != 0)
         packet_id_release(e, r->packet_id);
+    struct session *asked = session_find_number(e, r->session);
+    if (asked != NULL)
+        asked->open_requests--;
     DL_DELETE(e->requests, r);
     name_unref(e, r->filter);
     free(r);
@@ -198,7 +204,8 @@ suback_code(uint8_t reason)
     return reason == 0x97 || reason == 0x91 ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED;
 }
 
-/* The broker refused what a device was told is subscribed: it must begin again (design 6). */
+/* The broker refuses. A device that was told otherwise while the broker was away must begin again:
+ * its next message is answered by DISCONNECT (design 6). */
 static void
 subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
 {
@@ -209,11 +216,16 @@ subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
     log_warning("upstream", "client %s: broker refuses the subscription to %s, reason 0x%02x",
                 log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
                 log_escape(filter, sizeof filter, name_span(sub->filter->name)), reason);
-    if (sub->owes_suback)
-        subscription_answer(e, sub, suback_code(reason));
-    else
-        s->must_reconnect = true;
+    bool told_otherwise = !sub->owes_suback;
+
+    subscription_answer(e, sub, suback_code(reason));
     subscription_remove(e, sub, true);
+    if (told_otherwise) {
+        session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
+        return;
+    }
+    downlink_pump(e, s);
+    session_schedule(e, s);
 }
 
 static void
@@ -223,13 +235,19 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
     struct subscription *sub;
     struct subscription *next;
 
-    if (f == NULL)
-        return; /* nobody wants it any more: UNSUBSCRIBE is on its way */
     if (reason <= 2) {
+        if (f == NULL) /* nobody wants it any more, but the broker holds it until UNSUBACK */
+            f = filter_get(e, r->filter);
+        if (f == NULL)
+            return;
+        if (!f->acked)
+            f->held_since = ++e->last_subscription;
         f->acked = true;
         f->acked_id = r->upstream_id;
         record_filter(e, f);
     }
+    if (f == NULL)
+        return;
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         bool meant = r->session == 0 ||
                      (sub->session->number == r->session && sub->upstream_id == r->upstream_id);
@@ -296,9 +314,10 @@ reconcile_filter(struct engine *e, struct filter *f)
         upstream_subscribe(e, f->name, sub->session, sub->upstream_id, true, sub->seq);
         asked = true;
     }
-    /* All others are made again too, without their retained messages: a broker that was killed may
-     * come back with its session as it was before the last SUBSCRIBE it acknowledged. */
-    if (!asked)
+    /* All others are made again too where that can be done without their retained messages: a
+     * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
+     * acknowledged. */
+    if (!asked && (!f->acked || e->upstream.subscription_ids_available))
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
@@ -341,7 +360,7 @@ inbound_new(struct engine *e, uint8_t qos, uint16_t packet_id)
 static void
 inbound_free(struct engine *e, struct inbound *in)
 {
-    if (!in->received)
+    if (!in->received && in->current)
         e->inbound_held--;
     if (in->message != NULL)
         in->message->inbound = NULL;
@@ -433,6 +452,7 @@ is_redelivery(struct engine *e, const struct mqtt_packet *packet)
     }
     /* The same message, not acknowledged yet: it takes its place in the new connection's order. */
     in->current = true;
+    e->inbound_held++;
     DL_DELETE(e->inbound[in->qos], in);
     DL_APPEND(e->inbound[in->qos], in);
     return true;
@@ -514,13 +534,12 @@ static void
 handle_pubrel(struct engine *e, const struct mqtt_packet *packet)
 {
     struct inbound *in = inbound_find(e, 2, packet->packet_id);
-    uint64_t seq = 0;
 
     if (in != NULL && in->received) {
-        seq = record_inbound(e, packet->packet_id, false);
+        e->release_seq = record_inbound(e, packet->packet_id, false);
         inbound_free(e, in);
     }
-    acknowledge(e, MQTT_PUBCOMP, packet->packet_id, seq);
+    acknowledge(e, MQTT_PUBCOMP, packet->packet_id, e->release_seq);
 }
 
 void
@@ -611,6 +630,7 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
         DL_FOREACH (e->inbound[qos], in)
             in->current = false;
     }
+    e->inbound_held = 0;
     uplink_disconnected(e);
     DL_FOREACH (e->sessions, s) {
         LL_FOREACH (s->subscriptions, sub)
