@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hash index against a plain array: collisions, growth, removal that closes the gap. */
+#include "unit.h"
+
+#include "pointer_index.h"
+#include "random.h"
+
+enum { ITEMS = 400 };
+
+struct item {
+    uint32_t key;
+    uint32_t hash;
+    bool present; /* what the index should say */
+};
+
+static uint32_t
+hash_item(const void *item)
+{
+    return ((const struct item *)item)->hash;
+}
+
+static bool
+equal_item(const void *item, const void *key)
+{
+    return ((const struct item *)item)->key == *(const uint32_t *)key;
+}
+
+/* Few hashes make long runs; the highest one makes runs that wrap round the end of the table. */
+static void
+make_items(struct item items[ITEMS], struct random_source *source, unsigned hashes)
+{
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        uint32_t hash = hashes == 0 ? (uint32_t)random_next(source) : random_below(source, hashes);
+
+        items[i] = (struct item){.key = i, .hash = i % 3 == 0 ? UINT32_MAX - hash : hash};
+    }
+}
+
+/* True if the index gives exactly the items that are present. */
+static bool
+agrees(const struct pointer_index *index, struct item items[ITEMS])
+{
+    size_t present = 0;
+
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        const struct item *found = pointer_index_find(index, items[i].hash, &items[i].key);
+
+        if (found != (items[i].present ? &items[i] : NULL))
+            return false;
+        present += items[i].present;
+    }
+    return index->count == present;
+}
+
+/* Turns items on and off at random; `bias` of 10 steps insert. */
+static void
+change(struct pointer_index *index, struct item items[ITEMS], struct random_source *source,
+       unsigned steps, unsigned bias)
+{
+    for (unsigned i = 0; i < steps; i++) {
+        struct item *item = &items[random_below(source, ITEMS)];
+        bool insert = random_below(source, 10) < bias;
+
+        if (insert && !item->present)
+            CU_ASSERT_TRUE_FATAL(pointer_index_insert(index, item));
+        if (!insert) /* absent ones too: nothing may happen */
+            pointer_index_remove(index, item);
+        item->present = insert;
+        if (i % 7 == 0 && !agrees(index, items))
+            CU_FAIL_FATAL("the index differs from the array");
+    }
+    CU_ASSERT_TRUE(agrees(index, items));
+}
+
+static void
+run_against_model(unsigned hashes, uint64_t seed)
+{
+    struct random_source source = random_start("pointer_index", seed);
+    struct pointer_index index;
+    static struct item items[ITEMS];
+
+    make_items(items, &source, hashes);
+    pointer_index_init(&index, hash_item, equal_item);
+    change(&index, items, &source, 2000, 7); /* grows */
+    change(&index, items, &source, 2000, 2); /* shrinks to a few in a large table */
+    change(&index, items, &source, 2000, 5);
+    pointer_index_fini(&index);
+    CU_ASSERT_EQUAL(index.count, 0);
+}
+
+static void
+random_use_agrees_with_an_array_when_hashes_spread(void)
+{
+    run_against_model(0, 1);
+}
+
+static void
+random_use_agrees_with_an_array_when_hashes_collide(void)
+{
+    run_against_model(4, 2);
+}
+
+static void
+random_use_agrees_with_an_array_when_all_hashes_are_equal(void)
+{
+    run_against_model(1, 3);
+}
+
+static void
+empty_index_finds_and_removes_nothing(void)
+{
+    struct pointer_index index;
+    struct item item = {.key = 1};
+
+    pointer_index_init(&index, hash_item, equal_item);
+    CU_ASSERT_PTR_NULL(pointer_index_find(&index, 0, &item.key));
+    pointer_index_remove(&index, &item);
+    CU_ASSERT_EQUAL(index.count, 0);
+    pointer_index_fini(&index);
+}
+
+static void
+removal_of_something_absent_changes_nothing(void)
+{
+    struct pointer_index index;
+    struct item in = {.key = 1, .hash = 5};
+    struct item same_key = {.key = 1, .hash = 5}; /* equal, and yet another object */
+    struct item same_hash = {.key = 2, .hash = 5};
+    struct item other = {.key = 3, .hash = 6};
+
+    pointer_index_init(&index, hash_item, equal_item);
+    CU_ASSERT_TRUE(pointer_index_insert(&index, &in));
+    pointer_index_remove(&index, &same_key);
+    pointer_index_remove(&index, &same_hash);
+    pointer_index_remove(&index, &other);
+    CU_ASSERT_EQUAL(index.count, 1);
+    CU_ASSERT_PTR_EQUAL(pointer_index_find(&index, 5, &in.key), &in);
+    pointer_index_remove(&index, &in);
+    pointer_index_remove(&index, &in); /* a second time */
+    CU_ASSERT_EQUAL(index.count, 0);
+    pointer_index_fini(&index);
+}
+
+static void
+find_wants_hash_and_key(void)
+{
+    struct pointer_index index;
+    struct item item = {.key = 1, .hash = 5};
+    uint32_t other = 2;
+
+    pointer_index_init(&index, hash_item, equal_item);
+    CU_ASSERT_TRUE(pointer_index_insert(&index, &item));
+    CU_ASSERT_PTR_NULL(pointer_index_find(&index, 5, &other));
+    CU_ASSERT_PTR_NULL(pointer_index_find(&index, 5 + 16, &item.key)); /* the same slot */
+    CU_ASSERT_PTR_EQUAL(pointer_index_find(&index, 5, &item.key), &item);
+    pointer_index_fini(&index);
+}
+
+/* The engine relies on it: a probe must always end at an empty slot. */
+static void
+table_is_never_full(void)
+{
+    struct pointer_index index;
+    static struct item items[ITEMS];
+    struct random_source source = {4};
+
+    make_items(items, &source, 0);
+    pointer_index_init(&index, hash_item, equal_item);
+    for (size_t i = 0; i < ITEMS; i++) {
+        CU_ASSERT_TRUE(pointer_index_insert(&index, &items[i]));
+        CU_ASSERT_TRUE(index.count < index.capacity);
+        CU_ASSERT_EQUAL(index.capacity & (index.capacity - 1), 0);
+    }
+    pointer_index_fini(&index);
+}
+
+static void
+hash_depends_on_seed_octets_and_length(void)
+{
+    CU_ASSERT_EQUAL(pointer_index_hash(0, "ab", 2), pointer_index_hash(0, "abc", 2));
+    CU_ASSERT_NOT_EQUAL(pointer_index_hash(0, "ab", 2), pointer_index_hash(0, "ac", 2));
+    CU_ASSERT_NOT_EQUAL(pointer_index_hash(0, "ab", 2), pointer_index_hash(1, "ab", 2));
+    CU_ASSERT_NOT_EQUAL(pointer_index_hash(0, "a\0", 2), pointer_index_hash(0, "a", 1));
+    CU_ASSERT_EQUAL(pointer_index_hash(7, NULL, 0), pointer_index_hash(7, "x", 0));
+}
+
+static const struct unit_test tests[] = {
+    UNIT_TEST(random_use_agrees_with_an_array_when_hashes_spread),
+    UNIT_TEST(random_use_agrees_with_an_array_when_hashes_collide),
+    UNIT_TEST(random_use_agrees_with_an_array_when_all_hashes_are_equal),
+    UNIT_TEST(empty_index_finds_and_removes_nothing),
+    UNIT_TEST(removal_of_something_absent_changes_nothing),
+    UNIT_TEST(find_wants_hash_and_key),
+    UNIT_TEST(table_is_never_full),
+    UNIT_TEST(hash_depends_on_seed_octets_and_length),
+};
+
+UNIT_MAIN("pointer_index", tests)
