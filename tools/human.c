@@ -52,8 +52,10 @@ human_microseconds(char *text, uint64_t microseconds)
     if (microseconds < 1000)
         snprintf(text, HUMAN_TEXT_MAX, "%" PRIu64 " us", microseconds);
     else if (microseconds < 1000000)
-        snprintf(text, HUMAN_TEXT_MAX, "%.1f ms", (double)microseconds / 1e3);
+        snprintf(text, HUMAN_TEXT_MAX, "%" PRIu64 ".%" PRIu64 " ms", microseconds / 1000,
+                 microseconds % 1000 / 100);
     else
-        snprintf(text, HUMAN_TEXT_MAX, "%.1f s", (double)microseconds / 1e6);
+        snprintf(text, HUMAN_TEXT_MAX, "%" PRIu64 ".%" PRIu64 " s", microseconds / 1000000,
+                 microseconds % 1000000 / 100000);
     return text;
 }
