@@ -19,6 +19,7 @@ enum {
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
+    UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start: see engine_start */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -191,8 +192,9 @@ struct session {
     uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
     uint32_t unanswered; /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
     uint64_t unanswered_content;
-    size_t open_uplinks;  /* not answered */
-    size_t open_requests; /* SUBSCRIBEs the broker has not answered */
+    uint64_t unanswered_seq; /* journal number that the PUBACK depends on */
+    size_t open_uplinks;     /* not answered */
+    size_t open_requests;    /* SUBSCRIBEs the broker has not answered */
     uint64_t delivered, dropped;
 
     uint8_t client_id_len;

@@ -94,6 +94,7 @@ uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
         send_puback(e, s, u->seq, u->topic_id, u->msg_id, code);
     } else if (code == MQTTSN_ACCEPTED) { /* it fell asleep: answered when it repeats (design 3) */
         s->unanswered = u->msg_id;
+        s->unanswered_seq = u->seq;
         s->unanswered_content = content_of(name_span(u->topic), dm_span(u->payload, u->len));
     }
 }
@@ -308,7 +309,7 @@ is_repetition(struct engine *e, struct session *s, const struct mqttsn_packet *p
     if (packet->dup && s->unanswered == packet->msg_id &&
         s->unanswered_content == content_of(topic, packet->data)) {
         s->unanswered = UINT32_MAX;
-        send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
+        send_puback(e, s, s->unanswered_seq, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
         return true;
     }
     if (s->open_uplinks == 0 && !packet->dup)
