@@ -384,6 +384,14 @@ class QosZero(SystemTest):
         wait_until(lambda: self.dropped() == 1, "the drop is counted")
         self.assertEqual(device.wake(), [])
 
+    def test_asleep_it_is_gone_after_a_kill_and_qos_1_is_not(self):
+        device = self.subscriber().sleep()
+        self.send(2)
+        self.broker.client().publish(TOPIC, b"one")
+        self.wait_kept(ID, 3)
+        self.restart_gateway()
+        self.assertEqual(self.texts(device, device.wake()), [(TOPIC, b"one")])
+
     def test_asleep_it_is_kept_over_an_orderly_restart(self):
         device = self.subscriber().sleep()
         self.send(2)

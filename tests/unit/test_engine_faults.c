@@ -288,6 +288,77 @@ message_with_the_id_of_one_whose_answer_was_missed_is_a_new_message_if_it_differ
     rig_fini(&rig);
 }
 
+/* Stored while the device slept: its repetition is answered, but not before the commit. */
+static void
+repetition_of_a_message_stored_while_the_device_slept_is_answered_after_the_commit(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device(&rig, 'A', "aaa", false);
+    publish_predefined(&rig, 'A', 5, false, "on");
+    rig_disconnect(&rig, 'A', 600);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig.log_records = true;
+    rig_wait(&rig, 1000); /* the broker is silent */
+    CU_ASSERT_TRUE(rig_expect(&rig, "# spool 1\n"));
+    publish_predefined(&rig, 'A', 5, true, "on");
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 7 msg 5 code 0 !4\n"));
+    rig_fini(&rig);
+}
+
+/* The broker read a SUBSCRIBE whose answer was lost, and the subscription is gone: what it sends
+ * under that identifier is not what another filter gets under it in a later life. `lives`: before
+ * this. */
+static void
+check_identifier_is_not_reused(unsigned lives)
+{
+    struct rig rig;
+    struct mqttsn_packet unsubscribe = {
+        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("a/#")};
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a/#", 1);
+    rig_device(&rig, 'B', "bbb", false);
+    for (unsigned i = 0; i < lives; i++) {
+        rig_restart(&rig);
+        rig_broker_up(&rig, MQTT_5, true);
+    }
+    rig_clear(&rig);
+    rig_subscribe(&rig, 'B', "a/#", 1, 4);
+    const char *id = strstr(rig.text, " id "); /* the broker takes it */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(id);
+    uint32_t identifier = (uint32_t)strtoul(id + 4, NULL, 10);
+    rig_commit(&rig);
+    rig_broker_down(&rig); /* and its answer is lost */
+    rig_send(&rig, 'B', &unsubscribe);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_subscribe(&rig, 'B', "b", 1, 5);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a/x", "1", 1, 9, identifier); /* had waited at the broker */
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(strstr(rig.text, "A> REGISTER 1 a/x") != NULL);
+    rig_fini(&rig);
+}
+
+static void
+identifier_the_broker_may_still_use_is_not_given_to_another_filter_after_a_restart(void)
+{
+    check_identifier_is_not_reused(0);
+}
+
+static void
+identifier_the_broker_may_still_use_is_not_given_away_after_the_second_restart(void)
+{
+    check_identifier_is_not_reused(1);
+}
+
 /* The number of a session in the spool is not given to another device. */
 static void
 message_equal_to_one_spooled_for_a_wiped_session_is_not_taken_for_its_repetition(void)
@@ -695,6 +766,26 @@ publish_respects_the_maximum_qos_of_the_broker(void)
     rig_fini(&rig);
 }
 
+/* The spool took the message while the device slept, and the disk is slow: the repetition waits
+ * too. */
+static void
+puback_repeated_for_after_sleep_waits_for_the_commit_of_the_spool(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device(&rig, 'A', "aaa", false);
+    publish_predefined(&rig, 'A', 5, false, "on");
+    rig_disconnect(&rig, 'A', 600);
+    rig_commit(&rig);
+    rig_wait(&rig, 1000); /* store_after */
+    rig_clear(&rig);
+    publish_predefined(&rig, 'A', 5, true, "on");
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 7 msg 5 code 0 !4\n"));
+    rig_fini(&rig);
+}
+
 /* ---- limits ---- */
 
 /* Design 1 rule 6: a slow broker and one device that asks without end. */
@@ -778,6 +869,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(retained_copy_with_3_1_1_not_acknowledged_before_a_restart_is_delivered_after_it),
     UNIT_TEST(pubcomp_repeated_before_the_commit_of_the_removal_waits_as_well),
     UNIT_TEST(message_with_the_id_of_one_whose_answer_was_missed_is_a_new_message_if_it_differs),
+    UNIT_TEST(repetition_of_a_message_stored_while_the_device_slept_is_answered_after_the_commit),
+    UNIT_TEST(identifier_the_broker_may_still_use_is_not_given_to_another_filter_after_a_restart),
+    UNIT_TEST(identifier_the_broker_may_still_use_is_not_given_away_after_the_second_restart),
     UNIT_TEST(message_equal_to_one_spooled_for_a_wiped_session_is_not_taken_for_its_repetition),
     UNIT_TEST(message_equal_to_one_acknowledged_in_an_earlier_connection_is_a_new_message),
     UNIT_TEST(invalid_topic_id_said_twice_to_one_round_does_not_drop_the_message),
@@ -798,6 +892,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(refused_subscription_lets_the_messages_of_the_other_go),
     UNIT_TEST(wiping_a_session_that_must_reconnect_acknowledges_what_it_held),
     UNIT_TEST(publish_respects_the_maximum_qos_of_the_broker),
+    UNIT_TEST(puback_repeated_for_after_sleep_waits_for_the_commit_of_the_spool),
     UNIT_TEST(subscribe_flood_while_the_broker_is_silent_ends_in_congestion),
     UNIT_TEST(subscription_rows_beyond_the_limit_are_left_out),
     UNIT_TEST(rows_with_invalid_names_are_left_out),

@@ -775,26 +775,18 @@ needs_of(const char *line)
     return mark != NULL ? strtoull(mark + 2, NULL, 10) : 0;
 }
 
-static uint16_t
+static uint32_t
 number_behind(const char *line, const char *word)
 {
     const char *at = strstr(line, word);
 
-    return at != NULL ? (uint16_t)strtoul(at + strlen(word), NULL, 10) : 0;
-}
-
-static uint32_t
-payload_behind(const char *line, const char *mark)
-{
-    const char *at = strstr(line, mark);
-
-    return at != NULL ? (uint32_t)strtoul(at + strlen(mark), NULL, 10) : 0;
+    return at != NULL ? (uint32_t)strtoul(at + strlen(word), NULL, 10) : 0;
 }
 
 static void
 read_upstream(struct life *l, const char *line)
 {
-    struct upstream_line request = {.packet_id = number_behind(line, " pid "),
+    struct upstream_line request = {.packet_id = (uint16_t)number_behind(line, " pid "),
                                     .needs = needs_of(line)};
 
     if (strncmp(line, "^ PUBACK", 8) == 0 || strncmp(line, "^ PUBCOMP", 9) == 0) {
@@ -813,7 +805,7 @@ read_upstream(struct life *l, const char *line)
         request.type = MQTT_UNSUBSCRIBE;
     } else {
         request.type = MQTT_PUBLISH;
-        request.id = payload_behind(line, "\"d");
+        request.id = number_behind(line, "\"d");
     }
     if (request.packet_id == 0)
         return;
@@ -878,11 +870,11 @@ read_device(struct life *l, const char *line)
     if (device == NULL)
         return;
     if (strncmp(line + 3, "PUBLISH", 7) == 0 && strstr(line, " qos 1") != NULL) {
-        device->offered_msg_id = number_behind(line, " msg ");
-        device->offered_payload = payload_behind(line, "\"m");
+        device->offered_msg_id = (uint16_t)number_behind(line, " msg ");
+        device->offered_payload = number_behind(line, "\"m");
     } else if (strncmp(line + 3, "REGISTER", 8) == 0) {
-        device->register_topic_id = number_behind(line, "REGISTER ");
-        device->register_msg_id = number_behind(line, " msg ");
+        device->register_topic_id = (uint16_t)number_behind(line, "REGISTER ");
+        device->register_msg_id = (uint16_t)number_behind(line, " msg ");
     } else if (strncmp(line + 3, "PUBACK 7 ", 9) == 0 && strstr(line, " code 0") != NULL &&
                number_behind(line, " msg ") == device->last_uplink_msg_id) {
         note_acknowledged(l, device->last_uplink, needs_of(line));
