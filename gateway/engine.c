@@ -369,11 +369,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
-    /* The broker may hold a filter under an identifier whose rows are gone or were not written yet;
-     * at most as many as there are packet ids. Given to another filter, it would misdirect
-     * messages. */
-    if (e->last_upstream_id > 0)
-        e->last_upstream_id += UPSTREAM_ID_GAP;
+    upstream_ids_start(e);
     DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
         downlink_pump(e, s);

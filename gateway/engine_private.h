@@ -19,7 +19,7 @@ enum {
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
-    UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start: see engine_start */
+    UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -266,6 +266,7 @@ struct engine {
     size_t heap_count, heap_room;
     uint64_t last_session, last_message, last_subscription;
     uint32_t last_upstream_id;
+    uint32_t reserved_upstream_id; /* no process before this one used a higher one + the gap */
 
     struct filter *filters;
     struct pointer_index messages_loaded; /* by number, while loading */
@@ -325,6 +326,8 @@ uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
 uint64_t record_inbound(struct engine *e, uint16_t packet_id, bool present);
 uint64_t record_filter(struct engine *e, const struct filter *f);
 uint64_t record_broker(struct engine *e);
+/* The row that says how far identifiers were used: a filter without a name. */
+uint64_t record_reserved_id(struct engine *e, uint32_t id);
 
 /* engine_session.c */
 struct session *session_find(const struct engine *e, struct dm_span client_id);
@@ -384,6 +387,8 @@ enum topic_choice topic_for_device(struct engine *e, struct session *s, struct n
 void topic_prepare(struct engine *e, struct session *s, struct name *name);
 
 /* engine_subscribe.c */
+/* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
+void upstream_ids_start(struct engine *e);
 void handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 void handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 struct subscription *subscription_find(const struct session *s, const struct name *filter);
@@ -445,17 +450,25 @@ void packet_id_release(struct engine *e, uint16_t id);
 void upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
                         uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct name *filter);
-void upstream_load_inbound(struct engine *e, uint16_t packet_id);
 /* Publishes a message of a device; `name` as the device writes it. packet_id 0: QoS 0. False: the
  * broker can never take it. */
 bool upstream_publish(struct engine *e, const struct name *name, struct dm_span payload,
                       bool retain, uint16_t packet_id, bool dup);
+void upstream_free(struct engine *e);
+
+/* engine_inbound.c */
+void inbound_message(struct engine *e, const struct mqtt_packet *packet);
+void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
+void inbound_load(struct engine *e, uint16_t packet_id);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
 void inbound_settled(struct engine *e, struct message *m, uint64_t seq);
 /* The message of an acknowledgement is gone from memory. */
 void inbound_forget_message(struct inbound *in);
-void upstream_free(struct engine *e);
+/* The broker has forgotten all of them. */
+void inbound_forget_all(struct engine *e);
+/* What is not acknowledged will come again. */
+void inbound_disconnected(struct engine *e);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);

@@ -216,6 +216,13 @@ record_filter(struct engine *e, const struct filter *f)
 }
 
 uint64_t
+record_reserved_id(struct engine *e, uint32_t id)
+{
+    return emit_record(
+        e, &(struct store_record){.op = STORE_FILTER_PUT, .lazy = true, .upstream_id = id}, NULL);
+}
+
+uint64_t
 record_broker(struct engine *e)
 {
     return emit_record(e,
@@ -258,6 +265,10 @@ load_session(struct engine *e, const struct store_record *record, const struct d
 static enum dm_result
 load_filter(struct engine *e, const struct store_record *record)
 {
+    if (record->name.len == 0) {
+        e->reserved_upstream_id = record->upstream_id;
+        return DM_OK;
+    }
     struct name *name = name_get(e, record->name);
     struct filter *f = name != NULL ? filter_get(e, name) : NULL;
 
@@ -346,7 +357,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
         return e->upstream_known ? load_filter(e, record) : DM_OK;
     case STORE_INBOUND_PUT:
         if (e->upstream_known)
-            upstream_load_inbound(e, record->packet_id);
+            inbound_load(e, record->packet_id);
         return DM_OK;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);

@@ -3,8 +3,8 @@
  * A message of the broker to its recipients (design 6). With MQTT 5 the broker tells by
  * subscription identifiers why it sent a copy, and sends one copy per matching filter of ours. A
  * session takes only the copy of the matching filter that the broker holds for it longest: that one
- * existed whenever a younger one did, so a copy for it exists too, even of messages that waited in the
- * broker's queue.
+ * existed whenever a younger one did, so a copy for it exists too, even of messages that waited in
+ * the broker's queue.
  */
 #include "engine_private.h"
 

@@ -110,6 +110,20 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
     return true;
 }
 
+void
+upstream_ids_start(struct engine *e)
+{
+    uint32_t last = e->reserved_upstream_id != 0 ? e->reserved_upstream_id : e->last_upstream_id;
+
+    /* Rows of what was asked for last may be gone or were not written yet; that is at most as many
+     * as there are packet ids. Such an identifier given to another filter would misdirect messages.
+     */
+    if (last == 0)
+        return;
+    e->last_upstream_id = last + UPSTREAM_ID_GAP <= UPSTREAM_ID_MAX ? last + UPSTREAM_ID_GAP : 1;
+    record_reserved_id(e, e->last_upstream_id);
+}
+
 static uint32_t
 take_upstream_id(struct engine *e)
 {

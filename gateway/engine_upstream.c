@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine's side of the broker connection: packet ids, subscriptions kept equal to what the
- * devices want, and acknowledgements that leave only when their promise holds.
+ * The engine's side of the broker connection: packet ids, names with the gateway's prefix, and
+ * subscriptions kept equal to what the devices want.
  */
 #include "engine_private.h"
 
@@ -10,8 +10,6 @@
 #include <dormouse/log.h>
 
 #include "topic.h"
-
-enum { RECEIVE_MAXIMUM_3_1_1 = 20 }; /* MQTT 3.1.1 has none; Mosquitto's default window */
 
 /* ---- packet ids ---- */
 
@@ -321,226 +319,7 @@ reconcile_filter(struct engine *e, struct filter *f)
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
-/* ---- messages from the broker ---- */
-
-static uint64_t
-content_hash(const struct mqtt_packet *packet)
-{
-    uint32_t topic = pointer_index_hash(packet->qos, packet->topic.data, packet->topic.len);
-    uint32_t payload =
-        pointer_index_hash(packet->retain, packet->payload.data, packet->payload.len);
-
-    return (uint64_t)topic << 32 | payload;
-}
-
-static struct inbound *
-inbound_find(struct engine *e, uint8_t qos, uint16_t packet_id)
-{
-    struct inbound *in;
-
-    DL_FOREACH (e->inbound[qos], in)
-        if (in->packet_id == packet_id)
-            return in;
-    return NULL;
-}
-
-static struct inbound *
-inbound_new(struct engine *e, uint8_t qos, uint16_t packet_id)
-{
-    struct inbound *in = calloc(1, sizeof *in);
-
-    if (in == NULL)
-        return NULL;
-    in->qos = qos;
-    in->packet_id = packet_id;
-    DL_APPEND(e->inbound[qos], in);
-    return in;
-}
-
-static void
-inbound_free(struct engine *e, struct inbound *in)
-{
-    if (!in->received && in->current)
-        e->inbound_held--;
-    if (in->message != NULL)
-        in->message->inbound = NULL;
-    DL_DELETE(e->inbound[in->qos], in);
-    free(in);
-}
-
-void
-inbound_forget_message(struct inbound *in)
-{
-    in->message = NULL;
-}
-
-void
-inbound_settled(struct engine *e, struct message *m, uint64_t seq)
-{
-    (void)e;
-    m->inbound->pending--;
-    if (seq > m->inbound->seq)
-        m->inbound->seq = seq;
-}
-
-void
-upstream_load_inbound(struct engine *e, uint16_t packet_id)
-{
-    struct inbound *in = inbound_new(e, 2, packet_id);
-
-    if (in != NULL)
-        in->received = true;
-}
-
-static void
-acknowledge(struct engine *e, enum mqtt_type type, uint16_t packet_id, uint64_t needs)
-{
-    engine_send_upstream(e, needs, &(struct mqtt_packet){.type = type, .packet_id = packet_id});
-}
-
-/* In the order of receipt, as MQTT demands: the first that is not ready stops its QoS. */
-static void
-flush_qos(struct engine *e, uint8_t qos)
-{
-    struct inbound *in;
-    struct inbound *next;
-
-    DL_FOREACH_SAFE (e->inbound[qos], in, next) {
-        if (in->received || !in->current)
-            continue;
-        if (in->pending > 0 || in->seq > e->committed_seq)
-            return;
-        acknowledge(e, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, in->packet_id, 0);
-        if (qos == 1) {
-            inbound_free(e, in);
-            continue;
-        }
-        if (in->message != NULL)
-            in->message->inbound = NULL;
-        in->message = NULL;
-        in->received = true;
-        e->inbound_held--;
-    }
-}
-
-void
-inbound_flush(struct engine *e)
-{
-    if (!e->upstream_up)
-        return;
-    flush_qos(e, 1);
-    flush_qos(e, 2);
-}
-
-/* A redelivery of something we still have or have taken over. */
-static bool
-is_redelivery(struct engine *e, const struct mqtt_packet *packet)
-{
-    struct inbound *in = inbound_find(e, packet->qos, packet->packet_id);
-
-    if (in == NULL)
-        return false;
-    if (in->received) { /* QoS 2: ours since PUBREC, until PUBREL */
-        acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
-        return true;
-    }
-    if (in->current)
-        return true; /* a broker that repeats inside a connection */
-    if (!packet->dup || in->content != content_hash(packet)) {
-        inbound_free(e, in); /* the broker gave the old message up and uses the id again */
-        return false;
-    }
-    /* The same message, not acknowledged yet: it takes its place in the new connection's order. */
-    in->current = true;
-    e->inbound_held++;
-    DL_DELETE(e->inbound[in->qos], in);
-    DL_APPEND(e->inbound[in->qos], in);
-    return true;
-}
-
-/* At half of the window everything held is committed, so that the broker never runs dry (design 4).
- */
-static void
-keep_window_open(struct engine *e)
-{
-    uint16_t window =
-        e->upstream.version == MQTT_5 ? e->options->receive_maximum : RECEIVE_MAXIMUM_3_1_1;
-
-    if (e->inbound_held * 2 < window)
-        return;
-    while (e->direct != NULL)
-        queue_store(e, e->direct);
-}
-
-/* The device's name of a broker's topic: without the gateway's prefix. False: not one of ours. */
-static bool
-device_name(const struct engine *e, struct dm_span topic, struct dm_span *name)
-{
-    size_t prefix = strlen(e->options->topic_prefix);
-
-    if (topic.len <= prefix ||
-        (prefix > 0 && memcmp(topic.data, e->options->topic_prefix, prefix) != 0))
-        return false;
-    *name = dm_span(topic.data + prefix, topic.len - prefix);
-    return true;
-}
-
-static void
-handle_message(struct engine *e, const struct mqtt_packet *packet)
-{
-    struct dm_span topic;
-    struct inbound *in = NULL;
-
-    if (packet->qos > 0) {
-        if (is_redelivery(e, packet))
-            return;
-        in = inbound_new(e, packet->qos, packet->packet_id);
-        if (in == NULL) {
-            log_error("upstream", "out of memory: a message waits at the broker");
-            return;
-        }
-        in->current = true;
-        in->content = content_hash(packet);
-        e->inbound_held++;
-    }
-    if (device_name(e, packet->topic, &topic)) {
-        struct name *name = name_get(e, topic);
-        struct message *m = name != NULL
-                                ? message_new(e, name, packet->payload, packet->qos, packet->retain)
-                                : NULL;
-
-        name_unref(e, name);
-        if (m == NULL) {
-            log_error("upstream", "out of memory: a message waits at the broker");
-            if (in != NULL)
-                inbound_free(e, in); /* not acknowledged: it comes again with the next connection */
-            return;
-        }
-        m->inbound = in;
-        if (in != NULL)
-            in->message = m;
-        route_message(e, m, packet);
-        message_unref(e, m);
-    }
-    if (in != NULL && in->qos == 2) { /* recognised again until PUBREL */
-        uint64_t seq = record_inbound(e, in->packet_id, true);
-
-        in->seq = seq > in->seq ? seq : in->seq;
-    }
-    keep_window_open(e);
-}
-
-static void
-handle_pubrel(struct engine *e, const struct mqtt_packet *packet)
-{
-    struct inbound *in = inbound_find(e, 2, packet->packet_id);
-
-    if (in != NULL && in->received) {
-        e->release_seq = record_inbound(e, packet->packet_id, false);
-        inbound_free(e, in);
-    }
-    acknowledge(e, MQTT_PUBCOMP, packet->packet_id, e->release_seq);
-}
+/* ---- inputs ---- */
 
 void
 engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_packet *packet)
@@ -548,13 +327,13 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
     e->now_ms = now_ms;
     switch (packet->type) {
     case MQTT_PUBLISH:
-        handle_message(e, packet);
+        inbound_message(e, packet);
         break;
     case MQTT_PUBACK:
         uplink_puback(e, packet);
         break;
     case MQTT_PUBREL:
-        handle_pubrel(e, packet);
+        inbound_pubrel(e, packet);
         break;
     case MQTT_SUBACK:
         handle_suback(e, packet);
@@ -583,9 +362,7 @@ forget_broker_session(struct engine *e)
     struct filter *f;
     struct filter *next;
 
-    for (uint8_t qos = 1; qos <= 2; qos++)
-        while (e->inbound[qos] != NULL)
-            inbound_free(e, e->inbound[qos]);
+    inbound_forget_all(e);
     DL_FOREACH_SAFE (e->filters, f, next) {
         f->acked = false;
         filter_drop_if_unused(e, f);
@@ -620,17 +397,12 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
 {
     struct session *s;
     struct subscription *sub;
-    struct inbound *in;
 
     e->now_ms = now_ms;
     e->upstream_up = false;
     while (e->requests != NULL)
         request_free(e, e->requests);
-    for (uint8_t qos = 1; qos <= 2; qos++) {
-        DL_FOREACH (e->inbound[qos], in)
-            in->current = false;
-    }
-    e->inbound_held = 0;
+    inbound_disconnected(e);
     uplink_disconnected(e);
     DL_FOREACH (e->sessions, s) {
         LL_FOREACH (s->subscriptions, sub)
@@ -645,9 +417,7 @@ upstream_free(struct engine *e)
 {
     while (e->requests != NULL)
         request_free(e, e->requests);
-    for (uint8_t qos = 1; qos <= 2; qos++)
-        while (e->inbound[qos] != NULL)
-            inbound_free(e, e->inbound[qos]);
+    inbound_forget_all(e);
     for (size_t i = 0; i < RECENT_REQUESTS; i++)
         name_unref(e, e->recent[i].filter);
     while (e->filters != NULL) {

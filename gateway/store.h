@@ -38,11 +38,12 @@ enum store_op {
     /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come */
     STORE_INBOUND_PUT,
     STORE_INBOUND_DELETE,
-    /* key: name (a filter the broker acknowledged). upstream_id: the latest identifier */
+    /* key: name (a filter the broker acknowledged). upstream_id: the latest identifier. The row
+     * without a name: the highest identifier given out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
-    /* One row: name identifies the broker session the two tables above belong to. Putting it deletes
-     * all their rows first. */
+    /* One row: name identifies the broker session the two tables above belong to. Putting it
+     * deletes all their rows first. */
     STORE_BROKER_PUT,
 };
 
@@ -51,9 +52,9 @@ enum store_op {
  * spooled message have keys that are never used again, and a delivery never changes its message. */
 struct store_record {
     enum store_op op;
-    bool lazy;            /* nobody waits for it: may be written up to a second later */
+    bool lazy; /* nobody waits for it: may be written up to a second later */
     bool clean, retain, sent;
-    uint8_t mode;         /* enum session_mode of the engine */
+    uint8_t mode; /* enum session_mode of the engine */
     uint8_t qos;
     uint8_t topic_type;
     uint16_t topic_id, msg_id, packet_id;
@@ -92,13 +93,14 @@ struct store_status {
 struct store;
 
 struct store_ops {
-    /* Copies the record into the open batch; returns its journal number (1, 2, 3, ...). 0: no memory. */
+    /* Copies the record into the open batch; returns its journal number (1, 2, 3, ...). 0: no
+     * memory. */
     uint64_t (*append)(struct store *store, const struct store_record *record);
     /* The turn is over: hands the open batch to the writer. */
     void (*flush)(struct store *store);
     void (*status)(const struct store *store, struct store_status *status);
-    /* Commits what is pending, at most `timeout_ms` long, and frees. True if all is durable. Calls no
-     * event. */
+    /* Commits what is pending, at most `timeout_ms` long, and frees. True if all is durable. Calls
+     * no event. */
     bool (*close)(struct store *store, unsigned timeout_ms);
 };
 
@@ -109,18 +111,19 @@ struct store {
 typedef enum dm_result store_visit(void *ctx, const struct store_record *record);
 
 struct store_options {
-    const char *directory;  /* state directory; created with 0700 if missing */
-    bool sync_full;         /* false: synchronous=NORMAL */
+    const char *directory; /* state directory; created with 0700 if missing */
+    bool sync_full;        /* false: synchronous=NORMAL */
     unsigned commit_interval_ms;
 };
 
 /*
- * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would make
- * it: broker, filters, inbound, sessions, topics, subscriptions, messages, deliveries, spool; each in
- * the order of its keys (session by number, deliveries by session and order). Then starts the writer
- * thread. A file that cannot be read is moved aside, logged, and the store starts empty.
- * NULL: directory cannot be made or used, another process holds it, the file is of a newer version or
- * another program (it is left alone), visit did not return DM_OK, or no memory; reason in error[].
+ * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would
+ * make it: broker, filters, inbound, sessions, topics, subscriptions, messages, deliveries, spool;
+ * each in the order of its keys (session by number, deliveries by session and order). Then starts
+ * the writer thread. A file that cannot be read is moved aside, logged, and the store starts empty.
+ * NULL: directory cannot be made or used, another process holds it, the file is of a newer version
+ * or another program (it is left alone), visit did not return DM_OK, or no memory; reason in
+ * error[].
  */
 struct store *store_sqlite_open(struct event_base *base, const struct store_options *options,
                                 const struct store_events *events, store_visit *visit,

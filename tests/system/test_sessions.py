@@ -207,7 +207,9 @@ class CleanSession(SystemTest):
         self.assertNotIn(ID, listed.stdout)
         self.wait_no_traces(ID, TOPIC, PAYLOAD)
         for name in ("topic", "subscription", "message", "delivery", "session", "filter"):
-            self.assertEqual(self.gateway.rows(name), [], name)
+            # The filter without a name is no device's: it tells how far identifiers were used.
+            rows = [row for row in self.gateway.rows(name) if (name, row[0]) != ("filter", "")]
+            self.assertEqual(rows, [], name)
         self.assert_broker_sends_nothing()
         status = self.gateway.status()
         self.assertEqual((status["queue"]["messages"], status["queue"]["octets"]), (0, 0))

@@ -650,9 +650,9 @@ message_qos2_from_the_broker_is_committed_first_and_taken_once(void)
                                                   .subscription_id_count = 1});
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBREC pid 9\n"));
     rig_broker_answer(&rig, MQTT_PUBREL, 9, 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "# delete inbound 9\n^ PUBCOMP pid 9 !1\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "# delete inbound 9\n^ PUBCOMP pid 9 !2\n"));
     rig_broker_answer(&rig, MQTT_PUBREL, 9, 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBCOMP pid 9 !1\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBCOMP pid 9 !2\n"));
     rig_fini(&rig);
 }
 
@@ -1114,11 +1114,13 @@ clean_session_that_sleeps_keeps_its_queue_and_leaves_no_trace_after(void)
     rig_ping(&rig, 'A', "aaa");
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
     rig_disconnect(&rig, 'A', 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE a pid 2\nA> DISCONNECT !1\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE a pid 2\nA> DISCONNECT !2\n"));
     rig_broker_answer(&rig, MQTT_UNSUBACK, 2, 0);
+    /* What is left is about the broker: its name, and how far identifiers were used. */
     for (size_t i = 0; i < rig.row_count; i++)
-        CU_ASSERT_EQUAL(rig.rows[i].op, STORE_BROKER_PUT); /* the only row left */
-    CU_ASSERT_EQUAL(rig.row_count, 1);
+        CU_ASSERT_TRUE(rig.rows[i].op == STORE_BROKER_PUT ||
+                       (rig.rows[i].op == STORE_FILTER_PUT && rig.rows[i].name.len == 0));
+    CU_ASSERT_EQUAL(rig.row_count, 2);
     rig_fini(&rig);
 }
 
@@ -1159,7 +1161,7 @@ queue_qos0_always_keeps_it_for_offline_devices_and_an_orderly_restart(void)
     rig_connect(&rig, 'A', "aaa", false, 60);
     rig_commit(&rig);
     rig_regack(&rig, 'A', 1, 1, 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !1\nA> REGISTER 1 a msg 1\n"
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !2\nA> REGISTER 1 a msg 1\n"
                                     "A> PUBLISH 1 qos 0 msg 0 \"zero\"\n"));
     rig_fini(&rig);
 }
