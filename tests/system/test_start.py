@@ -148,6 +148,24 @@ class Start(SystemTest):
         self.assertIn("no control socket", self.gateway.text())
         self.device("d").connect()
 
+    def test_systemd_is_told_ready_alive_and_stopping(self):  # Type=notify with a watchdog
+        inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(inbox.close)
+        inbox.bind(str(self.directory / "notify"))
+        inbox.settimeout(10)
+        os.environ.update(NOTIFY_SOCKET=str(self.directory / "notify"), WATCHDOG_USEC="200000")
+        try:
+            self.start_gateway(online=False)
+        finally:
+            del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
+        # Ready without the broker: an absent one does not stop the start.
+        self.assertEqual(inbox.recv(100), b"READY=1")
+        self.assertEqual(inbox.recv(100), b"WATCHDOG=1")
+        self.assertEqual(self.gateway.stop(), 0)
+        while (told := inbox.recv(100)) == b"WATCHDOG=1":
+            pass
+        self.assertEqual(told, b"STOPPING=1")
+
 
 if __name__ == "__main__":
     main()
