@@ -361,6 +361,7 @@ void
 engine_start(struct engine *e, uint64_t now_ms)
 {
     struct session *s;
+    struct filter *f;
 
     e->now_ms = now_ms;
     for (size_t i = 0; i < e->options->link_count; i++)
@@ -370,6 +371,9 @@ engine_start(struct engine *e, uint64_t now_ms)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
+    /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
+    DL_FOREACH (e->filters, f)
+        f->leaving = f->subscriptions == NULL;
     DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
         downlink_pump(e, s);

@@ -74,7 +74,8 @@ struct filter {
     size_t subscription_count;
     struct filter_id *ids;
     size_t id_count;
-    bool acked;          /* the broker holds it */
+    bool acked; /* the broker holds it, or held it before an UNSUBSCRIBE whose answer is missing */
+    bool leaving;        /* the latter: whether it is still held is not known */
     uint64_t held_since; /* on the scale of subscription.order; 0: since before the start */
     uint32_t acked_id;   /* identifier the broker holds it under */
 };
@@ -278,6 +279,7 @@ struct engine {
     size_t inbound_held;        /* not acknowledged in this connection */
     uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
     struct request *requests;
+    struct request *request_next; /* first that is not sent */
     uint64_t request_seq;
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
@@ -389,6 +391,8 @@ void topic_prepare(struct engine *e, struct session *s, struct name *name);
 /* engine_subscribe.c */
 /* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
 void upstream_ids_start(struct engine *e);
+/* Records how far they were used. */
+void upstream_ids_reserve(struct engine *e);
 void handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 void handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 struct subscription *subscription_find(const struct session *s, const struct name *filter);
@@ -399,6 +403,8 @@ void subscription_remove(struct engine *e, struct subscription *sub, bool record
 void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code);
 struct filter *filter_find(const struct engine *e, const struct name *name);
 struct filter *filter_get(struct engine *e, struct name *name);
+/* Whether the broker surely sends copies for it. */
+bool filter_is_held(const struct filter *f);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);

@@ -26,7 +26,8 @@ oldest_match(const struct session *s, struct dm_span topic, bool held)
     struct subscription *oldest = NULL;
 
     LL_FOREACH (s->subscriptions, sub) {
-        if ((held && !sub->filter->acked) || !topic_matches(name_span(sub->filter->name), topic))
+        if ((held && !filter_is_held(sub->filter)) ||
+            !topic_matches(name_span(sub->filter->name), topic))
             continue;
         if (oldest == NULL || copies_since(sub) < copies_since(oldest))
             oldest = sub;

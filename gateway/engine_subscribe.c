@@ -47,6 +47,12 @@ filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
     free(id);
 }
 
+bool
+filter_is_held(const struct filter *f)
+{
+    return f->acked && !f->leaving;
+}
+
 void
 filter_drop_if_unused(struct engine *e, struct filter *f)
 {
@@ -113,7 +119,8 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
 void
 upstream_ids_start(struct engine *e)
 {
-    uint32_t last = e->reserved_upstream_id != 0 ? e->reserved_upstream_id : e->last_upstream_id;
+    uint32_t last = e->reserved_upstream_id > e->last_upstream_id ? e->reserved_upstream_id
+                                                                  : e->last_upstream_id;
 
     /* Rows of what was asked for last may be gone or were not written yet; that is at most as many
      * as there are packet ids. Such an identifier given to another filter would misdirect messages.
@@ -121,7 +128,14 @@ upstream_ids_start(struct engine *e)
     if (last == 0)
         return;
     e->last_upstream_id = last + UPSTREAM_ID_GAP <= UPSTREAM_ID_MAX ? last + UPSTREAM_ID_GAP : 1;
-    record_reserved_id(e, e->last_upstream_id);
+    upstream_ids_reserve(e);
+}
+
+void
+upstream_ids_reserve(struct engine *e)
+{
+    e->reserved_upstream_id = e->last_upstream_id;
+    record_reserved_id(e, e->reserved_upstream_id);
 }
 
 static uint32_t
@@ -130,6 +144,8 @@ take_upstream_id(struct engine *e)
     do
         e->last_upstream_id = e->last_upstream_id >= UPSTREAM_ID_MAX ? 1 : e->last_upstream_id + 1;
     while (filter_by_id(e, e->last_upstream_id) != NULL);
+    if (e->last_upstream_id >= e->reserved_upstream_id + UPSTREAM_ID_GAP / 2)
+        upstream_ids_reserve(e);
     return e->last_upstream_id;
 }
 

@@ -115,20 +115,17 @@ request_send(struct engine *e, struct request *r)
 static void
 requests_pump(struct engine *e)
 {
-    struct request *r;
+    while (e->upstream_up && e->request_next != NULL) {
+        struct request *r = e->request_next;
 
-    if (!e->upstream_up)
-        return;
-    DL_FOREACH (e->requests, r) {
-        if (!r->sent) {
-            r->packet_id = packet_id_take(e);
-            if (r->packet_id == 0)
-                return;
-            request_send(e, r);
-        }
         /* MQTT 3.1.1: one at a time, or a retained message could not be told apart (design 6). */
-        if (!e->upstream.subscription_ids_available)
+        if (!e->upstream.subscription_ids_available && r != e->requests)
             return;
+        r->packet_id = packet_id_take(e);
+        if (r->packet_id == 0)
+            return;
+        e->request_next = r->next;
+        request_send(e, r);
     }
 }
 
@@ -148,6 +145,8 @@ request_add(struct engine *e, bool subscribe, struct name *filter, const struct 
                           .upstream_id = upstream_id,
                           .retained = retained};
     DL_APPEND(e->requests, r);
+    if (e->request_next == NULL)
+        e->request_next = r;
     struct session *asks = session_find_number(e, r->session);
     if (asks != NULL)
         asks->open_requests++;
@@ -162,6 +161,8 @@ request_free(struct engine *e, struct request *r)
     struct session *asked = session_find_number(e, r->session);
     if (asked != NULL)
         asked->open_requests--;
+    if (e->request_next == r)
+        e->request_next = r->next;
     DL_DELETE(e->requests, r);
     name_unref(e, r->filter);
     free(r);
@@ -179,8 +180,13 @@ upstream_subscribe(struct engine *e, struct name *filter, const struct session *
 void
 upstream_unsubscribe(struct engine *e, struct name *filter)
 {
-    if (e->upstream_up) /* else the next connection sees the difference */
-        request_add(e, false, filter, NULL, 0, false);
+    struct filter *f = filter_find(e, filter);
+
+    if (!e->upstream_up)
+        return; /* the next connection sees the difference */
+    if (f != NULL)
+        f->leaving = true;
+    request_add(e, false, filter, NULL, 0, false);
 }
 
 static struct request *
@@ -238,9 +244,10 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
             f = filter_get(e, r->filter);
         if (f == NULL)
             return;
-        if (!f->acked)
+        if (!filter_is_held(f))
             f->held_since = ++e->last_subscription;
         f->acked = true;
+        f->leaving = false;
         f->acked_id = r->upstream_id;
         record_filter(e, f);
     }
@@ -285,6 +292,7 @@ handle_unsuback(struct engine *e, const struct mqtt_packet *packet)
         return;
     if (f != NULL && f->acked) {
         f->acked = false;
+        f->leaving = false;
         record_filter(e, f);
         filter_drop_if_unused(e, f);
     }
@@ -315,7 +323,7 @@ reconcile_filter(struct engine *e, struct filter *f)
     /* All others are made again too where that can be done without their retained messages: a
      * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
      * acknowledged. */
-    if (!asked && (!f->acked || e->upstream.subscription_ids_available))
+    if (!asked && (!filter_is_held(f) || e->upstream.subscription_ids_available))
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
@@ -365,9 +373,12 @@ forget_broker_session(struct engine *e)
     inbound_forget_all(e);
     DL_FOREACH_SAFE (e->filters, f, next) {
         f->acked = false;
+        f->leaving = false;
         filter_drop_if_unused(e, f);
     }
     record_broker(e); /* clears the rows of filters and packet ids */
+    if (e->reserved_upstream_id != 0)
+        upstream_ids_reserve(e);
     e->upstream_known = true;
 }
 

@@ -219,6 +219,41 @@ copy_of_the_filter_the_broker_held_first_counts_after_it_lost_its_session(void)
     rig_fini(&rig);
 }
 
+/* The broker read an UNSUBSCRIBE whose answer was lost: it does not hold that filter, and sends no
+ * copy for it, until the new SUBSCRIBE is answered. */
+static void
+copy_counts_while_the_filter_before_it_is_only_thought_to_be_held(void)
+{
+    struct rig rig;
+    struct mqttsn_packet unsubscribe = {
+        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("t/#")};
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'C', "ccc", false, "t/+", 0);
+    rig_device_subscribed(&rig, 'B', "bbb", false, "t/#", 0);
+    rig_device(&rig, 'A', "aaa", false);
+    rig_send(&rig, 'B', &unsubscribe);
+    rig_commit(&rig);
+    rig_broker_down(&rig);
+    rig_subscribe(&rig, 'A', "t/#", 1, 4);
+    rig_subscribe(&rig, 'A', "t/+", 1, 5);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_commit(&rig);
+    const char *request = strstr(rig.text, "^ SUBSCRIBE t/+ pid ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(request);
+    uint16_t pid = (uint16_t)strtoul(request + strlen("^ SUBSCRIBE t/+ pid "), NULL, 10);
+    uint32_t id = (uint32_t)strtoul(strstr(request, " id ") + 4, NULL, 10);
+    rig_broker_answer(&rig, MQTT_SUBACK, pid, 2); /* that of t/# is still to come */
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "t/x", "1", 1, 9, id);
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(strstr(rig.text, "A> REGISTER 1 t/x") != NULL);
+    rig_fini(&rig);
+}
+
 /* A SUBSCRIBE that nobody remembers after a restart: the copy goes to all that match, not to none.
  */
 static void
@@ -313,7 +348,7 @@ repetition_of_a_message_stored_while_the_device_slept_is_answered_after_the_comm
  * under that identifier is not what another filter gets under it in a later life. `lives`: before
  * this. */
 static void
-check_identifier_is_not_reused(unsigned lives)
+check_identifier_is_not_reused(unsigned lives, bool broker_forgets)
 {
     struct rig rig;
     struct mqttsn_packet unsubscribe = {
@@ -325,7 +360,7 @@ check_identifier_is_not_reused(unsigned lives)
     rig_device(&rig, 'B', "bbb", false);
     for (unsigned i = 0; i < lives; i++) {
         rig_restart(&rig);
-        rig_broker_up(&rig, MQTT_5, true);
+        rig_broker_up(&rig, MQTT_5, !broker_forgets);
     }
     rig_clear(&rig);
     rig_subscribe(&rig, 'B', "a/#", 1, 4);
@@ -350,13 +385,19 @@ check_identifier_is_not_reused(unsigned lives)
 static void
 identifier_the_broker_may_still_use_is_not_given_to_another_filter_after_a_restart(void)
 {
-    check_identifier_is_not_reused(0);
+    check_identifier_is_not_reused(0, false);
 }
 
 static void
 identifier_the_broker_may_still_use_is_not_given_away_after_the_second_restart(void)
 {
-    check_identifier_is_not_reused(1);
+    check_identifier_is_not_reused(1, false);
+}
+
+static void
+identifier_the_broker_may_still_use_is_not_given_away_after_it_lost_its_session(void)
+{
+    check_identifier_is_not_reused(1, true);
 }
 
 /* The number of a session in the spool is not given to another device. */
@@ -866,12 +907,14 @@ static const struct unit_test tests[] = {
     UNIT_TEST(address_taken_over_belongs_to_the_new_client_after_a_restart),
     UNIT_TEST(copy_not_acknowledged_before_a_restart_is_delivered_after_it),
     UNIT_TEST(copy_of_the_filter_the_broker_held_first_counts_after_it_lost_its_session),
+    UNIT_TEST(copy_counts_while_the_filter_before_it_is_only_thought_to_be_held),
     UNIT_TEST(retained_copy_with_3_1_1_not_acknowledged_before_a_restart_is_delivered_after_it),
     UNIT_TEST(pubcomp_repeated_before_the_commit_of_the_removal_waits_as_well),
     UNIT_TEST(message_with_the_id_of_one_whose_answer_was_missed_is_a_new_message_if_it_differs),
     UNIT_TEST(repetition_of_a_message_stored_while_the_device_slept_is_answered_after_the_commit),
     UNIT_TEST(identifier_the_broker_may_still_use_is_not_given_to_another_filter_after_a_restart),
     UNIT_TEST(identifier_the_broker_may_still_use_is_not_given_away_after_the_second_restart),
+    UNIT_TEST(identifier_the_broker_may_still_use_is_not_given_away_after_it_lost_its_session),
     UNIT_TEST(message_equal_to_one_spooled_for_a_wiped_session_is_not_taken_for_its_repetition),
     UNIT_TEST(message_equal_to_one_acknowledged_in_an_earlier_connection_is_a_new_message),
     UNIT_TEST(invalid_topic_id_said_twice_to_one_round_does_not_drop_the_message),

@@ -24,6 +24,7 @@ enum {
     HELD_MAX = 256,     /* answers to devices that wait for the disk */
     OWED_MAX = 4096,
     FILTERS_MAX = 16,
+    SESSIONS = 4096,
 };
 
 /* A message of the broker, not completed. */
@@ -71,7 +72,6 @@ struct owed {
 
 /* What a session may lose: the drops that the engine counted for it. */
 struct account {
-    uint64_t session;
     uint64_t dropped_before; /* in earlier lives of the gateway */
     uint64_t dropped;
     uint64_t gone; /* owed, and neither with the broker nor on disk nor delivered */
@@ -116,7 +116,7 @@ struct life {
 
     struct owed owed[OWED_MAX];
     size_t owed_count;
-    struct account accounts[DEVICES]; /* by device, of its present session */
+    struct account accounts[SESSIONS]; /* by number; a crash may bring an older one back */
     unsigned restarts, deliveries, uplinks, gone;
 };
 
@@ -192,18 +192,6 @@ session_number(const struct life *l, char client)
     return 0;
 }
 
-/* The account of the session, made new if the device has another session now. */
-static struct account *
-account_of(struct life *l, char client)
-{
-    struct account *a = &l->accounts[client - 'a'];
-    uint64_t session = session_number(l, client);
-
-    if (a->session != session)
-        *a = (struct account){.session = session};
-    return a;
-}
-
 /* ---- what is owed ---- */
 
 static void
@@ -238,24 +226,30 @@ static void
 note_drops(void *ctx, const struct engine_session_status *session)
 {
     struct life *l = ctx;
-    char client = (char)session->client_id.data[0];
+    uint64_t number = session_number(l, (char)session->client_id.data[0]);
 
-    if (client < 'a' + DEVICES)
-        account_of(l, client)->dropped = session->dropped;
+    l->accounts[number % SESSIONS].dropped = session->dropped;
+}
+
+/* The engine that counted them ends. */
+static void
+close_accounts(struct life *l)
+{
+    engine_each_session(l->rig.engine, l->rig.now_ms, note_drops, l);
+    for (size_t i = 0; i < SESSIONS; i++) {
+        l->accounts[i].dropped_before += l->accounts[i].dropped;
+        l->accounts[i].dropped = 0;
+    }
 }
 
 static void
 charge(struct life *l, uint64_t session)
 {
-    for (char client = 'a'; client < 'a' + DEVICES; client++) {
-        struct account *a = account_of(l, client);
+    struct account *a = &l->accounts[session % SESSIONS];
 
-        if (a->session != session)
-            continue;
-        l->gone++;
-        if (++a->gone > a->dropped_before + a->dropped)
-            CU_FAIL_FATAL("acknowledged to the broker and gone, and no drop counted");
-    }
+    l->gone++;
+    if (++a->gone > a->dropped_before + a->dropped)
+        CU_FAIL_FATAL("acknowledged to the broker and gone, and no drop counted");
 }
 
 /* What the broker does not keep any more must be on disk, until the device has it. */
@@ -721,14 +715,10 @@ compare_rows(const void *a, const void *b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* Another engine, from the rows. */
 static void
-restart(struct life *l)
+start_again(struct life *l)
 {
-    engine_each_session(l->rig.engine, l->rig.now_ms, note_drops, l);
-    for (size_t i = 0; i < DEVICES; i++) {
-        l->accounts[i].dropped_before += l->accounts[i].dropped;
-        l->accounts[i].dropped = 0;
-    }
     connection_lost(l);
     l->held_count = 0;
     l->full = false;
@@ -740,15 +730,23 @@ restart(struct life *l)
     l->restarts++;
 }
 
+static void
+restart(struct life *l)
+{
+    close_accounts(l);
+    start_again(l);
+}
+
 /* Everything since the snapshot is lost. */
 static void
 crash(struct life *l)
 {
+    close_accounts(l);
     free_rows(l->rig.rows, l->rig.row_count);
     l->rig.rows = l->snapshot;
     l->rig.row_count = l->snapshot_count;
     l->snapshot = NULL;
-    restart(l);
+    start_again(l);
 }
 
 static void
