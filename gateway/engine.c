@@ -61,13 +61,12 @@ hash_address(const struct dm_address *address)
 bool
 engine_may_reply(struct engine *e, const struct dm_address *to)
 {
-    uint32_t hash = hash_address(to);
-    struct reply_slot *slot = &e->replies[hash % REPLY_SLOTS];
+    uint64_t *at_ms = &e->replies[hash_address(to) % REPLY_SLOTS];
 
     /* Two addresses in one slot only make the limit stricter. */
-    if (slot->at_ms != 0 && e->now_ms - slot->at_ms < REPLY_INTERVAL_MS)
+    if (*at_ms != 0 && e->now_ms - *at_ms < REPLY_INTERVAL_MS)
         return false;
-    *slot = (struct reply_slot){.hash = hash, .at_ms = e->now_ms == 0 ? 1 : e->now_ms};
+    *at_ms = e->now_ms == 0 ? 1 : e->now_ms;
     return true;
 }
 

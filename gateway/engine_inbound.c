@@ -63,9 +63,8 @@ inbound_forget_message(struct inbound *in)
 }
 
 void
-inbound_settled(struct engine *e, struct message *m, uint64_t seq)
+inbound_settled(struct message *m, uint64_t seq)
 {
-    (void)e;
     m->inbound->pending--;
     if (seq > m->inbound->seq)
         m->inbound->seq = seq;

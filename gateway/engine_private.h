@@ -236,11 +236,6 @@ struct request {
     struct name *filter;
 };
 
-struct reply_slot {
-    uint32_t hash;
-    uint64_t at_ms;
-};
-
 struct recent_request {
     uint64_t session;
     struct name *filter;
@@ -294,7 +289,7 @@ struct engine {
 
     uint8_t *scratch; /* prefixed topic name */
     size_t scratch_room;
-    struct reply_slot replies[REPLY_SLOTS];
+    uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
 
@@ -375,8 +370,8 @@ struct registration *registration_by_name(const struct session *s, const struct 
 /* Finds or makes; NULL: table full or no memory. *made tells whether it is new. */
 struct registration *registration_get(struct engine *e, struct session *s, struct name *name,
                                       bool *made);
-struct registration *registration_load(struct engine *e, struct session *s, struct name *name,
-                                       uint16_t id, uint32_t epoch);
+struct registration *registration_load(struct session *s, struct name *name, uint16_t id,
+                                       uint32_t epoch);
 void registrations_free(struct engine *e, struct session *s);
 void handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 
@@ -468,7 +463,7 @@ void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
 void inbound_load(struct engine *e, uint16_t packet_id);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
-void inbound_settled(struct engine *e, struct message *m, uint64_t seq);
+void inbound_settled(struct message *m, uint64_t seq);
 /* The message of an acknowledgement is gone from memory. */
 void inbound_forget_message(struct inbound *in);
 /* The broker has forgotten all of them. */

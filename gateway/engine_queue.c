@@ -70,7 +70,7 @@ delivery_store(struct engine *e, struct session *s, struct delivery *d)
     uint64_t seq = record_delivery(e, s, d);
 
     if (d->message->inbound != NULL)
-        inbound_settled(e, d->message, seq);
+        inbound_settled(d->message, seq);
 }
 
 void
@@ -118,7 +118,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
     if (d->stored && row)
         record_delivery_delete(e, s, d);
     else if (!d->stored && d->qos > 0 && d->message->inbound != NULL)
-        inbound_settled(e, d->message, 0);
+        inbound_settled(d->message, 0);
     message_unref(e, d->message);
     free(d);
 }

@@ -374,7 +374,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
             record->topic_id == UINT16_MAX)
             return DM_MALFORMED;
         name = name_get(e, record->name);
-        if (name == NULL || registration_load(e, s, name, record->topic_id, record->epoch) == NULL)
+        if (name == NULL || registration_load(s, name, record->topic_id, record->epoch) == NULL)
             result = DM_NO_MEMORY;
         name_unref(e, name);
         return result;

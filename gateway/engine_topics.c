@@ -114,10 +114,8 @@ registration_by_name(const struct session *s, const struct name *name)
 }
 
 struct registration *
-registration_load(struct engine *e, struct session *s, struct name *name, uint16_t id,
-                  uint32_t epoch)
+registration_load(struct session *s, struct name *name, uint16_t id, uint32_t epoch)
 {
-    (void)e;
     if (s->registration_count == s->registration_room) {
         size_t room = s->registration_room == 0 ? 2 : s->registration_room * 2;
         struct registration *grown = realloc(s->registrations, room * sizeof *grown);
@@ -151,7 +149,7 @@ registration_get(struct engine *e, struct session *s, struct name *name, bool *m
     while (id <= TOPIC_ID_LAST && is_predefined_somewhere(e, id));
     if (id > TOPIC_ID_LAST || s->registration_count >= TOPICS_MAX)
         return NULL;
-    return registration_load(e, s, name, id, 0);
+    return registration_load(s, name, id, 0);
 }
 
 void

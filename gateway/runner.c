@@ -71,11 +71,10 @@ hold(struct runner *r, struct held *held)
 }
 
 static struct held *
-held_new(struct runner *r, uint64_t needs, size_t len)
+held_new(uint64_t needs, size_t len)
 {
     struct held *held = malloc(sizeof *held + len);
 
-    (void)r;
     if (held == NULL) {
         log_error("runner", "out of memory: an answer is not sent");
         return NULL;
@@ -114,7 +113,7 @@ emit_send(struct runner *r, const struct engine_effect *effect)
         r->status.held_dropped++;
         return DM_OK;
     }
-    struct held *held = held_new(r, effect->needs, len);
+    struct held *held = held_new(effect->needs, len);
 
     if (held != NULL) {
         held->address = effect->address;
@@ -144,7 +143,7 @@ emit_upstream(struct runner *r, const struct engine_effect *effect)
 
     if (effect->needs <= r->committed)
         return send_upstream(r, packet);
-    struct held *held = held_new(r, effect->needs, packet->topic.len + packet->payload.len);
+    struct held *held = held_new(effect->needs, packet->topic.len + packet->payload.len);
 
     if (held == NULL)
         return DM_IO;
