@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Node ids of forwarder encapsulation as lower-case hex. */
+/* What forwarder encapsulation carries beside the message: node ids as hex, and the radius. */
 #include "node_id.h"
 
 #include <assert.h>
 #include <string.h>
 
+#define RADIUS_MAX 3
+
 static const char digits[] = "0123456789abcdef";
+
+uint8_t
+node_id_radius(uint8_t radius)
+{
+    return radius < RADIUS_MAX ? radius : RADIUS_MAX;
+}
 
 void
 node_id_text(struct dm_span node_id, char text[NODE_ID_TEXT_MAX])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Node ids of forwarder encapsulation (0xFE) as text, shared by the transports. */
+/* Node ids and radius of forwarder encapsulation (0xFE), shared by the transports. */
 #ifndef DORMOUSE_NODE_ID_H
 #define DORMOUSE_NODE_ID_H
 
@@ -14,6 +14,9 @@
 #define NODE_ID_OVERHEAD (3u + MQTTSN_NODE_ID_MAX)
 /* Text form, terminator included. */
 #define NODE_ID_TEXT_MAX (2u * MQTTSN_NODE_ID_MAX + 1u)
+
+/* A radius as the two bits of Ctrl that carry it: at most 3, and 0 for the whole network (R112). */
+uint8_t node_id_radius(uint8_t radius);
 
 /* Lower-case hex, two digits an octet; nothing for an empty id. At most MQTTSN_NODE_ID_MAX octets.
  */

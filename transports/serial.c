@@ -24,7 +24,7 @@
 #include <dormouse/mqttsn.h>
 
 #include "line_watch.h"
-#include "node_id.h"
+#include "serial_address.h"
 #include "serial_port.h"
 #include "serial_queue.h"
 
@@ -33,10 +33,6 @@
 #define BACKOFF_MAX_MS 30000u
 #define STABLE_MS 5000u /* up for this long, the back-off starts anew */
 #define ERROR_MAX 160
-
-/* First octet of an address; a node id follows ADDRESS_NODE. */
-#define ADDRESS_BARE 0
-#define ADDRESS_NODE 1
 
 struct serial {
     struct transport base;
@@ -55,7 +51,7 @@ struct serial {
     size_t message_max; /* octets of the largest encapsulated message */
     unsigned backoff_ms;
     uint64_t opened_ms;
-    bool full; /* a send was refused since the queue last had room */
+    bool full;             /* a send was refused since the queue last had room */
     char error[ERROR_MAX]; /* why the link is down */
     struct transport_status counters;
 };
@@ -134,16 +130,13 @@ unwrap(const struct serial *serial, struct dm_span frame, struct dm_address *fro
     struct dm_span node_id;
 
     from->link = serial->base.link;
-    from->octets[0] = ADDRESS_BARE;
-    from->len = 1;
+    serial_address_bare(from);
     *message = frame;
     if (mqttsn_is_encapsulated(frame.data, frame.len)) {
         if (serial->encapsulation == SERIAL_ENCAPSULATION_OFF ||
             mqttsn_unwrap(frame.data, frame.len, &node_id, message) != DM_OK)
             return false;
-        from->octets[0] = ADDRESS_NODE;
-        memcpy(from->octets + 1, node_id.data, node_id.len);
-        from->len = (uint8_t)(1 + node_id.len);
+        serial_address_node(node_id, from);
     } else if (serial->encapsulation == SERIAL_ENCAPSULATION_ALWAYS) {
         return false;
     }
@@ -285,10 +278,12 @@ on_retry(evutil_socket_t fd, short what, void *ctx)
     serial->listener.on_link(serial->listener.ctx, serial->base.link, true);
 }
 
-/* Puts the frame of one message into the queue. */
+/* Puts the frame of one message into the queue. `radius` is for a forwarder (R112). */
 static enum dm_result
-queue_message(struct serial *serial, const struct dm_address *to, struct dm_span message)
+queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
+              struct dm_span message)
 {
+    struct dm_span node_id;
     size_t len;
 
     if (message.len > serial->base.mtu || to->len == 0)
@@ -300,11 +295,9 @@ queue_message(struct serial *serial, const struct dm_address *to, struct dm_span
         serial->full = true;
         return DM_FULL;
     }
-    if (to->octets[0] == ADDRESS_NODE) {
-        struct dm_span node_id = dm_span(to->octets + 1, to->len - 1u);
-
-        if (mqttsn_wrap(node_id, 0, message, serial->wrapped, serial->message_max, &message.len) !=
-            DM_OK)
+    if (serial_address_is_node(to, &node_id)) {
+        if (mqttsn_wrap(node_id, node_id_radius(radius), message, serial->wrapped,
+                        serial->message_max, &message.len) != DM_OK)
             return DM_INVALID;
         message.data = serial->wrapped;
     }
@@ -316,11 +309,10 @@ queue_message(struct serial *serial, const struct dm_address *to, struct dm_span
 }
 
 static enum dm_result
-serial_send(struct transport *transport, const struct dm_address *to, const uint8_t *data,
-            size_t len)
+send_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
+             struct dm_span message)
 {
-    struct serial *serial = serial_of(transport);
-    enum dm_result result = queue_message(serial, to, dm_span(data, len));
+    enum dm_result result = queue_message(serial, to, radius, message);
 
     if (result != DM_OK) {
         serial->counters.tx_dropped++;
@@ -330,35 +322,48 @@ serial_send(struct transport *transport, const struct dm_address *to, const uint
     return DM_OK;
 }
 
-static void
-serial_address_text(const struct transport *transport, const struct dm_address *address, char *text,
-                    size_t size)
+static enum dm_result
+serial_send(struct transport *transport, const struct dm_address *to, const uint8_t *data,
+            size_t len)
 {
-    char node[NODE_ID_TEXT_MAX] = "";
+    return send_message(serial_of(transport), to, 0, dm_span(data, len));
+}
+
+/* One frame is for everybody on the line. Where nodes are all behind a forwarder, an empty node id
+ * is for all of them. */
+static enum dm_result
+serial_broadcast(struct transport *transport, const struct dm_address *asker, uint8_t radius,
+                 const uint8_t *data, size_t len)
+{
+    struct serial *serial = serial_of(transport);
+    struct dm_span node_id;
+    struct dm_address everybody;
+
+    if (asker != NULL && serial_address_is_node(asker, &node_id))
+        return send_message(serial, asker, radius, dm_span(data, len));
+    if (serial->encapsulation == SERIAL_ENCAPSULATION_ALWAYS)
+        serial_address_node(dm_span(NULL, 0), &everybody);
+    else
+        serial_address_bare(&everybody);
+    return send_message(serial, &everybody, radius, dm_span(data, len));
+}
+
+static void
+text_of_address(const struct transport *transport, const struct dm_address *address, char *text,
+                size_t size)
+{
+    char node[NODE_ID_TEXT_MAX];
 
     (void)transport;
-    if (address->len > 0 && address->len <= 1 + MQTTSN_NODE_ID_MAX)
-        node_id_text(dm_span(address->octets + 1, address->len - 1u), node);
-    /* An encapsulated empty node id is not the bare node of the line. */
-    if (address->len == 1 && address->octets[0] == ADDRESS_NODE)
-        snprintf(node, sizeof node, "/");
+    serial_address_text(address, node);
     snprintf(text, size, "%s", node);
 }
 
 static enum dm_result
-serial_address_parse(const struct transport *transport, const char *text,
-                     struct dm_address *address)
+address_of_text(const struct transport *transport, const char *text, struct dm_address *address)
 {
-    uint8_t node_id[MQTTSN_NODE_ID_MAX];
-    size_t len = 0;
-
     (void)transport;
-    if (strcmp(text, "/") != 0 && !node_id_parse(text, node_id, &len))
-        return DM_INVALID;
-    address->octets[0] = text[0] == '\0' ? ADDRESS_BARE : ADDRESS_NODE;
-    memcpy(address->octets + 1, node_id, len);
-    address->len = (uint8_t)(1 + len);
-    return DM_OK;
+    return serial_address_parse(text, address) ? DM_OK : DM_INVALID;
 }
 
 static void
@@ -394,8 +399,9 @@ serial_free(struct transport *transport)
 
 static const struct transport_ops serial_ops = {
     .send = serial_send,
-    .address_text = serial_address_text,
-    .address_parse = serial_address_parse,
+    .broadcast = serial_broadcast,
+    .address_text = text_of_address,
+    .address_parse = address_of_text,
     .status = serial_status,
     .free = serial_free,
 };

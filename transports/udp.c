@@ -6,36 +6,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include <dormouse/mqttsn.h>
 
 #include "udp_address.h"
+#include "udp_interface.h"
+#include "udp_multicast.h"
+#include "udp_socket.h"
 
-/* Datagrams taken from one socket before the other events of the loop have their turn. */
 #define ROOM_US 10000 /* until the kernel is asked again whether it takes a datagram */
+/* Datagrams taken from one socket before the other events of the loop have their turn. */
 #define RECEIVE_BATCH 64
 #define SOCKETS_MAX 255
 /* Slots of the table that remembers where peers were heard; only for links of several sockets. */
 #define HEARD_SLOTS 65536
 
-struct udp;
-
-struct udp_socket {
-    struct udp *udp;
-    struct event *readable;
-    union udp_sockaddr bound;
-    int fd; /* -1: not open */
-};
-
 struct udp {
     struct transport base;
     struct transport_listener listener;
     char *name;
-    struct udp_socket *sockets;
+    struct udp_socket *sockets; /* the listening ones */
     size_t socket_count;
+    struct udp_multicast *multicast;
     union udp_sockaddr *forwarders;
     size_t forwarder_count;
     bool any_forwarder;
@@ -90,18 +84,30 @@ socket_for(const struct udp *udp, const union udp_sockaddr *peer)
     return NULL;
 }
 
+/* True if the sender's address is one that a socket bound to every address sends from. */
+static bool
+is_from_this_machine(const struct udp_arrival *arrival)
+{
+    union udp_sockaddr source;
+
+    /* IPv6 tells the group as the address that was written to. */
+    if (arrival->to_group && arrival->from.any.sa_family == AF_INET6)
+        return udp_source_toward(&arrival->from, &source) && udp_same_host(&source, &arrival->from);
+    return udp_same_host(&arrival->local, &arrival->from);
+}
+
 /* True if one of our own sockets sent it (M54): answering would be talking to ourselves. */
 static bool
-is_from_ourselves(const struct udp *udp, const union udp_sockaddr *from,
-                  const union udp_sockaddr *local)
+is_from_ourselves(const struct udp *udp, const struct udp_arrival *arrival)
 {
+    const union udp_sockaddr *from = &arrival->from;
+
     for (size_t i = 0; i < udp->socket_count; i++) {
         const union udp_sockaddr *bound = &udp->sockets[i].bound;
 
         if (bound->any.sa_family != from->any.sa_family || udp_port(bound) != udp_port(from))
             continue;
-        /* A socket bound to every address sends from the one that is written to. */
-        if (udp_same_host(from, udp_is_wildcard(bound) ? local : bound))
+        if (udp_is_wildcard(bound) ? is_from_this_machine(arrival) : udp_same_host(bound, from))
             return true;
     }
     return false;
@@ -114,46 +120,6 @@ is_forwarder(const struct udp *udp, const union udp_sockaddr *from)
         if (udp_same_host(&udp->forwarders[i], from))
             return true;
     return udp->any_forwarder;
-}
-
-/* One datagram with its source and the local address it was sent to; -1 if there is none. */
-static ssize_t
-receive(const struct udp_socket *socket, uint8_t *buffer, size_t size, union udp_sockaddr *from,
-        union udp_sockaddr *local)
-{
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
-    } control;
-    struct iovec vector = {.iov_base = buffer, .iov_len = size};
-    struct msghdr message = {
-        .msg_name = from,
-        .msg_namelen = sizeof *from,
-        .msg_iov = &vector,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    ssize_t len = recvmsg(socket->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-
-    *local = socket->bound;
-    if (len < 0)
-        return -1;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
-        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-            struct in_pktinfo info;
-
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            local->v4.sin_addr = info.ipi_spec_dst;
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            struct in6_pktinfo info;
-
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            local->v6.sin6_addr = info.ipi6_addr;
-            local->v6.sin6_scope_id = from->v6.sin6_scope_id;
-        }
-    }
-    return len;
 }
 
 /* Takes the encapsulation off, if there is one; false if the datagram is to be dropped. */
@@ -175,24 +141,36 @@ unwrap(const struct udp *udp, struct dm_span datagram, struct udp_peer *peer,
     return message->len <= udp->base.mtu;
 }
 
+/* A peer heard on a group's socket is answered from where it was heard before, if it was. */
 static void
-handle_datagram(struct udp_socket *socket, struct udp_peer *peer, const union udp_sockaddr *local,
-                size_t len)
+remember_socket(struct udp *udp, const struct udp_socket *socket, const union udp_sockaddr *peer)
+{
+    if (udp->heard_on == NULL)
+        return;
+    uint8_t *slot = &udp->heard_on[heard_slot(peer)];
+    if (socket->listening || *slot == 0)
+        *slot = socket->answerer;
+}
+
+static void
+handle_datagram(struct udp_socket *socket, const struct udp_arrival *arrival, size_t len)
 {
     struct udp *udp = socket->udp;
+    struct udp_peer peer = {.endpoint = arrival->from};
     struct dm_address address;
     struct dm_span message;
+    bool own = is_from_ourselves(udp, arrival);
 
-    if (len > udp->datagram_max || !udp_is_usable_source(&peer->endpoint) ||
-        is_from_ourselves(udp, &peer->endpoint, local) ||
-        !unwrap(udp, dm_span(udp->received, len), peer, &message)) {
+    if (own && arrival->to_group)
+        return; /* what we send to a group comes back to its members on this machine */
+    if (own || len > udp->datagram_max || !udp_is_usable_source(&peer.endpoint) ||
+        !unwrap(udp, dm_span(udp->received, len), &peer, &message)) {
         udp->counters.rx_dropped++;
         return;
     }
-    if (udp->heard_on != NULL)
-        udp->heard_on[heard_slot(&peer->endpoint)] = (uint8_t)(socket - udp->sockets + 1);
+    remember_socket(udp, socket, &peer.endpoint);
     address.link = udp->base.link;
-    udp_address_from_peer(peer, &address);
+    udp_address_from_peer(&peer, &address);
     udp->counters.rx_datagrams++;
     udp->counters.rx_octets += len;
     udp->listener.on_datagram(udp->listener.ctx, &address, message.data, message.len);
@@ -207,12 +185,11 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     for (int i = 0; i < RECEIVE_BATCH; i++) {
-        struct udp_peer peer = {.node_id_len = 0};
-        union udp_sockaddr local;
-        ssize_t len = receive(socket, udp->received, udp->datagram_max + 1, &peer.endpoint, &local);
+        struct udp_arrival arrival;
+        ssize_t len = udp_socket_receive(socket, udp->received, udp->datagram_max + 1, &arrival);
 
         if (len >= 0)
-            handle_datagram(socket, &peer, &local, (size_t)len);
+            handle_datagram(socket, &arrival, (size_t)len);
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
             return;
         /* Any other error is one that ICMP reported about an earlier datagram: it is no news about
@@ -220,63 +197,87 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
+/* Counts what became of one datagram, and sees to it that the listener is told of room. */
 static enum dm_result
-send_datagram(const struct udp_socket *socket, const union udp_sockaddr *to, const uint8_t *data,
-              size_t len)
+account(struct udp *udp, enum dm_result result, size_t len)
 {
-    ssize_t sent = sendto(socket->fd, data, len, MSG_DONTWAIT, &to->any, udp_sockaddr_len(to));
+    /* A full interface queue (ENOBUFS) is no event of the socket: ask again after a moment. */
+    static const struct timeval moment = {.tv_usec = ROOM_US};
 
-    /* ICMP's complaint about an earlier datagram; reporting it has cleared it. */
-    if (sent < 0 && errno == ECONNREFUSED)
-        sent = sendto(socket->fd, data, len, MSG_DONTWAIT, &to->any, udp_sockaddr_len(to));
-    if (sent >= 0 || errno == ECONNREFUSED)
+    if (result == DM_OK) {
+        udp->counters.tx_datagrams++;
+        udp->counters.tx_octets += len;
         return DM_OK;
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
-        return DM_FULL;
-    return errno == EMSGSIZE ? DM_INVALID : DM_IO;
+    }
+    udp->counters.tx_dropped++;
+    if (result == DM_FULL && evtimer_add(udp->room, &moment) != 0)
+        return DM_IO;
+    return result;
 }
 
+/* `radius`: for the forwarder, if the peer is behind one (R112). */
 static enum dm_result
-send_message(struct udp *udp, const struct dm_address *to, struct dm_span message, size_t *len)
+send_to_peer(struct udp *udp, const struct udp_peer *peer, uint8_t radius, struct dm_span message)
 {
-    struct udp_peer peer;
+    const struct udp_socket *socket = socket_for(udp, &peer->endpoint);
     struct dm_span datagram = message;
 
-    if (message.len > udp->base.mtu || !udp_address_to_peer(to, &peer))
-        return DM_INVALID;
-    const struct udp_socket *socket = socket_for(udp, &peer.endpoint);
     if (socket == NULL)
-        return DM_IO;
-    if (peer.encapsulated) {
-        enum dm_result result = mqttsn_wrap(dm_span(peer.node_id, peer.node_id_len), 0, message,
-                                            udp->wrapped, udp->datagram_max, &datagram.len);
-
-        if (result != DM_OK)
-            return DM_INVALID;
+        return account(udp, DM_IO, 0);
+    if (peer->encapsulated) {
+        if (mqttsn_wrap(dm_span(peer->node_id, peer->node_id_len), node_id_radius(radius), message,
+                        udp->wrapped, udp->datagram_max, &datagram.len) != DM_OK)
+            return account(udp, DM_INVALID, 0);
         datagram.data = udp->wrapped;
     }
-    *len = datagram.len;
-    return send_datagram(socket, &peer.endpoint, datagram.data, datagram.len);
+    return account(udp, udp_socket_send(socket, &peer->endpoint, datagram), datagram.len);
 }
 
 static enum dm_result
 udp_send(struct transport *transport, const struct dm_address *to, const uint8_t *data, size_t len)
 {
     struct udp *udp = udp_of(transport);
-    size_t sent_len = 0;
-    enum dm_result result = send_message(udp, to, dm_span(data, len), &sent_len);
+    struct udp_peer peer;
 
-    if (result == DM_OK) {
-        udp->counters.tx_datagrams++;
-        udp->counters.tx_octets += sent_len;
-        return DM_OK;
+    if (len > udp->base.mtu || !udp_address_to_peer(to, &peer))
+        return account(udp, DM_INVALID, 0);
+    return send_to_peer(udp, &peer, 0, dm_span(data, len));
+}
+
+/* To the groups of one family, or of every family for AF_UNSPEC. DM_OK if one of them took it. */
+static enum dm_result
+send_to_groups(struct udp *udp, sa_family_t family, uint8_t radius, struct dm_span message)
+{
+    enum dm_result result = DM_NOT_FOUND;
+
+    for (size_t i = 0; i < udp_multicast_count(udp->multicast); i++) {
+        if (family != AF_UNSPEC && udp_multicast_family(udp->multicast, i) != family)
+            continue;
+        enum dm_result sent =
+            account(udp, udp_multicast_send(udp->multicast, i, radius, message), message.len);
+        if (result != DM_OK)
+            result = sent;
     }
-    udp->counters.tx_dropped++;
-    /* A full interface queue (ENOBUFS) is no event of the socket: ask again after a moment. */
-    static const struct timeval moment = {.tv_usec = ROOM_US};
-    if (result == DM_FULL && evtimer_add(udp->room, &moment) != 0)
-        return DM_IO;
     return result;
+}
+
+static enum dm_result
+udp_broadcast(struct transport *transport, const struct dm_address *asker, uint8_t radius,
+              const uint8_t *data, size_t len)
+{
+    struct udp *udp = udp_of(transport);
+    struct dm_span message = dm_span(data, len);
+    struct udp_peer peer;
+
+    if (len > udp->base.mtu || (asker != NULL && !udp_address_to_peer(asker, &peer)))
+        return account(udp, DM_INVALID, 0);
+    if (asker == NULL)
+        return send_to_groups(udp, AF_UNSPEC, radius, message);
+    enum dm_result result = send_to_peer(udp, &peer, radius, message);
+    if (peer.encapsulated)
+        return result;
+    enum dm_result to_groups = send_to_groups(udp, peer.endpoint.any.sa_family, radius, message);
+    return to_groups == DM_OK ? DM_OK : result;
 }
 
 static void
@@ -330,6 +331,7 @@ udp_status(const struct transport *transport, struct transport_status *status)
         used += (size_t)snprintf(status->device + used, sizeof status->device - used, "%s%s",
                                  i > 0 ? "," : "", text);
     }
+    udp_multicast_text(udp->multicast, status->groups, sizeof status->groups);
 }
 
 static void
@@ -339,12 +341,9 @@ udp_free(struct transport *transport)
 
     if (udp->room != NULL)
         event_free(udp->room);
-    for (size_t i = 0; i < udp->socket_count; i++) {
-        if (udp->sockets[i].readable != NULL)
-            event_free(udp->sockets[i].readable);
-        if (udp->sockets[i].fd >= 0)
-            close(udp->sockets[i].fd);
-    }
+    udp_multicast_free(udp->multicast);
+    for (size_t i = 0; i < udp->socket_count; i++)
+        udp_socket_close(&udp->sockets[i]);
     free(udp->sockets);
     free(udp->forwarders);
     free(udp->heard_on);
@@ -356,46 +355,30 @@ udp_free(struct transport *transport)
 
 static const struct transport_ops udp_ops = {
     .send = udp_send,
+    .broadcast = udp_broadcast,
     .address_text = udp_address_text,
     .address_parse = udp_address_parse,
     .status = udp_status,
     .free = udp_free,
 };
 
+/* Opens one listen address. On failure the reason is in `error`. */
 static bool
-configure_socket(int fd, int family)
+listen_on(struct udp *udp, struct event_base *base, const char *listen, char *error,
+          size_t error_size)
 {
-    int on = 1;
+    struct udp_socket *opened = &udp->sockets[udp->socket_count++];
+    union udp_sockaddr address;
 
-    /* Without V6ONLY a socket on [::] would take the IPv4 port too. */
-    if (family == AF_INET6)
-        return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0 &&
-               setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) == 0;
-    return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) == 0;
-}
-
-/* Binds one listen address. On failure the reason is in `error`; the caller releases. */
-static bool
-open_socket(struct udp_socket *opened, struct event_base *base, const char *listen, char *error,
-            size_t error_size)
-{
-    union udp_sockaddr *bound = &opened->bound;
-    socklen_t len = sizeof *bound;
-
-    if (!udp_endpoint_parse(listen, bound)) {
+    *opened = (struct udp_socket){
+        .udp = udp, .fd = -1, .listening = true, .answerer = (uint8_t)udp->socket_count};
+    if (!udp_endpoint_parse(listen, &address)) {
         snprintf(error, error_size, "'%s' is no ADDRESS:PORT or [IPV6]:PORT", listen);
         return false;
     }
-    opened->fd = socket(bound->any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (opened->fd < 0 || !configure_socket(opened->fd, bound->any.sa_family) ||
-        bind(opened->fd, &bound->any, udp_sockaddr_len(bound)) != 0 ||
-        getsockname(opened->fd, &bound->any, &len) != 0) {
+    /* Not shared: two gateways must not take each other's datagrams. */
+    if (!udp_socket_open(opened, base, &address, false, on_readable)) {
         snprintf(error, error_size, "cannot listen on %s: %s", listen, strerror(errno));
-        return false;
-    }
-    opened->readable = event_new(base, opened->fd, EV_READ | EV_PERSIST, on_readable, opened);
-    if (opened->readable == NULL || event_add(opened->readable, NULL) != 0) {
-        snprintf(error, error_size, "cannot listen on %s: out of memory", listen);
         return false;
     }
     return true;
@@ -480,13 +463,13 @@ udp_open(struct event_base *base, uint8_t link, const struct udp_options *option
     }
     if (!set_forwarders(udp, options, error, error_size))
         goto fail;
-    for (size_t i = 0; i < options->listen_count; i++) {
-        struct udp_socket *opened = &udp->sockets[udp->socket_count++];
-
-        *opened = (struct udp_socket){.udp = udp, .fd = -1};
-        if (!open_socket(opened, base, options->listen[i], error, error_size))
+    for (size_t i = 0; i < options->listen_count; i++)
+        if (!listen_on(udp, base, options->listen[i], error, error_size))
             goto fail;
-    }
+    udp->multicast = udp_multicast_new(base, options, udp->sockets, udp->socket_count, on_readable,
+                                       error, error_size);
+    if (udp->multicast == NULL)
+        goto fail;
     return &udp->base;
 
 fail:

@@ -151,15 +151,21 @@ udp_is_wildcard(const union udp_sockaddr *address)
 }
 
 bool
+udp_is_multicast(const union udp_sockaddr *address)
+{
+    if (address->any.sa_family == AF_INET)
+        return IN_MULTICAST(ntohl(address->v4.sin_addr.s_addr));
+    return IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
+}
+
+bool
 udp_is_usable_source(const union udp_sockaddr *address)
 {
-    if (udp_port(address) == 0 || udp_is_wildcard(address))
+    if (udp_port(address) == 0 || udp_is_wildcard(address) || udp_is_multicast(address))
         return false;
-    if (address->any.sa_family == AF_INET6)
-        return !IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
     /* The kernel itself drops what claims to come from a subnet's broadcast address. */
-    uint32_t host = ntohl(address->v4.sin_addr.s_addr);
-    return !IN_MULTICAST(host) && host != INADDR_BROADCAST;
+    return address->any.sa_family == AF_INET6 ||
+           address->v4.sin_addr.s_addr != htonl(INADDR_BROADCAST);
 }
 
 void

@@ -47,6 +47,7 @@ void udp_endpoint_text(const union udp_sockaddr *address, char text[UDP_ENDPOINT
 
 bool udp_same_host(const union udp_sockaddr *a, const union udp_sockaddr *b);
 bool udp_is_wildcard(const union udp_sockaddr *address);
+bool udp_is_multicast(const union udp_sockaddr *address);
 /* False for what no device can send from: port 0, multicast, broadcast, no host (M54). */
 bool udp_is_usable_source(const union udp_sockaddr *address);
 

@@ -33,6 +33,7 @@ struct transport_status {
     bool up;
     char device[256];  /* what it is attached to: listen addresses, device path */
     char error[160];   /* why it is down; empty when up */
+    char groups[128];  /* multicast groups: "225.1.1.1:1883 (eth0)", or why one is not joined */
     uint64_t rx_datagrams, rx_octets; /* delivered to the listener; octets of the link */
     uint64_t rx_dropped;  /* datagrams or frames thrown away: encapsulation, size, unknown forwarder */
     uint64_t rx_garbage;  /* octets of a serial line that belong to no frame */
@@ -48,6 +49,15 @@ struct transport_ops {
      * link down. DM_INVALID: longer than the link's mtu. */
     enum dm_result (*send)(struct transport *transport, const struct dm_address *to,
                            const uint8_t *data, size_t len);
+    /*
+     * Discovery: one message for every device in reach (R11): to the multicast groups with a hop
+     * limit that `radius` lowers (0: the whole network), or as a frame on the line. `asker` NULL:
+     * unasked. Else where a SEARCHGW came from: it gets the message by unicast as well, and one
+     * behind a forwarder gets it through that alone, with the radius, at most 3, in Ctrl (R112).
+     * DM_NOT_FOUND: unasked, and the link has no group. Else as send.
+     */
+    enum dm_result (*broadcast)(struct transport *transport, const struct dm_address *asker,
+                                uint8_t radius, const uint8_t *data, size_t len);
     /* The part of the text behind "kind:name:"; always terminates. */
     void (*address_text)(const struct transport *transport, const struct dm_address *address,
                          char *text, size_t size);
@@ -84,6 +94,10 @@ struct udp_options {
     size_t listen_count;
     const char *const *forwarders; /* addresses that may send 0xFE (R116); "*" = any */
     size_t forwarder_count;
+    const char *const *multicast; /* groups for discovery: "225.1.1.1:1883", "[ff1e::1]:1883" */
+    size_t multicast_count;
+    const char *interface; /* of the groups; NULL: the one that the kernel's routes choose */
+    uint8_t multicast_ttl; /* hop limit; 0 counts as 1 */
     uint16_t mtu;
 };
 

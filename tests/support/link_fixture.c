@@ -111,6 +111,17 @@ fixture_send(struct link_fixture *fixture, const struct dm_address *to, const vo
     return result;
 }
 
+enum dm_result
+fixture_broadcast(struct link_fixture *fixture, const struct dm_address *asker, uint8_t radius,
+                  const void *data, size_t len)
+{
+    fixture->in_send = true;
+    enum dm_result result =
+        fixture->transport->ops->broadcast(fixture->transport, asker, radius, data, len);
+    fixture->in_send = false;
+    return result;
+}
+
 struct transport_status
 fixture_status(const struct link_fixture *fixture)
 {

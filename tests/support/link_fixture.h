@@ -27,8 +27,8 @@ struct link_fixture {
     size_t received; /* datagrams so far; the first FIXTURE_RECORDS are kept */
     struct fixture_datagram datagrams[FIXTURE_RECORDS];
     size_t link_changes;
-    size_t rooms;        /* times the link said that it has room again */
-    bool up; /* as the last change said */
+    size_t rooms; /* times the link said that it has room again */
+    bool up;      /* as the last change said */
     bool in_send;
     bool called_in_send; /* the listener was called inside a send: a breach of the contract */
 };
@@ -43,6 +43,8 @@ bool fixture_wait_link_changes(struct link_fixture *fixture, size_t count);
 
 enum dm_result fixture_send(struct link_fixture *fixture, const struct dm_address *to,
                             const void *data, size_t len);
+enum dm_result fixture_broadcast(struct link_fixture *fixture, const struct dm_address *asker,
+                                 uint8_t radius, const void *data, size_t len);
 struct transport_status fixture_status(const struct link_fixture *fixture);
 /* Text of an address; static storage. */
 const char *fixture_text(const struct link_fixture *fixture, const struct dm_address *address);

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "serialport_pty.h"
+#include "steady_clock.h"
 
 void
 line_plug_in(struct line *line)
@@ -76,7 +77,7 @@ line_fini(struct line *line)
         close(line->far);
     unlink(line->link);
     rmdir(line->folder);
-    serialport_pty_release_time();
+    steady_clock_release();
     serialport_pty_use(NULL);
     serialport_pty_set_faults((struct serialport_pty_faults){.open_error = 0});
 }
@@ -124,6 +125,6 @@ line_next_descriptor(void)
 void
 line_advance(struct line *line, unsigned ms)
 {
-    serialport_pty_advance_time(ms);
+    steady_clock_advance(ms);
     event_base_loop(line->fixture.base, EVLOOP_NONBLOCK);
 }

@@ -9,14 +9,12 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CLASS_LINK "/sys/class/tty/ttyDormouse0"
@@ -24,10 +22,6 @@
 static const char *pty_path;
 static struct serialport_pty_faults pty_faults;
 static unsigned lookups;
-/* What the clocks say beyond the truth, and for as long as time stands still. */
-static uint64_t advance_ms;
-static bool frozen;
-static uint64_t frozen_ms;
 
 void
 serialport_pty_use(const char *pty)
@@ -45,28 +39,6 @@ unsigned
 serialport_pty_lookups(void)
 {
     return lookups;
-}
-
-void
-serialport_pty_freeze_time(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    frozen_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - advance_ms;
-    frozen = true;
-}
-
-void
-serialport_pty_release_time(void)
-{
-    frozen = false;
-}
-
-void
-serialport_pty_advance_time(unsigned ms)
-{
-    advance_ms += ms;
 }
 
 static int
@@ -190,25 +162,4 @@ readlink(const char *restrict path, char *restrict buffer, size_t size)
     size_t len = sizeof target - 1 < size ? sizeof target - 1 : size;
     memcpy(buffer, target, len);
     return (ssize_t)len;
-}
-
-int
-clock_gettime(clockid_t clock, struct timespec *now)
-{
-    int result = (int)syscall(SYS_clock_gettime, clock, now);
-    bool steady = clock == CLOCK_BOOTTIME || clock == CLOCK_MONOTONIC ||
-                  clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_MONOTONIC_RAW;
-
-    if (result != 0 || !steady)
-        return result;
-    if (frozen)
-        *now = (struct timespec){.tv_sec = (time_t)(frozen_ms / 1000),
-                                 .tv_nsec = (long)(frozen_ms % 1000) * 1000000};
-    now->tv_sec += (time_t)(advance_ms / 1000);
-    now->tv_nsec += (long)(advance_ms % 1000) * 1000000;
-    if (now->tv_nsec >= 1000000000) {
-        now->tv_nsec -= 1000000000;
-        now->tv_sec++;
-    }
-    return 0;
 }

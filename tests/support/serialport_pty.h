@@ -27,10 +27,4 @@ void serialport_pty_set_faults(struct serialport_pty_faults faults);
 /* How often SERIALPORT_PTY_PATH was resolved, that is, tried to be opened. */
 unsigned serialport_pty_lookups(void);
 
-/* The clocks of libevent and of the transports: they stand still, go on, and go ahead. Frozen, they
- * count on from CLOCK_MONOTONIC; an event loop must then be run without blocking. */
-void serialport_pty_freeze_time(void);
-void serialport_pty_release_time(void);
-void serialport_pty_advance_time(unsigned ms);
-
 #endif

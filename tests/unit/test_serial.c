@@ -11,14 +11,14 @@
 #include <event2/event.h>
 
 #include "line_watch.h"
+#include "log_capture.h"
 #include "pty_line.h"
 #include "serialport_pty.h"
+#include "steady_clock.h"
 #include "unit.h"
 
 static const uint8_t ping[] = {0x02, 0x16};
 static const uint8_t pong[] = {0x02, 0x17};
-static const uint8_t wrapped_ping[] = {0x05, 0xfe, 0x00, 0x01, 0xab, 0x02, 0x16};
-static const uint8_t wrapped_pong[] = {0x05, 0xfe, 0x00, 0x01, 0xab, 0x02, 0x17};
 /* The example of the serial reference: it hits every escape. */
 static const uint8_t publish[] = {0x0d, 0x0c, 0x62, 0x74, 0x31, 0x00, 0x00,
                                   0xc0, 0xdb, 0x7e, 0x7d, 0x00, 0x11};
@@ -145,55 +145,6 @@ serial_garbage_is_counted_and_the_next_message_heard(void)
     CU_ASSERT_EQUAL(fixture_status(&line.fixture).rx_garbage, sizeof noise);
     CU_ASSERT_EQUAL(fixture_status(&line.fixture).rx_octets, sizeof noise + sizeof ping);
     line_fini(&line);
-}
-
-/* R111, R112 on a line with a forwarder and a node of its own. */
-static void
-serial_auto_answers_each_node_as_it_spoke(void)
-{
-    struct line line;
-    struct link_fixture *fixture = &line.fixture;
-
-    line_init(&line);
-    line_start(&line);
-    line_write(&line, wrapped_ping, sizeof wrapped_ping);
-    line_write(&line, ping, sizeof ping);
-    CU_ASSERT_TRUE_FATAL(fixture_wait_received(fixture, 2));
-    CU_ASSERT_TRUE(fixture_is(fixture, 0, ping, sizeof ping));
-    CU_ASSERT_TRUE(fixture_is(fixture, 1, ping, sizeof ping));
-    CU_ASSERT_STRING_EQUAL(fixture_text(fixture, &fixture->datagrams[0].from), "serial:barn:01ab");
-    CU_ASSERT_STRING_EQUAL(fixture_text(fixture, &fixture->datagrams[1].from), "serial:barn:");
-    fixture_send(fixture, &fixture->datagrams[0].from, pong, sizeof pong);
-    CU_ASSERT_TRUE(line_reads(&line, wrapped_pong, sizeof wrapped_pong));
-    fixture_send(fixture, &fixture->datagrams[1].from, pong, sizeof pong);
-    CU_ASSERT_TRUE(line_reads(&line, pong, sizeof pong));
-    line_fini(&line);
-}
-
-static void
-serial_encapsulation_off_drops_nodes_and_always_drops_bare(void)
-{
-    static const enum serial_encapsulation modes[] = {SERIAL_ENCAPSULATION_OFF,
-                                                      SERIAL_ENCAPSULATION_ALWAYS};
-    static const char *const heard[] = {"serial:barn:", "serial:barn:01ab"};
-
-    for (size_t i = 0; i < 2; i++) {
-        struct line line;
-
-        line_init(&line);
-        line.options.encapsulation = modes[i];
-        line_start(&line);
-        /* The one to be dropped stands between two of the other kind. */
-        line_write(&line, i == 0 ? ping : wrapped_ping, i == 0 ? 2 : sizeof wrapped_ping);
-        line_write(&line, i == 1 ? ping : wrapped_ping, i == 1 ? 2 : sizeof wrapped_ping);
-        line_write(&line, i == 0 ? ping : wrapped_ping, i == 0 ? 2 : sizeof wrapped_ping);
-        CU_ASSERT_TRUE(fixture_wait_received(&line.fixture, 2));
-        for (size_t j = 0; j < 2; j++)
-            CU_ASSERT_STRING_EQUAL(fixture_text(&line.fixture, &line.fixture.datagrams[j].from),
-                                   heard[i]);
-        CU_ASSERT_EQUAL(fixture_status(&line.fixture).rx_dropped, 1);
-        line_fini(&line);
-    }
 }
 
 static void
@@ -325,7 +276,7 @@ serial_back_off_doubles_up_to_30_s(void)
     static const unsigned delays_ms[] = {500, 1000, 2000, 4000, 8000, 16000, 30000, 30000};
     struct line line;
 
-    serialport_pty_freeze_time();
+    steady_clock_freeze();
     line_init(&line);
     line.options.device = SERIALPORT_PTY_PATH;
     line_open(&line);
@@ -362,7 +313,7 @@ serial_back_off_starts_anew_after_a_port_was_stable(void)
 {
     struct line line;
 
-    serialport_pty_freeze_time();
+    steady_clock_freeze();
     line_init(&line);
     line_start(&line);
     replug(&line, 500);
@@ -559,45 +510,22 @@ line_watch_is_quiet_with_little_garbage_or_a_valid_frame(void)
     CU_ASSERT_TRUE(line_watch_check(&watch, &counters, 75000));
 }
 
-/* Replaces stderr by a file; what was logged can be read from it afterwards. */
-static int
-capture_log(FILE **file)
-{
-    int saved = dup(STDERR_FILENO);
-
-    *file = tmpfile();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(*file);
-    dup2(fileno(*file), STDERR_FILENO);
-    return saved;
-}
-
-static void
-read_log(int saved, FILE *file, char *text, size_t size)
-{
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    rewind(file);
-    text[fread(text, 1, size - 1, file)] = '\0';
-    fclose(file);
-}
-
 static void
 serial_line_of_garbage_is_warned_of_with_baud_and_framing(void)
 {
     static const uint8_t noise[65] = {0};
     struct line line;
-    FILE *file;
     char text[2000];
 
     line_init(&line);
     line_start(&line);
-    int saved = capture_log(&file);
+    log_capture_start();
     line_write(&line, noise, sizeof noise);
     event_base_loop(line.fixture.base, EVLOOP_ONCE);
-    serialport_pty_advance_time(11000);
+    steady_clock_advance(11000);
     line_write(&line, noise, 1);
     event_base_loop(line.fixture.base, EVLOOP_ONCE);
-    read_log(saved, file, text, sizeof text);
+    log_capture_finish(text, sizeof text);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "check baud (9600) and framing (raw)"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, line.link));
     line_fini(&line);
@@ -608,17 +536,16 @@ static void
 serial_open_failure_is_logged_when_its_reason_changes(void)
 {
     struct line line;
-    FILE *file;
     char text[2000];
 
-    serialport_pty_freeze_time();
+    steady_clock_freeze();
     line_init(&line);
-    int saved = capture_log(&file);
+    log_capture_start();
     line_open(&line);
     line_advance(&line, 500);
     CU_ASSERT_EQUAL(symlink("/dev/null", line.link), 0);
     line_advance(&line, 1000);
-    read_log(saved, file, text, sizeof text);
+    log_capture_finish(text, sizeof text);
     const char *first = strstr(text, "No such file");
     CU_ASSERT_PTR_NOT_NULL_FATAL(first);
     CU_ASSERT_PTR_NULL(strstr(first + 1, "No such file"));
@@ -632,8 +559,6 @@ static const struct unit_test tests[] = {
     UNIT_TEST(serial_message_in_single_octets_is_put_together),
     UNIT_TEST(serial_messages_back_to_back_are_all_delivered),
     UNIT_TEST(serial_garbage_is_counted_and_the_next_message_heard),
-    UNIT_TEST(serial_auto_answers_each_node_as_it_spoke),
-    UNIT_TEST(serial_encapsulation_off_drops_nodes_and_always_drops_bare),
     UNIT_TEST(serial_message_longer_than_the_mtu_is_dropped_and_counted),
     UNIT_TEST(serial_hang_up_takes_the_link_down_and_a_new_device_brings_it_back),
     UNIT_TEST(serial_hang_up_closes_the_device_at_once),
