@@ -8,7 +8,7 @@
 /* Shown by --help; scripts depend on the numbers. */
 enum exit_status {
     EXIT_STATUS_OK = 0,
-    EXIT_STATUS_USAGE = 1,      /* wrong usage, or a file or output that fails */
+    EXIT_STATUS_USAGE = 1,      /* wrong usage, or a file or output that fails; nothing found */
     EXIT_STATUS_CONNECTION = 2, /* refused or lost */
     EXIT_STATUS_REFUSED = 3,    /* the gateway refused what was asked */
     EXIT_STATUS_TIMEOUT = 27,   /* as mosquitto_sub -W */
@@ -38,5 +38,6 @@ int operator_forget(struct command_globals *globals, int argc, char **argv);
 int check_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);
 int sub_run(struct command_globals *globals, int argc, char **argv);
+int search_run(struct command_globals *globals, int argc, char **argv);
 
 #endif

@@ -215,6 +215,10 @@ open_client(struct device *device)
     const struct options *options = device->options;
     struct client_options client = {
         .client_id = dm_span_text(options->client_id),
+        .will = {.topic = dm_span_text(options->will_topic),
+                 .message = dm_span_text(options->will_message),
+                 .qos = (int8_t)options->will_qos,
+                 .retain = options->will_retain},
         .clean_session = options->clean_session,
         .keepalive_s = (uint16_t)options->keepalive_s,
         .retry_ms = options->retry_ms,
@@ -255,6 +259,12 @@ open_loop(struct device *device)
         event_add(device->terminate, NULL) != 0)
         return DM_NO_MEMORY;
 
+    int group = device->link.udp.group_fd;
+    if (group >= 0) {
+        device->group_input = event_new(base, group, EV_READ | EV_PERSIST, on_input, device);
+        if (device->group_input == NULL || event_add(device->group_input, NULL) != 0)
+            return DM_NO_MEMORY;
+    }
     struct timeval wait = interval(device->options->timeout_ms);
     if (device->options->timeout_ms != 0 && evtimer_add(device->limit, &wait) != 0)
         return DM_NO_MEMORY;
@@ -286,8 +296,9 @@ device_open(struct device *device, const struct options *options, device_event *
 void
 device_close(struct device *device)
 {
-    struct event *events[] = {device->input,    device->timer,     device->limit,
-                              device->farewell, device->interrupt, device->terminate};
+    struct event *events[] = {device->input,    device->group_input, device->timer,
+                              device->limit,    device->farewell,    device->interrupt,
+                              device->terminate};
 
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i] != NULL)

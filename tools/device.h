@@ -26,9 +26,10 @@ struct device {
     void *ctx;
     struct device_link link;
     struct event *input;
-    struct event *timer;    /* the client's next deadline */
-    struct event *limit;    /* --timeout */
-    struct event *farewell; /* the repetitions of DISCONNECT */
+    struct event *group_input; /* of a search in a multicast group */
+    struct event *timer;       /* the client's next deadline */
+    struct event *limit;       /* --timeout */
+    struct event *farewell;    /* the repetitions of DISCONNECT */
     struct event *interrupt;
     struct event *terminate;
     unsigned farewells_left;
@@ -60,7 +61,8 @@ void device_leave(struct device *device, int status);
 /* Stops without a word to the gateway. */
 void device_stop(struct device *device, int status);
 
-/* The usual end for REFUSED, TIMEOUT and DISCONNECTED: reports it and leaves. */
+/* The usual end for REFUSED, TIMEOUT and DISCONNECTED: reports it and leaves. Nothing for others.
+ */
 void device_fail(struct device *device, const struct client_event *event);
 /* The same for a request that `result` says could not be sent; DM_OK does nothing. */
 void device_check(struct device *device, const char *request, enum dm_result result);

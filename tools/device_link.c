@@ -3,11 +3,8 @@
 #include "device_link.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,103 +19,6 @@
 #define FRAME_GAP_MS 50                  /* serial reference, section 2 rule 3 */
 #define WRITE_WAIT_MS 1000               /* a line that takes nothing for so long stands still */
 #define RECEIVE_BURST 64                 /* reads before the loop gets its turn */
-
-/* Splits "ADDRESS:PORT" or "[ADDRESS]:PORT" in place; an empty address means any. */
-static enum dm_result
-split_address(char *text, const char **host, const char **port)
-{
-    char *colon = strrchr(text, ':');
-
-    if (colon == NULL || colon[1] == '\0')
-        return DM_INVALID;
-    *port = colon + 1;
-    *colon = '\0';
-    if (text[0] == '[' && colon > text + 2 && colon[-1] == ']') {
-        colon[-1] = '\0';
-        text++;
-    } else if (strchr(text, ':') != NULL) {
-        return DM_INVALID; /* IPv6 without brackets: where does the port begin? */
-    }
-    *host = text[0] != '\0' ? text : NULL;
-    return DM_OK;
-}
-
-/* Returns a socket bound to `text`, its family in *family, or -1. */
-static int
-bind_socket(const char *text, int *family, char *error, size_t error_size)
-{
-    char copy[128];
-    const char *host = NULL;
-    const char *port = NULL;
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-
-    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy ||
-        split_address(copy, &host, &port) != DM_OK) {
-        snprintf(error, error_size, "--bind: '%s' is not ADDRESS:PORT", text);
-        return -1;
-    }
-    if (host == NULL)
-        hints.ai_family = AF_INET;
-    int failed = getaddrinfo(host, port, &hints, &found);
-    if (failed != 0) {
-        snprintf(error, error_size, "--bind: '%s': %s", text, gai_strerror(failed));
-        return -1;
-    }
-    int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
-        snprintf(error, error_size, "--bind: '%s': %s", text, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        fd = -1;
-    }
-    *family = found->ai_family;
-    freeaddrinfo(found);
-    return fd;
-}
-
-/* IPv4 first: the gateway listens there by default, and UDP does not tell which address is right.
- */
-static const struct addrinfo *
-choose_address(const struct addrinfo *found)
-{
-    for (const struct addrinfo *address = found; address != NULL; address = address->ai_next)
-        if (address->ai_family == AF_INET)
-            return address;
-    return found;
-}
-
-static enum dm_result
-open_udp(struct device_link *link, const struct options *options, char *error, size_t error_size)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char port[16];
-
-    snprintf(port, sizeof port, "%lu", (unsigned long)options->port);
-    snprintf(link->name, sizeof link->name, "%s port %s", options->host, port);
-    if (options->bind != NULL) {
-        link->fd = bind_socket(options->bind, &hints.ai_family, error, error_size);
-        if (link->fd < 0)
-            return DM_INVALID;
-    }
-    int failed = getaddrinfo(options->host, port, &hints, &found);
-    if (failed != 0) {
-        snprintf(error, error_size, "%s: %s", options->host, gai_strerror(failed));
-        return DM_IO;
-    }
-    const struct addrinfo *address = choose_address(found);
-    if (link->fd < 0)
-        link->fd = socket(address->ai_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    enum dm_result result = DM_OK;
-    if (link->fd < 0 || connect(link->fd, address->ai_addr, address->ai_addrlen) != 0) {
-        snprintf(error, error_size, "%s: %s", link->name, strerror(errno));
-        result = DM_IO;
-    }
-    freeaddrinfo(found);
-    return result;
-}
 
 static enum dm_result
 open_serial(struct device_link *link, const struct options *options, char *error, size_t error_size)
@@ -137,12 +37,23 @@ open_serial(struct device_link *link, const struct options *options, char *error
     return result;
 }
 
+static enum dm_result
+open_udp(struct device_link *link, const struct options *options, char *error, size_t error_size)
+{
+    snprintf(link->name, sizeof link->name, "%s port %lu", options->host,
+             (unsigned long)options->port);
+    enum dm_result result = device_udp_open(&link->udp, options, error, error_size);
+    link->fd = link->udp.fd;
+    return result;
+}
+
 enum dm_result
 device_link_open(struct device_link *link, const struct options *options, char *error,
                  size_t error_size)
 {
     *link = (struct device_link){
         .fd = -1,
+        .udp = {.fd = -1, .group_fd = -1},
         .node_id = dm_span(options->node_id, options->node_id_len),
     };
     return options->serial != NULL ? open_serial(link, options, error, error_size)
@@ -154,9 +65,8 @@ device_link_close(struct device_link *link)
 {
     if (link->port != NULL)
         serial_port_close(link->port);
-    else if (link->fd >= 0)
-        close(link->fd);
     link->port = NULL;
+    device_udp_close(&link->udp);
     link->fd = -1;
     framing_free(link->framing);
     link->framing = NULL;
@@ -187,6 +97,23 @@ write_line(int fd, const uint8_t *octets, size_t len)
     return DM_OK;
 }
 
+static enum dm_result
+send_datagram(struct device_link *link, const uint8_t *message, size_t len)
+{
+    const struct device_udp *udp = &link->udp;
+
+    if (udp->group_len > 0) /* what fails here is the way to the group: there is no other */
+        return sendto(udp->fd, message, len, 0, (const void *)&udp->group, udp->group_len) < 0
+                   ? DM_IO
+                   : DM_OK;
+    /* What an earlier datagram met is told instead of sending this one. */
+    if (send(udp->fd, message, len, 0) < 0 && errno == ECONNREFUSED) {
+        link->refused = true;
+        send(udp->fd, message, len, 0);
+    }
+    return DM_OK;
+}
+
 enum dm_result
 device_link_send(struct device_link *link, const uint8_t *message, size_t len)
 {
@@ -200,14 +127,8 @@ device_link_send(struct device_link *link, const uint8_t *message, size_t len)
             return result;
         message = wrapped;
     }
-    if (link->framing == NULL) {
-        /* What an earlier datagram met is told instead of sending this one. */
-        if (send(link->fd, message, len, 0) < 0 && errno == ECONNREFUSED) {
-            link->refused = true;
-            send(link->fd, message, len, 0);
-        }
-        return DM_OK;
-    }
+    if (link->framing == NULL)
+        return send_datagram(link, message, len);
     enum dm_result result = framing_encode(link->framing, message, len, frame, sizeof frame, &len);
     return result == DM_OK ? write_line(link->fd, frame, len) : result;
 }
@@ -236,30 +157,59 @@ deliver_bare(void *ctx, const uint8_t *message, size_t len)
         delivery->deliver(delivery->ctx, inner.data, inner.len);
 }
 
+static uint8_t buffer[UINT16_MAX + 1]; /* the largest datagram; one thread reads */
+
+static enum dm_result
+receive_line(struct device_link *link, uint64_t now_ms, struct delivery *delivery)
+{
+    for (int i = 0; i < RECEIVE_BURST; i++) {
+        errno = 0;
+        ssize_t got = read(link->fd, buffer, sizeof buffer);
+        if ((got < 0 && errno != EAGAIN && errno != EINTR) ||
+            (got == 0 && serial_port_hung_up(link->port)))
+            return DM_IO;
+        if (got <= 0)
+            return DM_OK;
+        framing_feed(link->framing, buffer, (size_t)got, now_ms, deliver_bare, delivery);
+    }
+    return DM_OK;
+}
+
+static void
+receive_datagrams(struct device_link *link, int fd, struct delivery *delivery)
+{
+    for (int i = 0; i < RECEIVE_BURST; i++) {
+        link->from_len = sizeof link->from;
+        ssize_t got = recvfrom(fd, buffer, sizeof buffer, 0, (void *)&link->from, &link->from_len);
+        if (got >= 0) {
+            link->refused = false;
+            deliver_bare(delivery, buffer, (size_t)got);
+        } else if (errno == ECONNREFUSED) {
+            link->refused = true; /* reading it clears it: the next send may succeed */
+        } else {
+            return;
+        }
+    }
+}
+
 enum dm_result
 device_link_receive(struct device_link *link, uint64_t now_ms, framing_deliver *deliver, void *ctx)
 {
     struct delivery delivery = {.link = link, .deliver = deliver, .ctx = ctx};
-    static uint8_t buffer[UINT16_MAX + 1]; /* the largest datagram; one thread reads */
 
-    for (int i = 0; i < RECEIVE_BURST; i++) {
-        errno = 0;
-        ssize_t got = read(link->fd, buffer, sizeof buffer);
-        if (link->framing != NULL) {
-            if ((got < 0 && errno != EAGAIN && errno != EINTR) ||
-                (got == 0 && serial_port_hung_up(link->port)))
-                return DM_IO;
-            if (got <= 0)
-                return DM_OK;
-            framing_feed(link->framing, buffer, (size_t)got, now_ms, deliver_bare, &delivery);
-        } else if (got >= 0) {
-            link->refused = false;
-            deliver_bare(&delivery, buffer, (size_t)got);
-        } else if (errno == ECONNREFUSED) {
-            link->refused = true; /* reading it clears it: the next send may succeed */
-        } else {
-            return DM_OK;
-        }
-    }
+    if (link->framing != NULL)
+        return receive_line(link, now_ms, &delivery);
+    receive_datagrams(link, link->udp.fd, &delivery);
+    if (link->udp.group_fd >= 0)
+        receive_datagrams(link, link->udp.group_fd, &delivery);
     return DM_OK;
+}
+
+const char *
+device_link_sender(const struct device_link *link, char *text, size_t size)
+{
+    if (link->framing == NULL)
+        return device_udp_address_text(&link->from, link->from_len, text, size);
+    snprintf(text, size, "%s", link->name);
+    return text;
 }

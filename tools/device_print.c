@@ -16,7 +16,7 @@ device_report(const struct device *device, const char *format, ...)
 
     if (device->options->quiet)
         return;
-    fprintf(stderr, "dormouse %s: ", device->options->command == OPTIONS_PUB ? "pub" : "sub");
+    fprintf(stderr, "dormouse %s: ", options_command_name(device->options->command));
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -104,6 +104,7 @@ device_fail(struct device *device, const struct client_event *event)
         break;
     case CLIENT_EVENT_DONE:
     case CLIENT_EVENT_MESSAGE:
+    case CLIENT_EVENT_GATEWAY:
         break;
     }
 }

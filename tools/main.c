@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"check", check_run, false, "check a configuration file, or print an example"},
     {"pub", pub_run, false, "send messages as an MQTT-SN device"},
     {"sub", sub_run, false, "receive messages as an MQTT-SN device, awake or sleeping"},
+    {"search", search_run, false, "list the MQTT-SN gateways that answer"},
 };
 
 static void

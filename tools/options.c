@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parses the command line of dormouse pub and sub by the table of options_table.c. */
+/* Parses the command line of dormouse pub, sub and search by the table of options_table.c. */
 #include "options.h"
 
 #include <assert.h>
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <dormouse/client.h>
 #include <dormouse/framing.h>
 
 #include "options_table.h"
@@ -42,7 +43,7 @@ set_defaults(struct options *options, enum options_command command)
 {
     *options = (struct options){
         .command = command,
-        .host = "localhost",
+        .host = command == OPTIONS_SEARCH ? "225.1.1.1" : "localhost",
         .port = 1883,
         .baud = 115200,
         .framing = "raw",
@@ -53,10 +54,12 @@ set_defaults(struct options *options, enum options_command command)
         .connect = true,
         .disconnect = true,
         .wakes = OPTIONS_WAKES_UNLIMITED,
+        .radius = 1,
+        .search_ms = 5000,
         .newline = true,
     };
     snprintf(options->client_id, sizeof options->client_id, "dormouse-%s-%ld",
-             command == OPTIONS_PUB ? "pub" : "sub", (long)getpid());
+             options_command_name(command), (long)getpid());
 }
 
 static enum dm_result
@@ -96,14 +99,12 @@ parse_qos(const struct parser *parser, const char *text)
 {
     bool pub = parser->options->command == OPTIONS_PUB;
 
-    if (strcmp(text, "2") == 0)
-        return invalid(parser, "QoS 2 is not built in yet");
-    if (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)
+    if (strlen(text) == 1 && text[0] >= '0' && text[0] <= '2')
         parser->options->qos = (int8_t)(text[0] - '0');
     else if (pub && strcmp(text, "-1") == 0)
         parser->options->qos = MQTTSN_QOS_MINUS_ONE;
     else
-        return invalid(parser, "--qos: '%s' is not %s", text, pub ? "-1, 0 or 1" : "0 or 1");
+        return invalid(parser, "--qos: '%s' is not %s", text, pub ? "-1, 0, 1 or 2" : "0, 1 or 2");
     return DM_OK;
 }
 
@@ -230,6 +231,30 @@ apply(const struct parser *parser, const struct option_spec *spec, const char *t
 }
 
 static enum dm_result
+check_will(const struct parser *parser)
+{
+    const struct options *options = parser->options;
+    const char *topic = options->will_topic;
+    const char *message = options->will_message;
+
+    if (topic == NULL) {
+        if (message != NULL || options->will_qos != 0 || options->will_retain)
+            return invalid(parser, "a will needs a topic (--will-topic)");
+        return DM_OK;
+    }
+    if (!options->connect || options->qos == MQTTSN_QOS_MINUS_ONE)
+        return invalid(parser, "a will is told when connecting: there is no %s with it",
+                       options->connect ? "QoS -1" : "--no-connect");
+    if (strpbrk(topic, "+#") != NULL)
+        return invalid(parser, "--will-topic: '%s' is a filter: a name has no + and #", topic);
+    if (strlen(topic) > CLIENT_WILL_TOPIC_MAX)
+        return invalid(parser, "--will-topic: longer than %d octets", CLIENT_WILL_TOPIC_MAX);
+    if (message != NULL && strlen(message) > CLIENT_WILL_MESSAGE_MAX)
+        return invalid(parser, "--will-message: longer than %d octets", CLIENT_WILL_MESSAGE_MAX);
+    return DM_OK;
+}
+
+static enum dm_result
 check_pub(const struct parser *parser)
 {
     const struct options *options = parser->options;
@@ -276,8 +301,14 @@ check(const struct parser *parser)
 
     if (options->serial != NULL && options->bind != NULL)
         return invalid(parser, "--bind is for UDP, not for --serial");
+    if (options->serial != NULL && options->interface != NULL)
+        return invalid(parser, "--interface is for UDP, not for --serial");
+    if (options->command == OPTIONS_SEARCH)
+        return DM_OK;
     if (!options->clean_session && !options->client_id_given)
         return invalid(parser, "--persistent needs a client id (-i)");
+    if (check_will(parser) != DM_OK)
+        return DM_INVALID;
     return options->command == OPTIONS_PUB ? check_pub(parser) : check_sub(parser);
 }
 
@@ -345,7 +376,7 @@ options_parse(struct options *options, enum options_command command, int argc, c
 {
     struct parser parser = {
         .options = options,
-        .mask = command == OPTIONS_PUB ? OPTIONS_FOR_PUB : OPTIONS_FOR_SUB,
+        .mask = OPTIONS_FOR(command),
         .error = error,
         .error_size = error_size,
     };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of dormouse pub and sub: one table of options, and the struct it fills. */
+/* The command line of dormouse pub, sub and search: one table of options, and the struct it fills.
+ */
 #ifndef DORMOUSE_TOOLS_OPTIONS_H
 #define DORMOUSE_TOOLS_OPTIONS_H
 
@@ -14,7 +15,7 @@
 #define OPTIONS_TOPICS_MAX 64
 #define OPTIONS_WAKES_UNLIMITED UINT32_MAX
 
-enum options_command { OPTIONS_PUB, OPTIONS_SUB };
+enum options_command { OPTIONS_PUB, OPTIONS_SUB, OPTIONS_SEARCH };
 
 /* Where pub takes its messages from. */
 enum options_source {
@@ -37,10 +38,11 @@ struct options {
     enum options_command command;
     bool help;
     /* the way to the gateway */
-    const char *host;
+    const char *host; /* search: a gateway or a multicast group */
     uint32_t port;
-    const char *bind;   /* "ADDRESS:PORT"; NULL: any */
-    const char *serial; /* device; NULL: UDP */
+    const char *interface; /* search: of the group; NULL: what the routes say */
+    const char *bind;      /* "ADDRESS:PORT"; NULL: any */
+    const char *serial;    /* device; NULL: UDP */
     uint32_t baud;
     const char *framing;
     uint8_t node_id[MQTTSN_NODE_ID_MAX];
@@ -52,8 +54,12 @@ struct options {
     uint32_t keepalive_s;
     uint32_t retry_ms;
     uint32_t retry_count;
-    bool connect;    /* sub: false = the session is asleep already */
-    bool disconnect; /* false: leave without a word */
+    bool connect;             /* sub: false = the session is asleep already */
+    bool disconnect;          /* false: leave without a word */
+    const char *will_topic;   /* NULL: no will */
+    const char *will_message; /* NULL: empty */
+    uint32_t will_qos;
+    bool will_retain;
     /* messages */
     struct options_topic topics[OPTIONS_TOPICS_MAX];
     size_t topic_count;
@@ -61,11 +67,15 @@ struct options {
     bool retain;
     enum options_source source;
     const char *message; /* text of -m, path of -f */
-    uint32_t count;      /* sub: exit after so many messages; 0: no limit */
+    uint32_t count;      /* sub, search: exit after so many messages or gateways; 0: no limit */
     uint32_t timeout_ms; /* 0: none */
     uint32_t sleep_s;    /* sub: 0 = does not sleep */
     uint32_t wakes;      /* sub: exit after so many wake cycles */
+    /* the search */
+    uint32_t radius;    /* of SEARCHGW; 0: the whole network */
+    uint32_t search_ms; /* how long to listen */
     /* output */
+    bool json;
     bool newline;
     bool debug;
     bool verbose;
@@ -84,6 +94,9 @@ enum dm_result options_parse(struct options *options, enum options_command comma
  * the exit status. */
 bool options_read(struct options *options, enum options_command command, int argc, char **argv,
                   int *status);
+
+/* "pub", "sub" or "search" */
+const char *options_command_name(enum options_command command);
 
 void options_print_help(enum options_command command, FILE *out);
 

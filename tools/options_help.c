@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person sees of the command line of pub and sub: the help, from the table, and errors. */
+/* What a person sees of the command line of pub, sub and search: the help, from the table, and
+ * errors. */
 #include "options.h"
 
 #include <string.h>
@@ -12,7 +13,7 @@
 static const char pub_head[] =
     "Usage: dormouse pub [OPTION...] -t NAME -m TEXT\n"
     "Sends messages as an MQTT-SN device: connects, registers the topic, publishes,\n"
-    "waits for the acknowledgement (QoS 1) and disconnects.\n\n";
+    "waits for the acknowledgement (QoS 1 and 2) and disconnects.\n\n";
 
 static const char sub_head[] =
     "Usage: dormouse sub [OPTION...] -t FILTER\n"
@@ -20,10 +21,33 @@ static const char sub_head[] =
     "output. With --sleep it behaves as a sleeping sensor. SIGINT and SIGTERM end it\n"
     "in order.\n\n";
 
-static const char tail[] =
+static const char search_head[] =
+    "Usage: dormouse search [OPTION...]\n"
+    "Asks for MQTT-SN gateways (SEARCHGW) and lists those that answer or advertise:\n"
+    "number, address, and how often they advertise.\n\n";
+
+static const char device_tail[] =
     "\nExit status: 0 done; 1 wrong usage, or a file or output that fails; 2 the\n"
     "connection was refused or lost; 3 the gateway refused a topic or a message;\n"
     "27 the time of --timeout was over.\n";
+
+static const char search_tail[] =
+    "\nExit status: 0 a gateway was found; 1 none, or wrong usage; 2 the network or\n"
+    "the serial port fails.\n";
+
+static const struct command_text {
+    const char *name, *head, *tail;
+} texts[] = {
+    [OPTIONS_PUB] = {"pub", pub_head, device_tail},
+    [OPTIONS_SUB] = {"sub", sub_head, device_tail},
+    [OPTIONS_SEARCH] = {"search", search_head, search_tail},
+};
+
+const char *
+options_command_name(enum options_command command)
+{
+    return texts[command].name;
+}
 
 /* `help` may have several lines, each but the first is indented. */
 static void
@@ -41,30 +65,28 @@ print_option(const char *left, const char *help, FILE *out)
 void
 options_print_help(enum options_command command, FILE *out)
 {
-    bool pub = command == OPTIONS_PUB;
-
-    fputs(pub ? pub_head : sub_head, out);
+    fputs(texts[command].head, out);
     for (size_t i = 0; i < option_spec_count; i++) {
         const struct option_spec *spec = &option_specs[i];
         const char *argument = spec->argument != NULL ? spec->argument : "";
         char letter[4] = "   ";
         char left[64];
 
-        if ((spec->commands & (pub ? OPTIONS_FOR_PUB : OPTIONS_FOR_SUB)) == 0 || spec->help == NULL)
+        if ((spec->commands & OPTIONS_FOR(command)) == 0 || spec->help == NULL)
             continue;
         if (spec->letter != 0)
             snprintf(letter, sizeof letter, "-%c,", spec->letter);
         snprintf(left, sizeof left, "  %s --%s %s", letter, spec->name, argument);
         print_option(left, spec->help, out);
     }
-    fputs(tail, out);
+    fputs(texts[command].tail, out);
 }
 
 bool
 options_read(struct options *options, enum options_command command, int argc, char **argv,
              int *status)
 {
-    const char *name = command == OPTIONS_PUB ? "pub" : "sub";
+    const char *name = options_command_name(command);
     char error[256];
 
     if (options_parse(options, command, argc, argv, error, sizeof error) != DM_OK) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of dormouse pub and sub. Letters are those of mosquitto_pub and mosquitto_sub. */
+/* The options of dormouse pub, sub and search. Letters are those of mosquitto_pub and
+ * mosquitto_sub. */
 #include "options_table.h"
-
-#include "options.h"
 
 #define AT(field) .offset = offsetof(struct options, field)
 #define PUB .commands = OPTIONS_FOR_PUB
 #define SUB .commands = OPTIONS_FOR_SUB
+#define SEARCH .commands = OPTIONS_FOR_SEARCH
 #define BOTH .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB)
+#define ALL .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB | OPTIONS_FOR_SEARCH)
 #define SECONDS(low, high)                                                                         \
     .kind = OPTION_SECONDS, .min = (low), .max = (high), .argument = "SECONDS"
 #define NUMBER(low, high) .kind = OPTION_NUMBER, .min = (low), .max = (high)
@@ -15,17 +16,23 @@
 const struct option_spec option_specs[] = {
     {"host", 'h', BOTH, .kind = OPTION_TEXT, AT(host), .argument = "HOST",
      .help = "gateway to speak to (default: localhost)"},
-    {"port", 'p', BOTH, NUMBER(1, 65535), AT(port), .argument = "PORT",
+    {"host", 'h', SEARCH, .kind = OPTION_TEXT, AT(host), .argument = "HOST",
+     .help = "multicast group to ask in, or one gateway\n(default: 225.1.1.1)"},
+    {"port", 'p', ALL, NUMBER(1, 65535), AT(port), .argument = "PORT",
      .help = "its UDP port (default: 1883)"},
-    {"bind", 0, BOTH, .kind = OPTION_TEXT, AT(bind), .argument = "ADDRESS:PORT",
+    {"interface", 0, SEARCH, .kind = OPTION_TEXT, AT(interface), .argument = "NAME",
+     .help = "network interface to ask on (default: the one\nthat the routes choose)"},
+    {"radius", 0, SEARCH, NUMBER(0, 255), AT(radius), .argument = "NUMBER",
+     .help = "ask so many hops around; 0 = the whole network\n(default: 1)"},
+    {"bind", 0, ALL, .kind = OPTION_TEXT, AT(bind), .argument = "ADDRESS:PORT",
      .help = "local UDP address, so that several runs are\none peer"},
-    {"serial", 0, BOTH, .kind = OPTION_TEXT, AT(serial), .argument = "DEVICE",
+    {"serial", 0, ALL, .kind = OPTION_TEXT, AT(serial), .argument = "DEVICE",
      .help = "speak over this serial port instead of UDP"},
-    {"baud", 0, BOTH, NUMBER(50, 4000000), AT(baud), .argument = "NUMBER",
+    {"baud", 0, ALL, NUMBER(50, 4000000), AT(baud), .argument = "NUMBER",
      .help = "speed of the serial port (default: 115200)"},
-    {"framing", 0, BOTH, .kind = OPTION_FRAMING, .argument = "NAME",
+    {"framing", 0, ALL, .kind = OPTION_FRAMING, .argument = "NAME",
      .help = "framing on the serial port: raw or slip\n(default: raw)"},
-    {"node-id", 0, BOTH, .kind = OPTION_NODE_ID, .argument = "HEX",
+    {"node-id", 0, ALL, .kind = OPTION_NODE_ID, .argument = "HEX",
      .help = "speak encapsulated (0xFE), as a device with\nthis node id behind a forwarder"},
     {"client-id", 'i', BOTH, .kind = OPTION_CLIENT_ID, .argument = "ID",
      .help = "client id (default: dormouse-COMMAND-PID)"},
@@ -41,6 +48,15 @@ const struct option_spec option_specs[] = {
      .help = "repeat a request after this (default: 10)"},
     {"retries", 0, BOTH, NUMBER(1, 100), AT(retry_count), .argument = "NUMBER",
      .help = "so many times (default: 3)"},
+    {"will-topic", 0, BOTH, .kind = OPTION_TEXT, AT(will_topic), .argument = "NAME",
+     .help = "will: the gateway publishes to this topic when\nit loses the device"},
+    {"will-message", 0, BOTH, .kind = OPTION_TEXT, AT(will_message), .argument = "TEXT",
+     .help = "this message (default: an empty one)"},
+    {"will-payload", 0, BOTH, .kind = OPTION_TEXT, AT(will_message), .argument = "TEXT"},
+    {"will-qos", 0, BOTH, NUMBER(0, 2), AT(will_qos), .argument = "QOS",
+     .help = "with this QoS (default: 0)"},
+    {"will-retain", 0, BOTH, .kind = OPTION_TRUE, AT(will_retain),
+     .help = "and the broker retains it"},
     {"no-disconnect", 0, BOTH, .kind = OPTION_FALSE, AT(disconnect),
      .help = "leave without DISCONNECT, as a device that\nlost power"},
     {"no-connect", 0, SUB, .kind = OPTION_FALSE, AT(connect),
@@ -56,9 +72,9 @@ const struct option_spec option_specs[] = {
     {"short", 0, BOTH, .kind = OPTION_TOPIC, .value = MQTTSN_TOPIC_SHORT, .argument = "XX",
      .help = "short topic name of two characters"},
     {"qos", 'q', PUB, .kind = OPTION_QOS, .argument = "QOS",
-     .help = "-1, 0 or 1 (default: 0); -1 sends without a\nconnection, to -T or --short"},
+     .help = "-1, 0, 1 or 2 (default: 0); -1 sends without a\nconnection, to -T or --short"},
     {"qos", 'q', SUB, .kind = OPTION_QOS, .argument = "QOS",
-     .help = "0 or 1, for every subscription (default: 0)"},
+     .help = "0, 1 or 2, for every subscription (default: 0)"},
     {"message", 'm', PUB, .kind = OPTION_SOURCE, .value = OPTIONS_SOURCE_TEXT, .argument = "TEXT",
      .help = "the message"},
     {"file", 'f', PUB, .kind = OPTION_SOURCE, .value = OPTIONS_SOURCE_FILE, .argument = "FILE",
@@ -77,6 +93,12 @@ const struct option_spec option_specs[] = {
      .help = "exit after so many wake cycles; 0 = as soon\nas it is asleep"},
     {"count", 'C', SUB, NUMBER(1, UINT32_MAX), AT(count), .argument = "NUMBER",
      .help = "exit after so many messages"},
+    {"count", 'C', SEARCH, NUMBER(1, UINT32_MAX), AT(count), .argument = "NUMBER",
+     .help = "end as soon as so many gateways are found"},
+    {"timeout", 'W', SEARCH, SECONDS(1, 86400000), AT(search_ms),
+     .help = "listen for SECONDS (default: 5)"},
+    {"json", 0, SEARCH, .kind = OPTION_TRUE, AT(json),
+     .help = "print each gateway as a JSON object on a line"},
     {"timeout", 'W', BOTH, SECONDS(1, 86400000), AT(timeout_ms),
      .help = "exit with status 27 after SECONDS"},
     {"no-newline", 'N', SUB, .kind = OPTION_FALSE, AT(newline),
@@ -85,10 +107,10 @@ const struct option_spec option_specs[] = {
      .help = "print the topic before the message"},
     {"ready", 0, SUB, .kind = OPTION_TRUE, AT(ready),
      .help = "print 'connected', 'subscribed', 'asleep' on\nstandard error when it is so"},
-    {"debug", 'd', BOTH, .kind = OPTION_TRUE, AT(debug),
+    {"debug", 'd', ALL, .kind = OPTION_TRUE, AT(debug),
      .help = "print every packet on standard error"},
-    {"quiet", 0, BOTH, .kind = OPTION_TRUE, AT(quiet), .help = "print no errors and notices"},
-    {"help", 0, BOTH, .kind = OPTION_TRUE, AT(help), .help = "print this help"},
+    {"quiet", 0, ALL, .kind = OPTION_TRUE, AT(quiet), .help = "print no errors and notices"},
+    {"help", 0, ALL, .kind = OPTION_TRUE, AT(help), .help = "print this help"},
 };
 
 const size_t option_spec_count = sizeof option_specs / sizeof option_specs[0];

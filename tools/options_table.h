@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table behind options.c: what each option of pub and sub is called, takes and means. */
+/* The table behind options.c: what each option of pub, sub and search is called, takes and means.
+ */
 #ifndef DORMOUSE_TOOLS_OPTIONS_TABLE_H
 #define DORMOUSE_TOOLS_OPTIONS_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_FOR_PUB 1u
-#define OPTIONS_FOR_SUB 2u
+#include "options.h"
+
+#define OPTIONS_FOR(command) (1u << (command))
+#define OPTIONS_FOR_PUB OPTIONS_FOR(OPTIONS_PUB)
+#define OPTIONS_FOR_SUB OPTIONS_FOR(OPTIONS_SUB)
+#define OPTIONS_FOR_SEARCH OPTIONS_FOR(OPTIONS_SEARCH)
 
 enum option_kind {
     OPTION_TRUE,    /* sets the bool at `offset` */

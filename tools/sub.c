@@ -154,6 +154,7 @@ on_event(void *ctx, const struct client_event *event)
         break;
     case CLIENT_EVENT_REFUSED:
     case CLIENT_EVENT_DISCONNECTED:
+    case CLIENT_EVENT_GATEWAY:
         break;
     }
     device_fail(&sub->device, event);

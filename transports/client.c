@@ -19,7 +19,7 @@ client_init(struct client *client, const struct client_options *options)
         client->options.retry_ms = RETRY_MS_DEFAULT;
     if (client->options.retry_count == 0)
         client->options.retry_count = RETRY_COUNT_DEFAULT;
-    return DM_OK;
+    return client_will_init(client);
 }
 
 enum client_state
@@ -63,9 +63,8 @@ client_start_retries(struct client *client, uint64_t now_ms)
     client->retry_at_ms = now_ms + client->options.retry_ms;
 }
 
-/* Sends the packet and keeps a copy to repeat it. A packet has a name or data, never both. */
-static enum dm_result
-open_request(struct client *client, uint64_t now_ms, const struct mqttsn_packet *packet)
+enum dm_result
+client_open_request(struct client *client, uint64_t now_ms, const struct mqttsn_packet *packet)
 {
     struct dm_span text = packet->topic_name.len > 0 ? packet->topic_name : packet->data;
 
@@ -93,6 +92,7 @@ enum dm_result
 client_connect(struct client *client, uint64_t now_ms)
 {
     struct mqttsn_packet packet = {.type = MQTTSN_CONNECT,
+                                   .will = client->options.will.topic.len > 0,
                                    .clean_session = client->options.clean_session,
                                    .protocol_id = MQTTSN_PROTOCOL_ID,
                                    .duration_s = client->options.keepalive_s,
@@ -100,10 +100,11 @@ client_connect(struct client *client, uint64_t now_ms)
 
     if (client->state != CLIENT_DISCONNECTED && client->state != CLIENT_ASLEEP)
         return DM_INVALID;
-    enum dm_result result = open_request(client, now_ms, &packet);
+    enum dm_result result = client_open_request(client, now_ms, &packet);
     if (result != DM_OK)
         return result;
     client->state = CLIENT_CONNECTING;
+    client->handshake = MQTTSN_CONNECT;
     if (client->options.clean_session) {
         client->topic_count = 0;
         client->received_open = false;
@@ -119,7 +120,7 @@ client_register(struct client *client, uint64_t now_ms, struct dm_span name)
 
     if (client->state != CLIENT_ACTIVE || name.len == 0)
         return DM_INVALID;
-    return open_request(client, now_ms, &packet);
+    return client_open_request(client, now_ms, &packet);
 }
 
 /* SUBSCRIBE or UNSUBSCRIBE. */
@@ -138,7 +139,7 @@ request_filter(struct client *client, uint64_t now_ms, enum mqttsn_type request,
         packet.topic_name = filter;
     else
         packet.topic_id = id;
-    return open_request(client, now_ms, &packet);
+    return client_open_request(client, now_ms, &packet);
 }
 
 enum dm_result
@@ -173,7 +174,7 @@ client_publish(struct client *client, uint64_t now_ms, enum mqttsn_topic_type ty
     if (qos <= 0)
         return client_send_packet(client, now_ms, &packet);
     packet.msg_id = next_msg_id(client);
-    return open_request(client, now_ms, &packet);
+    return client_open_request(client, now_ms, &packet);
 }
 
 enum dm_result
@@ -184,7 +185,7 @@ client_sleep(struct client *client, uint64_t now_ms, uint16_t duration_s)
 
     if ((client->state != CLIENT_ACTIVE && client->state != CLIENT_ASLEEP) || duration_s == 0)
         return DM_INVALID;
-    return open_request(client, now_ms, &packet);
+    return client_open_request(client, now_ms, &packet);
 }
 
 enum dm_result
@@ -194,7 +195,7 @@ client_wake(struct client *client, uint64_t now_ms)
 
     if (client->state != CLIENT_ASLEEP)
         return DM_INVALID;
-    enum dm_result result = open_request(client, now_ms, &packet);
+    enum dm_result result = client_open_request(client, now_ms, &packet);
     if (result == DM_OK)
         client->state = CLIENT_AWAKE;
     return result;
@@ -207,14 +208,41 @@ client_disconnect(struct client *client, uint64_t now_ms)
 
     if (client->state != CLIENT_ACTIVE && client->state != CLIENT_ASLEEP)
         return DM_INVALID;
-    return open_request(client, now_ms, &packet);
+    return client_open_request(client, now_ms, &packet);
 }
 
-/* PUBREL is the second half of a PUBLISH, and no request that the caller knows. */
+enum dm_result
+client_search(struct client *client, uint64_t now_ms, uint8_t radius)
+{
+    struct mqttsn_packet packet = {.type = MQTTSN_SEARCHGW, .radius = radius};
+
+    if (client->state != CLIENT_DISCONNECTED)
+        return DM_INVALID;
+    return client_send_packet(client, now_ms, &packet);
+}
+
+/* PUBREL is the second half of a PUBLISH, WILLTOPIC and WILLMSG are parts of CONNECT. */
 enum mqttsn_type
 client_request_type(const struct client *client)
 {
+    if (client->state == CLIENT_CONNECTING)
+        return MQTTSN_CONNECT;
     return client->request.type == MQTTSN_PUBREL ? MQTTSN_PUBLISH : client->request.type;
+}
+
+void
+client_complete(struct client *client, const struct mqttsn_packet *reply, enum client_state next)
+{
+    struct client_event event = {
+        .type = reply->return_code == MQTTSN_ACCEPTED ? CLIENT_EVENT_DONE : CLIENT_EVENT_REFUSED,
+        .request = client_request_type(client),
+        .return_code = reply->return_code,
+        .topic_id = reply->topic_id,
+        .qos = reply->qos};
+
+    client->request_open = false;
+    client->state = next;
+    client_emit(client, &event);
 }
 
 /* R87: a silent gateway is gone. A sleeping client goes back to sleep and asks at the next wake. */
@@ -255,7 +283,7 @@ send_keepalive(struct client *client, uint64_t now_ms)
 
     if (client->request_open)
         (void)client_send_packet(client, now_ms, &packet);
-    else if (open_request(client, now_ms, &packet) == DM_OK)
+    else if (client_open_request(client, now_ms, &packet) == DM_OK)
         client->request_is_keepalive = true;
 }
 

@@ -75,27 +75,11 @@ is_awaited(const struct client *client, enum mqttsn_type request, uint16_t msg_i
            client->request.msg_id == msg_id;
 }
 
-/* Ends the open request with the gateway's answer; without a return code that is acceptance. */
-static void
-complete(struct client *client, const struct mqttsn_packet *reply, enum client_state next)
-{
-    struct client_event event = {
-        .type = reply->return_code == MQTTSN_ACCEPTED ? CLIENT_EVENT_DONE : CLIENT_EVENT_REFUSED,
-        .request = client_request_type(client),
-        .return_code = reply->return_code,
-        .topic_id = reply->topic_id,
-        .qos = reply->qos};
-
-    client->request_open = false;
-    client->state = next;
-    client_emit(client, &event);
-}
-
 static void
 handle_connack(struct client *client, const struct mqttsn_packet *packet)
 {
-    complete(client, packet,
-             packet->return_code == MQTTSN_ACCEPTED ? CLIENT_ACTIVE : CLIENT_DISCONNECTED);
+    client_complete(client, packet,
+                    packet->return_code == MQTTSN_ACCEPTED ? CLIENT_ACTIVE : CLIENT_DISCONNECTED);
 }
 
 static void
@@ -105,7 +89,7 @@ handle_regack(struct client *client, const struct mqttsn_packet *packet)
         return;
     if (packet->return_code == MQTTSN_ACCEPTED)
         remember_topic(client, packet->topic_id, client->request.topic_name);
-    complete(client, packet, client->state);
+    client_complete(client, packet, client->state);
 }
 
 static void
@@ -116,14 +100,14 @@ handle_suback(struct client *client, const struct mqttsn_packet *packet)
     /* A filter with wildcards has id 0, which is not remembered. */
     if (packet->return_code == MQTTSN_ACCEPTED && client->request.topic_type == MQTTSN_TOPIC_NORMAL)
         remember_topic(client, packet->topic_id, client->request.topic_name);
-    complete(client, packet, client->state);
+    client_complete(client, packet, client->state);
 }
 
 static void
 handle_unsuback(struct client *client, const struct mqttsn_packet *packet)
 {
     if (is_awaited(client, MQTTSN_UNSUBSCRIBE, packet->msg_id))
-        complete(client, packet, client->state);
+        client_complete(client, packet, client->state);
 }
 
 /* A refused QoS 0 PUBLISH has no open request; only the topic id tells which it was (R46). */
@@ -159,7 +143,7 @@ handle_puback(struct client *client, const struct mqttsn_packet *packet)
     /* The message id decides; some gateways send topic id 0 (R63). */
     struct mqttsn_packet reply = *packet;
     reply.topic_id = client->request.topic_id;
-    complete(client, &reply, client->state);
+    client_complete(client, &reply, client->state);
 }
 
 static void
@@ -176,7 +160,7 @@ static void
 handle_pubcomp(struct client *client, const struct mqttsn_packet *packet)
 {
     if (is_awaited(client, MQTTSN_PUBREL, packet->msg_id))
-        complete(client, packet, client->state);
+        client_complete(client, packet, client->state);
 }
 
 static void
@@ -187,7 +171,7 @@ handle_pingresp(struct client *client, const struct mqttsn_packet *packet)
     if (client->request_is_keepalive)
         client->request_open = false;
     else
-        complete(client, packet, CLIENT_ASLEEP);
+        client_complete(client, packet, CLIENT_ASLEEP);
 }
 
 static void
@@ -196,8 +180,8 @@ handle_disconnect(struct client *client, const struct mqttsn_packet *packet)
     struct client_event event = {.type = CLIENT_EVENT_DISCONNECTED};
 
     if (client->request_open && client->request.type == MQTTSN_DISCONNECT) {
-        complete(client, packet,
-                 client->request.has_duration ? CLIENT_ASLEEP : CLIENT_DISCONNECTED);
+        client_complete(client, packet,
+                        client->request.has_duration ? CLIENT_ASLEEP : CLIENT_DISCONNECTED);
         return;
     }
     client->request_open = false;
@@ -283,6 +267,27 @@ handle_pubrel(struct client *client, uint64_t now_ms, const struct mqttsn_packet
     answer(client, now_ms, MQTTSN_PUBCOMP, 0, packet->msg_id, MQTTSN_ACCEPTED);
 }
 
+static void
+report_gateway(struct client *client, const struct mqttsn_packet *packet)
+{
+    struct client_event event = {.type = CLIENT_EVENT_GATEWAY,
+                                 .gateway_id = packet->gateway_id,
+                                 .duration_s = packet->duration_s,
+                                 .data = packet->data};
+
+    client_emit(client, &event);
+}
+
+/* All else is late: a DISCONNECT, for one, is the answer to a request of the session before. */
+static void
+handle_in_handshake(struct client *client, uint64_t now_ms, const struct mqttsn_packet *packet)
+{
+    if (packet->type == MQTTSN_CONNACK)
+        handle_connack(client, packet);
+    else if (packet->type == MQTTSN_WILLTOPICREQ || packet->type == MQTTSN_WILLMSGREQ)
+        client_will_answer(client, now_ms, packet->type);
+}
+
 /* What a connected client does with a message: ACTIVE or AWAKE. */
 static void
 handle_packet(struct client *client, uint64_t now_ms, const struct mqttsn_packet *packet)
@@ -324,7 +329,11 @@ handle_packet(struct client *client, uint64_t now_ms, const struct mqttsn_packet
     case MQTTSN_DISCONNECT:
         handle_disconnect(client, packet);
         break;
-    default: /* discovery, late answers, and what only a client sends */
+    case MQTTSN_WILLTOPICRESP:
+    case MQTTSN_WILLMSGRESP:
+        client_will_updated(client, packet);
+        break;
+    default: /* late answers, and what only a client sends */
         break;
     }
 }
@@ -338,12 +347,17 @@ client_datagram(struct client *client, uint64_t now_ms, const uint8_t *data, siz
         return;
     if (client->options.on_packet != NULL)
         client->options.on_packet(client->options.ctx, false, &packet);
+    /* Apart from the rest: it is for everyone, and so does not restart the timer of R98. */
+    if (packet.type == MQTTSN_ADVERTISE || packet.type == MQTTSN_GWINFO) {
+        if (client->state != CLIENT_ASLEEP)
+            report_gateway(client, &packet);
+        return;
+    }
     switch (client->state) {
     case CLIENT_DISCONNECTED:
         break;
-    case CLIENT_CONNECTING: /* a DISCONNECT is the late answer to one before */
-        if (packet.type == MQTTSN_CONNACK)
-            handle_connack(client, &packet);
+    case CLIENT_CONNECTING:
+        handle_in_handshake(client, now_ms, &packet);
         break;
     case CLIENT_ASLEEP:
         if (packet.type == MQTTSN_DISCONNECT && client->request_open)

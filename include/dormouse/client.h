@@ -6,12 +6,18 @@
  *
  * States, and event -> new state:
  *   DISCONNECTED  client_connect -> CONNECTING
- *   CONNECTING    CONNACK accepted -> ACTIVE; refused or silence -> DISCONNECTED
- *   ACTIVE        client_sleep and its answer -> ASLEEP; client_disconnect and its answer ->
- *                 DISCONNECTED; DISCONNECT from the gateway -> DISCONNECTED; silence ->
- * DISCONNECTED ASLEEP        client_wake -> AWAKE; client_connect -> CONNECTING; client_sleep and
- * its answer -> ASLEEP; client_disconnect and its answer, or silence -> DISCONNECTED AWAKE PINGRESP
- * -> ASLEEP; silence after all retries -> ASLEEP; DISCONNECT -> DISCONNECTED
+ *   CONNECTING    CONNACK accepted -> ACTIVE
+ *                 CONNACK refused, or silence after all repetitions -> DISCONNECTED
+ *                 WILLTOPICREQ, WILLMSGREQ -> CONNECTING: answered (R16)
+ *   ACTIVE        client_sleep and its answer -> ASLEEP
+ *                 client_disconnect and its answer -> DISCONNECTED
+ *                 DISCONNECT of the gateway, or silence -> DISCONNECTED
+ *   ASLEEP        client_wake -> AWAKE
+ *                 client_connect -> CONNECTING
+ *                 client_sleep and its answer -> ASLEEP
+ *                 client_disconnect and its answer, or silence -> DISCONNECTED
+ *   AWAKE         PINGRESP, or silence -> ASLEEP
+ *                 DISCONNECT of the gateway -> DISCONNECTED
  *
  * What comes while ASLEEP without a request is ignored, DISCONNECT too: the radio is off, and a
  * gateway that has something to say waits for the next contact (R85). So the second answer to a
@@ -27,9 +33,11 @@
 #include <dormouse/mqttsn.h>
 
 #define CLIENT_TOPICS_MAX 64 /* registrations remembered; the oldest is forgotten beyond */
-#define CLIENT_TOPIC_NAME_MAX                                                                      \
-    255                          /* octets of a name that is remembered; of longer ones the id is */
-#define CLIENT_DATAGRAM_MAX 2048 /* octets of the largest message sent */
+/* Octets of a name that is remembered; of a longer one only the id is. */
+#define CLIENT_TOPIC_NAME_MAX 255
+#define CLIENT_DATAGRAM_MAX 2048     /* octets of the largest message sent */
+#define CLIENT_WILL_TOPIC_MAX 255    /* octets */
+#define CLIENT_WILL_MESSAGE_MAX 1024 /* octets */
 
 enum client_state {
     CLIENT_DISCONNECTED,
@@ -47,6 +55,8 @@ enum client_event_type {
     CLIENT_EVENT_MESSAGE,      /* an application message */
     CLIENT_EVENT_DISCONNECTED, /* the gateway sent DISCONNECT that was not asked for; an open
                                 * request has ended, too */
+    CLIENT_EVENT_GATEWAY, /* GWINFO or ADVERTISE came: a gateway is in reach. In every state but
+                           * ASLEEP, asked or not */
 };
 
 struct client_event {
@@ -58,11 +68,24 @@ struct client_event {
     int8_t qos;                        /* MESSAGE; SUBSCRIBE done: granted */
     bool retain, dup;                  /* MESSAGE */
     struct dm_span topic_name;         /* MESSAGE: empty if only the id is known */
-    struct dm_span data;               /* MESSAGE; both spans are borrowed during the call */
+    uint8_t gateway_id;                /* GATEWAY */
+    uint16_t duration_s;               /* GATEWAY: until its next ADVERTISE; 0: not told */
+    struct dm_span data;               /* MESSAGE. GATEWAY: its address as another client tells it,
+                                        * empty if the gateway itself speaks (R11) */
+    /* All spans are borrowed during the call. */
+};
+
+/* What the gateway publishes when it loses the client. */
+struct client_will {
+    struct dm_span topic;   /* a name, at most CLIENT_WILL_TOPIC_MAX; empty: no will */
+    struct dm_span message; /* at most CLIENT_WILL_MESSAGE_MAX; may be empty */
+    int8_t qos;             /* 0..2 */
+    bool retain;
 };
 
 struct client_options {
     struct dm_span client_id; /* 1..252 octets; copied */
+    struct client_will will;  /* announced by every client_connect; copied */
     bool clean_session;
     uint16_t keepalive_s; /* 0: never pings by itself */
     uint32_t retry_ms;    /* T_retry; 0 = 10,000 */
@@ -95,6 +118,9 @@ struct client {
     uint8_t request_text[CLIENT_DATAGRAM_MAX];
     unsigned retries_left;
     uint64_t retry_at_ms;
+    enum mqttsn_type handshake; /* the furthest message of this CONNECT: it, WILLTOPIC or WILLMSG */
+    uint8_t will_topic[CLIENT_WILL_TOPIC_MAX]; /* what options.will points to */
+    uint8_t will_message[CLIENT_WILL_MESSAGE_MAX];
     uint8_t datagram[CLIENT_DATAGRAM_MAX]; /* the message being sent */
     /* QoS 2 from the gateway: delivered, PUBREL not yet seen. */
     bool received_open;
@@ -103,7 +129,8 @@ struct client {
     size_t topic_count;
 };
 
-/* Copies options and client id. DM_INVALID: client id empty or too long, send or on_event NULL. */
+/* Copies options with client id and will. DM_INVALID: client id empty or too long, will too long or
+ * with another QoS, send or on_event NULL. */
 enum dm_result client_init(struct client *client, const struct client_options *options);
 
 enum client_state client_state(const struct client *client);
@@ -127,6 +154,16 @@ enum dm_result client_sleep(struct client *client, uint64_t now_ms, uint16_t dur
 /* PINGREQ with client id from ASLEEP; messages follow as events, then DONE of PINGREQ. */
 enum dm_result client_wake(struct client *client, uint64_t now_ms);
 enum dm_result client_disconnect(struct client *client, uint64_t now_ms);
+/* WILLTOPICUPD; an empty topic deletes topic and message (R37). What the gateway has accepted is
+ * the will of the next client_connect, too. DM_FULL also: longer than a will may be. */
+enum dm_result client_will_topic_update(struct client *client, uint64_t now_ms,
+                                        struct dm_span topic, int8_t qos, bool retain);
+/* WILLMSGUPD; may come before there is a topic (R38). Otherwise the same. */
+enum dm_result client_will_message_update(struct client *client, uint64_t now_ms,
+                                          struct dm_span message);
+/* SEARCHGW, from DISCONNECTED. Done when sent: CLIENT_EVENT_GATEWAY tells who answers, and to ask
+ * again is the caller's business. `radius` 0: the whole network. */
+enum dm_result client_search(struct client *client, uint64_t now_ms, uint8_t radius);
 
 /* The id that the gateway gave this name, 0 if none is known. */
 uint16_t client_topic_id(const struct client *client, struct dm_span name);

@@ -1,200 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The device-side client against scripted gateway messages, on virtual time. */
-#include <dormouse/client.h>
-
+#include "client_bench.h"
 #include "mqttsn_examples.h"
 #include "random.h"
 #include "unit.h"
-
-#define RETRY_MS 10000u
-#define RETRY_COUNT 3u
-#define LOG_MAX 16
-#define START_MS 1000000u
-
-struct sent_datagram {
-    size_t len;
-    uint8_t octets[600];
-};
-
-struct seen_event {
-    struct client_event event; /* spans point into the copies */
-    uint8_t name[300];
-    uint8_t data[64];
-};
-
-/* One client with what it sent and reported, each taken from the front by the test. */
-struct bench {
-    struct client client;
-    uint64_t now_ms;
-    struct sent_datagram sent[LOG_MAX];
-    size_t sent_count, sent_taken;
-    struct seen_event events[LOG_MAX];
-    size_t event_count, event_taken;
-    size_t packets_sent, packets_received;
-    bool reconnects; /* the application connects again from the event */
-};
-
-static struct bench bench;
-
-static void
-on_send(void *ctx, const uint8_t *datagram, size_t len)
-{
-    struct bench *b = ctx;
-
-    CU_ASSERT_TRUE_FATAL(b->sent_count < LOG_MAX && len <= sizeof b->sent[0].octets);
-    b->sent[b->sent_count].len = len;
-    memcpy(b->sent[b->sent_count++].octets, datagram, len);
-}
-
-static struct dm_span
-keep(uint8_t *copy, size_t size, struct dm_span span)
-{
-    CU_ASSERT_TRUE_FATAL(span.len <= size);
-    if (span.len > 0)
-        memcpy(copy, span.data, span.len);
-    return dm_span(copy, span.len);
-}
-
-static void
-on_event(void *ctx, const struct client_event *event)
-{
-    struct bench *b = ctx;
-
-    CU_ASSERT_TRUE_FATAL(b->event_count < LOG_MAX);
-    struct seen_event *seen = &b->events[b->event_count++];
-    seen->event = *event;
-    seen->event.topic_name = keep(seen->name, sizeof seen->name, event->topic_name);
-    seen->event.data = keep(seen->data, sizeof seen->data, event->data);
-    if (b->reconnects && client_state(&b->client) == CLIENT_DISCONNECTED)
-        CU_ASSERT_EQUAL(client_connect(&b->client, b->now_ms), DM_OK);
-}
-
-static void
-on_packet(void *ctx, bool sent, const struct mqttsn_packet *packet)
-{
-    struct bench *b = ctx;
-
-    CU_ASSERT_TRUE(packet->type < MQTTSN_TYPE_COUNT);
-    if (sent)
-        b->packets_sent++;
-    else
-        b->packets_received++;
-}
-
-static struct client_options
-default_options(void)
-{
-    return (struct client_options){.client_id = dm_span_text("dev1"),
-                                   .ctx = &bench,
-                                   .send = on_send,
-                                   .on_event = on_event,
-                                   .on_packet = on_packet};
-}
-
-static void
-bench_open(const struct client_options *options)
-{
-    memset(&bench, 0, sizeof bench);
-    bench.now_ms = START_MS;
-    CU_ASSERT_EQUAL_FATAL(client_init(&bench.client, options), DM_OK);
-}
-
-static void
-give(const uint8_t *octets, size_t len)
-{
-    client_datagram(&bench.client, bench.now_ms, octets, len);
-}
-
-/* The next datagram sent is this one. */
-static void
-expect_sent(const uint8_t *octets, size_t len)
-{
-    CU_ASSERT_TRUE_FATAL(bench.sent_taken < bench.sent_count);
-    const struct sent_datagram *sent = &bench.sent[bench.sent_taken++];
-    CU_ASSERT_EQUAL(sent->len, len);
-    CU_ASSERT_TRUE(sent->len == len && memcmp(sent->octets, octets, len) == 0);
-    if (bench.sent_taken == bench.sent_count)
-        bench.sent_taken = bench.sent_count = 0;
-}
-
-static const struct client_event *
-expect_event(enum client_event_type type, enum mqttsn_type request)
-{
-    CU_ASSERT_TRUE_FATAL(bench.event_taken < bench.event_count);
-    const struct client_event *event = &bench.events[bench.event_taken++].event;
-    CU_ASSERT_EQUAL(event->type, type);
-    if (type != CLIENT_EVENT_MESSAGE && type != CLIENT_EVENT_DISCONNECTED)
-        CU_ASSERT_EQUAL(event->request, request);
-    if (bench.event_taken == bench.event_count)
-        bench.event_taken = bench.event_count = 0;
-    return event;
-}
-
-static void
-expect_message(const char *name, uint16_t id, int8_t qos, const char *data)
-{
-    const struct client_event *event = expect_event(CLIENT_EVENT_MESSAGE, MQTTSN_PUBLISH);
-
-    CU_ASSERT_TRUE(dm_span_equal(event->topic_name, dm_span_text(name)));
-    CU_ASSERT_TRUE(dm_span_equal(event->data, dm_span_text(data)));
-    CU_ASSERT_EQUAL(event->topic_id, id);
-    CU_ASSERT_EQUAL(event->qos, qos);
-}
-
-/* Nothing more was sent or reported. */
-static void
-expect_quiet(void)
-{
-    CU_ASSERT_EQUAL(bench.sent_taken, bench.sent_count);
-    CU_ASSERT_EQUAL(bench.event_taken, bench.event_count);
-}
-
-static void
-expect_state(enum client_state state)
-{
-    CU_ASSERT_EQUAL(client_state(&bench.client), state);
-}
-
-static void
-pass_time(uint64_t ms)
-{
-    bench.now_ms += ms;
-    client_time(&bench.client, bench.now_ms);
-}
-
-static void
-forget_log(void)
-{
-    bench.sent_taken = bench.sent_count = 0;
-    bench.event_taken = bench.event_count = 0;
-}
-
-/* Brings a fresh client into a state; MsgIds then start at 1. */
-static void
-open_in_state(const struct client_options *options, enum client_state state)
-{
-    bench_open(options);
-    if (state != CLIENT_DISCONNECTED)
-        CU_ASSERT_EQUAL(client_connect(&bench.client, bench.now_ms), DM_OK);
-    if (state != CLIENT_DISCONNECTED && state != CLIENT_CONNECTING)
-        give(WIRE("\x03\x05\x00"));
-    if (state == CLIENT_ASLEEP || state == CLIENT_AWAKE) {
-        CU_ASSERT_EQUAL(client_sleep(&bench.client, bench.now_ms, 600), DM_OK);
-        give(WIRE("\x02\x18"));
-    }
-    if (state == CLIENT_AWAKE)
-        CU_ASSERT_EQUAL(client_wake(&bench.client, bench.now_ms), DM_OK);
-    forget_log();
-    CU_ASSERT_EQUAL_FATAL(client_state(&bench.client), state);
-}
-
-static void
-open_active(void)
-{
-    struct client_options options = default_options();
-
-    open_in_state(&options, CLIENT_ACTIVE);
-}
 
 /* ---- connecting ---- */
 
@@ -341,6 +150,18 @@ make_disconnect(void)
     return client_disconnect(&bench.client, bench.now_ms);
 }
 
+static enum dm_result
+make_will_topic_update(void)
+{
+    return client_will_topic_update(&bench.client, bench.now_ms, dm_span_text("w"), 1, true);
+}
+
+static enum dm_result
+make_will_message_update(void)
+{
+    return client_will_message_update(&bench.client, bench.now_ms, dm_span_text("bye"));
+}
+
 #define IN(state) (1u << (state))
 static const struct request_case {
     enum dm_result (*make)(void);
@@ -382,6 +203,13 @@ static const struct request_case {
      false},
     {make_disconnect, MQTTSN_DISCONNECT, IN(CLIENT_ACTIVE) | IN(CLIENT_ASLEEP), CLIENT_ACTIVE,
      CLIENT_DISCONNECTED, WIRE("\x02\x18"), false},
+    {make_will_topic_update, MQTTSN_WILLTOPICUPD, IN(CLIENT_ACTIVE), CLIENT_ACTIVE,
+     CLIENT_DISCONNECTED, WIRE("\x04\x1A\x30w"), false},
+    {make_will_message_update, MQTTSN_WILLMSGUPD, IN(CLIENT_ACTIVE), CLIENT_ACTIVE,
+     CLIENT_DISCONNECTED,
+     WIRE("\x05\x1C"
+          "bye"),
+     false},
 };
 #define REQUEST_COUNT (sizeof requests / sizeof requests[0])
 
@@ -1088,6 +916,7 @@ random_datagrams_and_requests_never_break_the_client(void)
     struct client_options options = default_options();
 
     options.keepalive_s = 60;
+    options.will = (struct client_will){.topic = dm_span_text("w"), .qos = 1};
     bench_open(&options);
     for (int i = 0; i < 200000; i++) {
         uint8_t octets[32];

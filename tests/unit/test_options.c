@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of dormouse pub and sub. */
+/* The command line of dormouse pub, sub and search. */
 #include <stdio.h>
 #include <string.h>
+
+#include <dormouse/client.h>
 
 #include "options.h"
 #include "options_table.h"
@@ -17,7 +19,7 @@ static char error[256];
 static enum dm_result
 parse(enum options_command command, const char *line)
 {
-    static char copy[1024];
+    static char copy[2048];
     static char *words[WORDS_MAX + 1];
     int count = 0;
     char *rest = copy;
@@ -82,6 +84,92 @@ shortest_sub_has_documented_defaults(void)
     CU_ASSERT_FALSE(options.debug);
     CU_ASSERT_FALSE(options.quiet);
     CU_ASSERT_FALSE(options.ready);
+    CU_ASSERT_PTR_NULL(options.will_topic);
+}
+
+static void
+search_without_options_has_documented_defaults(void)
+{
+    CU_ASSERT_EQUAL(parse(OPTIONS_SEARCH, "--quiet"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.host, "225.1.1.1");
+    CU_ASSERT_EQUAL(options.port, 1883);
+    CU_ASSERT_PTR_NULL(options.interface);
+    CU_ASSERT_EQUAL(options.radius, 1);
+    CU_ASSERT_EQUAL(options.search_ms, 5000);
+    CU_ASSERT_EQUAL(options.timeout_ms, 0);
+    CU_ASSERT_EQUAL(options.count, 0);
+    CU_ASSERT_FALSE(options.json);
+    CU_ASSERT_EQUAL(strncmp(options.client_id, "dormouse-search-", 16), 0);
+}
+
+static void
+search_takes_the_link_options_and_its_own(void)
+{
+    CU_ASSERT_EQUAL(parse(OPTIONS_SEARCH, "--interface eth0 --radius 0 -W 0.5 -C 2 --json"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.interface, "eth0");
+    CU_ASSERT_EQUAL(options.radius, 0);
+    CU_ASSERT_EQUAL(options.search_ms, 500);
+    CU_ASSERT_EQUAL(options.count, 2);
+    CU_ASSERT_TRUE(options.json);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SEARCH, "-h gw -p 1884 --bind :0 --node-id 01 -d"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.host, "gw");
+    CU_ASSERT_EQUAL(parse(OPTIONS_SEARCH, "--serial /dev/x --framing slip --baud 9600"), DM_OK);
+    CU_ASSERT_TRUE(refused(OPTIONS_SEARCH, "--radius 256", "0 to 255"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SEARCH, "--serial /dev/x --interface eth0", "--interface"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SEARCH, "--serial /dev/x --bind :0", "--bind"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SEARCH, "-t a", "unknown option '-t'"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SEARCH, "--will-topic a", "unknown option"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a --interface eth0", "unknown option"));
+}
+
+static void
+will_options_are_those_of_mosquitto_pub(void)
+{
+    CU_ASSERT_EQUAL(
+        parse(OPTIONS_PUB, "-n -t a --will-topic w --will-payload gone --will-qos 2 --will-retain"),
+        DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.will_topic, "w");
+    CU_ASSERT_STRING_EQUAL(options.will_message, "gone");
+    CU_ASSERT_EQUAL(options.will_qos, 2);
+    CU_ASSERT_TRUE(options.will_retain);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SUB, "-t a --will-topic w --will-message bye"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.will_message, "bye");
+    CU_ASSERT_EQUAL(options.will_qos, 0);
+    CU_ASSERT_FALSE(options.will_retain);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SUB, "-t a --will-topic w"), DM_OK); /* an empty message */
+    CU_ASSERT_PTR_NULL(options.will_message);
+}
+
+static void
+will_without_a_topic_is_refused(void)
+{
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a --will-message x", "needs a topic (--will-topic)"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a --will-qos 1", "needs a topic"));
+    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a --will-retain", "needs a topic"));
+}
+
+static void
+will_that_cannot_be_told_is_refused(void)
+{
+    char line[CLIENT_WILL_MESSAGE_MAX + 64];
+
+    CU_ASSERT_TRUE(
+        refused(OPTIONS_SUB, "-t a --will-topic w/#", "--will-topic: 'w/#' is a filter"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a --will-topic +", "is a filter"));
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a --will-topic w --will-qos 3", "0 to 2"));
+    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -T 1 -q -1 --will-topic w", "no QoS -1"));
+    CU_ASSERT_TRUE(
+        refused(OPTIONS_SUB, "--sleep 5 --no-connect -i x --will-topic w", "no --no-connect"));
+    snprintf(line, sizeof line, "-t a --will-topic %0*d", CLIENT_WILL_TOPIC_MAX, 0);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SUB, line), DM_OK);
+    snprintf(line, sizeof line, "-t a --will-topic %0*d", CLIENT_WILL_TOPIC_MAX + 1, 0);
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, line, "longer than 255"));
+    snprintf(line, sizeof line, "-t a --will-topic w --will-message %0*d", CLIENT_WILL_MESSAGE_MAX,
+             0);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SUB, line), DM_OK);
+    snprintf(line, sizeof line, "-t a --will-topic w --will-message %0*d",
+             CLIENT_WILL_MESSAGE_MAX + 1, 0);
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, line, "longer than 1024"));
 }
 
 static void
@@ -161,16 +249,20 @@ bad_topics_are_refused(void)
 }
 
 static void
-qos_is_limited_to_what_works(void)
+every_qos_is_known_and_minus_1_to_pub_only(void)
 {
     CU_ASSERT_EQUAL(parse(OPTIONS_PUB, "-n -T 1 -q -1"), DM_OK);
     CU_ASSERT_EQUAL(options.qos, MQTTSN_QOS_MINUS_ONE);
     CU_ASSERT_EQUAL(parse(OPTIONS_PUB, "-n --short ab --qos=-1"), DM_OK);
     CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a -q -1", "QoS -1 needs"));
-    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a -q 2", "not built in yet"));
-    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a -q 2", "not built in yet"));
-    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a -q -1", "0 or 1"));
+    CU_ASSERT_EQUAL(parse(OPTIONS_PUB, "-n -t a -q 2"), DM_OK);
+    CU_ASSERT_EQUAL(options.qos, 2);
+    CU_ASSERT_EQUAL(parse(OPTIONS_SUB, "-t a -q 2"), DM_OK);
+    CU_ASSERT_EQUAL(options.qos, 2);
+    CU_ASSERT_TRUE(refused(OPTIONS_SUB, "-t a -q -1", "0, 1 or 2"));
+    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a -q 3", "-1, 0, 1 or 2"));
     CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a -q 10", "--qos"));
+    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-n -t a --qos=", "--qos"));
 }
 
 static void
@@ -317,17 +409,23 @@ help_names_every_option_in_80_columns(void)
 {
     check_help(OPTIONS_PUB, OPTIONS_FOR_PUB);
     check_help(OPTIONS_SUB, OPTIONS_FOR_SUB);
+    check_help(OPTIONS_SEARCH, OPTIONS_FOR_SEARCH);
 }
 
 static const struct unit_test tests[] = {
     UNIT_TEST(shortest_pub_has_documented_defaults),
     UNIT_TEST(shortest_sub_has_documented_defaults),
+    UNIT_TEST(search_without_options_has_documented_defaults),
+    UNIT_TEST(search_takes_the_link_options_and_its_own),
+    UNIT_TEST(will_options_are_those_of_mosquitto_pub),
+    UNIT_TEST(will_without_a_topic_is_refused),
+    UNIT_TEST(will_that_cannot_be_told_is_refused),
     UNIT_TEST(mosquitto_letters_mean_the_same),
     UNIT_TEST(every_source_of_a_message_is_known),
     UNIT_TEST(topics_keep_their_kind_and_order),
     UNIT_TEST(short_name_with_high_octets_is_not_sign_extended),
     UNIT_TEST(bad_topics_are_refused),
-    UNIT_TEST(qos_is_limited_to_what_works),
+    UNIT_TEST(every_qos_is_known_and_minus_1_to_pub_only),
     UNIT_TEST(numbers_out_of_range_or_with_rubbish_are_refused),
     UNIT_TEST(times_may_have_fractions),
     UNIT_TEST(node_id_is_hex_of_whole_octets),
