@@ -51,22 +51,75 @@ make_broker_key(const struct config *config)
     return key;
 }
 
+static enum engine_qos_minus_one
+qos_minus_one_policy(const char *text)
+{
+    if (strcmp(text, "names") == 0)
+        return ENGINE_QOS_MINUS_ONE_NAMES;
+    return strcmp(text, "yes") == 0 ? ENGINE_QOS_MINUS_ONE_IDS : ENGINE_QOS_MINUS_ONE_NO;
+}
+
+static struct engine_link
+engine_link_of(const struct config_link *link)
+{
+    return (struct engine_link){
+        .mtu = link->mtu,
+        .advertise = link->kind == CONFIG_UDP ? link->multicast.count > 0 : link->advertise,
+        .qos_minus_one = qos_minus_one_policy(link->qos_minus_one),
+        .topics = copy_topics(&link->topics),
+        .topic_count = link->topics.count,
+    };
+}
+
+/* Makes links and clients. False: no memory. */
+static bool
+copy_sections(struct app_options *options, const struct config *config)
+{
+    options->links = calloc(config->link_count + 1, sizeof *options->links);
+    options->clients = calloc(config->client_count + 1, sizeof *options->clients);
+    if (options->links == NULL || options->clients == NULL)
+        return false;
+    for (size_t i = 0; i < config->link_count; i++) {
+        options->links[i] = engine_link_of(&config->links[i]);
+        if (options->links[i].topics == NULL)
+            return false;
+    }
+    for (size_t i = 0; i < config->client_count; i++) {
+        const struct config_client *client = &config->clients[i];
+
+        options->clients[i] = (struct engine_client){.pattern = client->pattern,
+                                                     .topics = copy_topics(&client->topics),
+                                                     .topic_count = client->topics.count};
+        if (options->clients[i].topics == NULL)
+            return false;
+    }
+    return true;
+}
+
 enum dm_result
 app_options_init(struct app_options *options, const struct config *config)
 {
     *options = (struct app_options){0};
-    options->broker_key = make_broker_key(config);
-    options->links = calloc(config->link_count + 1, sizeof *options->links);
-    const struct engine_topic *topics = copy_topics(&config->topics);
+    bool copied = copy_sections(options, config);
 
+    options->broker_key = make_broker_key(config);
     options->engine = (struct engine_options){
         .links = options->links,
         .link_count = config->link_count,
-        .topics = topics,
+        .topics = copy_topics(&config->topics),
         .topic_count = config->topics.count,
+        .clients = options->clients,
+        .client_count = config->client_count,
+        .gateway_id = config->gateway_id,
+        .standby_for =
+            config->standby_for == CONFIG_NO_GATEWAY ? ENGINE_NO_GATEWAY : config->standby_for,
+        .advertise_ms = duration(config->advertise_ms),
         .topic_prefix = config->topic_prefix,
         .broker_key = options->broker_key,
         .max_clients = config->max_clients,
+        .client_id_max = config->client_id_max,
+        .resume_ignores_clean = config->resume_ignores_clean,
+        .awake_max_ms = duration(config->awake_max_ms),
         .queue_messages = config->queue_messages,
         .queue_bytes = config->queue_bytes,
         .total_bytes = config->total_bytes,
@@ -81,20 +134,8 @@ app_options_init(struct app_options *options, const struct config *config)
         .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
         .receive_maximum = config->receive_maximum,
     };
-    if (options->links == NULL || options->broker_key == NULL || topics == NULL)
-        goto fail;
-    for (size_t i = 0; i < config->link_count; i++) {
-        const struct config_link *link = &config->links[i];
-
-        options->links[i] = (struct engine_link){.mtu = link->mtu,
-                                                 .qos_minus_one = link->qos_minus_one,
-                                                 .topics = copy_topics(&link->topics),
-                                                 .topic_count = link->topics.count};
-        if (options->links[i].topics == NULL)
-            goto fail;
-    }
-    return DM_OK;
-fail:
+    if (copied && options->broker_key != NULL && options->engine.topics != NULL)
+        return DM_OK;
     app_options_fini(options);
     return DM_NO_MEMORY;
 }
@@ -104,8 +145,11 @@ app_options_fini(struct app_options *options)
 {
     for (size_t i = 0; options->links != NULL && i < options->engine.link_count; i++)
         free((void *)(uintptr_t)options->links[i].topics);
+    for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++)
+        free((void *)(uintptr_t)options->clients[i].topics);
     free((void *)(uintptr_t)options->engine.topics);
     free(options->links);
+    free(options->clients);
     free(options->broker_key);
     *options = (struct app_options){0};
 }
@@ -120,6 +164,10 @@ open_udp(struct event_base *base, const struct config_link *link, uint8_t index,
         .listen_count = link->listen.count,
         .forwarders = (const char *const *)link->forwarders.items,
         .forwarder_count = link->forwarders.count,
+        .multicast = (const char *const *)link->multicast.items,
+        .multicast_count = link->multicast.count,
+        .interface = link->interface,
+        .multicast_ttl = link->multicast_ttl,
         .mtu = link->mtu,
     };
 

@@ -10,10 +10,11 @@
 #include "engine.h"
 #include "upstream.h"
 
-/* Everything in it borrows the configuration, but links and broker_key. */
+/* Everything in it borrows the configuration, but links, clients, topics and broker_key. */
 struct app_options {
     struct engine_options engine;
     struct engine_link *links;
+    struct engine_client *clients;
     char *broker_key;
 };
 

@@ -10,7 +10,8 @@
 
 #include <dormouse/result.h>
 
-#define CONFIG_NEVER UINT64_MAX /* the duration "never" */
+#define CONFIG_NEVER UINT64_MAX      /* the duration "never" */
+#define CONFIG_NO_GATEWAY UINT16_MAX /* no GwId */
 
 struct config_topic { /* a pre-defined topic id */
     uint16_t id;
@@ -35,11 +36,15 @@ struct config_link {
     char *name;
     uint16_t mtu;
     struct config_topics topics;
-    bool qos_minus_one;
+    char *qos_minus_one; /* "no", "yes", "names" */
     /* udp */
     struct config_strings listen;
+    struct config_strings multicast;
+    char *interface; /* of the multicast groups; NULL if not set */
+    uint8_t multicast_ttl;
     struct config_strings forwarders;
     /* serial */
+    bool advertise;
     char *device;
     char *framing;
     char *encapsulation; /* "auto", "off", "always" */
@@ -48,9 +53,17 @@ struct config_link {
     uint64_t frame_gap_ms;
 };
 
+/* A [client PATTERN] section, in the order of the file. */
+struct config_client {
+    char *pattern;
+    struct config_topics topics; /* "%c" in a name is the client id */
+};
+
 struct config {
     /* [gateway] */
     uint8_t gateway_id;
+    uint16_t standby_for; /* GwId, 0 .. 255, or CONFIG_NO_GATEWAY */
+    uint64_t advertise_ms;
     char *name; /* never NULL: host name if not set */
     char *state_dir;
     char *log_level;
@@ -65,6 +78,9 @@ struct config {
     char *topic_prefix; /* never NULL */
     /* [sessions] */
     uint32_t max_clients;
+    uint8_t client_id_max; /* octets */
+    bool resume_ignores_clean;
+    uint64_t awake_max_ms;
     uint32_t queue_messages;
     uint64_t queue_bytes;
     uint64_t total_bytes;
@@ -86,6 +102,8 @@ struct config {
     struct config_topics topics; /* [topics] */
     struct config_link *links;
     size_t link_count;
+    struct config_client *clients;
+    size_t client_count;
 };
 
 /* `warning` false: an error. Text is "file:line: [section] key: reason" without a newline; what is

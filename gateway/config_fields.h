@@ -9,8 +9,9 @@
 #include "config_keys.h"
 #include "config_values.h"
 
-/* object: the struct config, or the struct config_link for SECTION_UDP and SECTION_SERIAL. Only
- * keys with a member may be given. Each function may return DM_NO_MEMORY. */
+/* object: the struct config, the struct config_link for SECTION_UDP and SECTION_SERIAL, or the
+ * struct config_client for SECTION_CLIENT. Only keys with a member may be given. Each function may
+ * return DM_NO_MEMORY. */
 
 /* Lists and topics grow, everything else is replaced; a topic id known already gets the new name.
  */

@@ -13,6 +13,7 @@
 #define MEMBER(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
 #define GLOBAL(field) MEMBER(struct config, field)
 #define LINK(field) MEMBER(struct config_link, field)
+#define CLIENT(field) MEMBER(struct config_client, field)
 #define MISSING .availability = CONFIG_MISSING
 #define PROTECTS .availability = CONFIG_MISSING_PROTECTS
 
@@ -25,14 +26,13 @@ const struct config_section_info config_sections[SECTION_COUNT] = {
     [SECTION_SERIAL] = {"serial", "serial barn", true,
                         "A serial port; repeat with other names for more"},
     [SECTION_TOPICS] = {"topics", "topics", false, "Pre-defined topic ids that every device knows"},
-    [SECTION_CLIENT] =
-        {"client", "client pump-*", true,
-         "Devices whose client id matches the pattern; the first matching section wins"},
+    [SECTION_CLIENT] = {"client", "client pump-*", true,
+                        "Devices whose client id matches the pattern (* and ? as in file names); "
+                        "the first matching section wins"},
     [SECTION_MAP] = {"map", "map", false, "Topics rewritten between devices and broker"},
     [SECTION_CONTROL] = {"control", "control", false, "How operators reach the running gateway"},
 };
 
-/* One shape for all rows is easier to scan. */
 /* One shape for all rows is easier to scan. */
 /* clang-format off */
 const struct config_key config_keys[] = {
@@ -45,9 +45,12 @@ const struct config_key config_keys[] = {
     {.section = SECTION_GATEWAY, .name = "state_dir", .type = CONFIG_TEXT, GLOBAL(state_dir),
      .fallback = "/var/lib/dormouse", .unit = "absolute path", .check = config_check_path,
      .text = "Directory of the database; only the gateway's user may enter it"},
-    {.section = SECTION_GATEWAY, .name = "advertise", .type = CONFIG_DURATION, MISSING,
-     .fallback = "never", .min = "1s", .max = "18h", .or_never = true, .alias = "0",
-     .text = "Time between two ADVERTISE messages; 0 is never"},
+    {.section = SECTION_GATEWAY, .name = "advertise", .type = CONFIG_DURATION, GLOBAL(advertise_ms),
+     .fallback = "16m", .min = "1s", .max = "9h", .off = "never", .zero_is_off = true,
+     .text = "T_ADV: time between two ADVERTISE messages; 0 is never"},
+    {.section = SECTION_GATEWAY, .name = "standby_for", .type = CONFIG_INTEGER, GLOBAL(standby_for),
+     .fallback = "none", .min = "0", .max = "255", .off = "none",
+     .text = "GwId of another gateway; this one is silent until that one stops advertising"},
     {.section = SECTION_GATEWAY, .name = "log_level", .type = CONFIG_CHOICE, GLOBAL(log_level),
      .fallback = "info", .choices = "error warning notice info debug",
      .text = "Less important lines are not logged"},
@@ -95,6 +98,9 @@ const struct config_key config_keys[] = {
     {.section = SECTION_SESSIONS, .name = "max_clients", .type = CONFIG_INTEGER,
      GLOBAL(max_clients), .fallback = "10000", .min = "1", .max = "1000000",
      .text = "Sessions the gateway keeps; a CONNECT beyond is answered with congestion"},
+    {.section = SECTION_SESSIONS, .name = "client_id_max", .type = CONFIG_INTEGER,
+     GLOBAL(client_id_max), .fallback = "252", .min = "1", .max = "252", .unit = "octets",
+     .text = "A CONNECT with a longer client id is refused; the specification says 23"},
     {.section = SECTION_SESSIONS, .name = "unknown_clients", .type = CONFIG_CHOICE, PROTECTS,
      .fallback = "accept", .choices = "accept reject",
      .text = "reject: only devices with a [client] section may connect"},
@@ -111,13 +117,13 @@ const struct config_key config_keys[] = {
      .fallback = "drop_oldest", .choices = "drop_oldest drop_newest latest", .per_client = true,
      .text = "What a full queue drops; latest keeps one message per topic"},
     {.section = SECTION_SESSIONS, .name = "max_age", .type = CONFIG_DURATION, MISSING,
-     .fallback = "never", .min = "1s", .max = "3650d", .or_never = true, .per_client = true,
+     .fallback = "never", .min = "1s", .max = "3650d", .off = "never", .per_client = true,
      .text = "Messages that waited longer are dropped"},
     {.section = SECTION_SESSIONS, .name = "queue_qos0", .type = CONFIG_CHOICE, GLOBAL(queue_qos0),
      .fallback = "asleep", .choices = "never asleep always", .per_client = true,
      .text = "When QoS 0 messages wait for a device; always includes devices that are offline"},
     {.section = SECTION_SESSIONS, .name = "expiry", .type = CONFIG_DURATION, GLOBAL(expiry_ms),
-     .fallback = "never", .min = "1m", .max = "3650d", .or_never = true, .per_client = true,
+     .fallback = "never", .min = "1m", .max = "3650d", .off = "never", .per_client = true,
      .text = "A persistent session without any contact is removed after this time"},
     {.section = SECTION_SESSIONS, .name = "spool_bytes", .type = CONFIG_SIZE, GLOBAL(spool_bytes),
      .fallback = "64M", .min = "64k", .max = "64G",
@@ -137,6 +143,13 @@ const struct config_key config_keys[] = {
     {.section = SECTION_SESSIONS, .name = "tolerance", .type = CONFIG_DECIMAL, GLOBAL(tolerance),
      .fallback = "1.5", .min = "1.1", .max = "10", .per_client = true,
      .text = "A device is lost after its keep-alive or sleep duration times this"},
+    {.section = SECTION_SESSIONS, .name = "resume_ignores_clean", .type = CONFIG_BOOLEAN,
+     GLOBAL(resume_ignores_clean), .fallback = "no", .per_client = true,
+     .text = "A sleeping device keeps its session at CONNECT, whatever its CleanSession flag says"},
+    {.section = SECTION_SESSIONS, .name = "awake_max", .type = CONFIG_DURATION,
+     GLOBAL(awake_max_ms), .fallback = "1m", .min = "1s", .max = "1h", .off = "never",
+     .per_client = true,
+     .text = "Messages that come later in an awake period than this wait for the next one"},
 
     {.section = SECTION_STORE, .name = "sync", .type = CONFIG_FIRST_CHOICE, GLOBAL(sync_full),
      .fallback = "full", .choices = "full normal",
@@ -149,21 +162,22 @@ const struct config_key config_keys[] = {
      .repeatable = true, .fallback = "0.0.0.0:1883", .unit = "ADDRESS:PORT",
      .check = config_check_endpoint,
      .text = "Where to receive; also [::]:1883; may repeat"},
-    {.section = SECTION_UDP, .name = "multicast", .type = CONFIG_LIST, MISSING, .repeatable = true,
-     .unit = "ADDRESS:PORT", .check = config_check_endpoint,
+    {.section = SECTION_UDP, .name = "multicast", .type = CONFIG_LIST, LINK(multicast),
+     .repeatable = true, .unit = "ADDRESS:PORT", .check = config_check_group,
+     .example = "multicast = 225.1.1.1:1883",
      .text = "Group for gateway discovery; none if not set; may repeat"},
-    {.section = SECTION_UDP, .name = "interface", .type = CONFIG_TEXT, MISSING, .unit = "name",
-     .check = config_check_name,
-     .text = "Network interface of the multicast groups"},
-    {.section = SECTION_UDP, .name = "multicast_ttl", .type = CONFIG_INTEGER, MISSING,
+    {.section = SECTION_UDP, .name = "interface", .type = CONFIG_TEXT, LINK(interface),
+     .unit = "name", .check = config_check_interface,
+     .text = "Network interface of the multicast groups; as the system's routes say if not set"},
+    {.section = SECTION_UDP, .name = "multicast_ttl", .type = CONFIG_INTEGER, LINK(multicast_ttl),
      .fallback = "1", .min = "1", .max = "255",
      .text = "Routers that multicast messages may pass, plus one"},
     {.section = SECTION_UDP, .name = "forwarders", .type = CONFIG_WORDS, LINK(forwarders),
      .unit = "addresses with spaces between, or *", .check = config_check_forwarder,
      .text = "Addresses that may send encapsulated messages (0xFE); * is any"},
-    {.section = SECTION_UDP, .name = "qos_minus_one", .type = CONFIG_BOOLEAN, LINK(qos_minus_one),
-     .fallback = "no",
-     .text = "Accept QoS -1 messages, which come without a session"},
+    {.section = SECTION_UDP, .name = "qos_minus_one", .type = CONFIG_CHOICE, LINK(qos_minus_one),
+     .fallback = "no", .choices = "no yes names",
+     .text = "Accept QoS -1 messages, which come without a session; names: those with a name, too"},
     {.section = SECTION_UDP, .name = "mtu", .type = CONFIG_INTEGER, LINK(mtu), .fallback = "1400",
      .min = "7", .max = "65535", .unit = "octets",
      .text = "Largest message"},
@@ -171,7 +185,7 @@ const struct config_key config_keys[] = {
      .choices = "off psk cert",
      .text = "DTLS between devices and gateway"},
     {.section = SECTION_UDP, .name = "topics.N", .type = CONFIG_TOPIC, LINK(topics),
-     .example = "topics.7 = yard/button",
+     .example = "topics.7 = yard/button", .check = config_check_topic,
      .text = "Pre-defined topic id N, 1 .. 65534, on this link (QoS -1 senders have no client id)"},
 
     {.section = SECTION_SERIAL, .name = "device", .type = CONFIG_TEXT, LINK(device),
@@ -201,13 +215,13 @@ const struct config_key config_keys[] = {
     {.section = SECTION_SERIAL, .name = "frame_gap", .type = CONFIG_DURATION, LINK(frame_gap_ms),
      .fallback = "50ms", .min = "0ms", .max = "10s",
      .text = "Silence that ends a broken frame; 0 is off; at least 20ms on USB"},
-    {.section = SECTION_SERIAL, .name = "qos_minus_one", .type = CONFIG_BOOLEAN,
-     LINK(qos_minus_one), .fallback = "no",
-     .text = "Accept QoS -1 messages, which come without a session"},
+    {.section = SECTION_SERIAL, .name = "qos_minus_one", .type = CONFIG_CHOICE,
+     LINK(qos_minus_one), .fallback = "no", .choices = "no yes names",
+     .text = "Accept QoS -1 messages, which come without a session; names: those with a name, too"},
     {.section = SECTION_SERIAL, .name = "topics.N", .type = CONFIG_TOPIC, LINK(topics),
-     .example = "topics.7 = barn/door",
+     .example = "topics.7 = barn/door", .check = config_check_topic,
      .text = "Pre-defined topic id N, 1 .. 65534, on this link"},
-    {.section = SECTION_SERIAL, .name = "advertise", .type = CONFIG_BOOLEAN, MISSING,
+    {.section = SECTION_SERIAL, .name = "advertise", .type = CONFIG_BOOLEAN, LINK(advertise),
      .fallback = "no",
      .text = "Send ADVERTISE on this port"},
     {.section = SECTION_SERIAL, .name = "tx_gap", .type = CONFIG_DURATION, MISSING,
@@ -257,7 +271,7 @@ const struct config_key config_keys[] = {
      .text = "Octets behind every frame received, not part of it (RSSI)"},
 
     {.section = SECTION_TOPICS, .name = "N", .type = CONFIG_TOPIC, GLOBAL(topics),
-     .example = "1 = sensors/temperature",
+     .example = "1 = sensors/temperature", .check = config_check_topic,
      .text = "Pre-defined topic id N, 1 .. 65534, for every device"},
 
     {.section = SECTION_CLIENT, .name = "username", .type = CONFIG_TEXT, PROTECTS, .unit = "text",
@@ -269,8 +283,8 @@ const struct config_key config_keys[] = {
     {.section = SECTION_CLIENT, .name = "password_file", .type = CONFIG_PASSWORD_FILE, PROTECTS,
      .unit = "absolute path", .check = config_check_path,
      .text = "File with its password"},
-    {.section = SECTION_CLIENT, .name = "topics.N", .type = CONFIG_TOPIC, MISSING,
-     .example = "topics.20 = pumps/%c/speed",
+    {.section = SECTION_CLIENT, .name = "topics.N", .type = CONFIG_TOPIC, CLIENT(topics),
+     .example = "topics.20 = pumps/%c/speed", .check = config_check_client_topic,
      .text = "Pre-defined topic id N, 1 .. 65534, of these devices; %c is the client id"},
     {.section = SECTION_CLIENT, .name = "topic_prefix", .type = CONFIG_TEXT, MISSING,
      .fallback = "", .unit = "topic name", .check = config_check_topic,
@@ -374,8 +388,10 @@ append_range(const struct config_key *key, char *buffer, size_t size)
         append(buffer, size, " ");
         append(buffer, size, key->unit);
     }
-    if (key->or_never)
-        append(buffer, size, ", never");
+    if (key->off != NULL) {
+        append(buffer, size, ", ");
+        append(buffer, size, key->off);
+    }
 }
 
 const char *
@@ -411,52 +427,4 @@ config_key_values(const struct config_key *key, char *buffer, size_t size)
         break;
     }
     return buffer;
-}
-
-static void
-print_key(FILE *out, const struct config_key *key)
-{
-    char values[128];
-    fprintf(out, "\n; %s.\n; Values: %s.%s\n", key->text,
-            config_key_values(key, values, sizeof(values)),
-            key->availability != CONFIG_BUILT_IN ? " Not built in yet." : "");
-    if (key->example != NULL)
-        fprintf(out, "#%s\n", key->example);
-    else
-        fprintf(out, "#%s =%s%s\n", key->name,
-                key->fallback != NULL && *key->fallback != '\0' ? " " : "",
-                key->fallback != NULL ? key->fallback : "");
-}
-
-/* [client PATTERN] knows most keys of [sessions]. */
-static void
-print_process_keys(FILE *out)
-{
-    fputs("; Also any key of [sessions] but", out);
-    for (size_t i = 0; i < config_key_count; i++)
-        if (config_keys[i].section == SECTION_SESSIONS && !config_keys[i].per_client)
-            fprintf(out, " %s", config_keys[i].name);
-    fputs(". Not built in yet.\n", out);
-}
-
-void
-config_print_example(FILE *out)
-{
-    fputs("; Dormouse: every key with its default. To set one, remove the # in front of it. To "
-          "have a\n"
-          "; link, remove the # in front of its section, too: one [udp NAME] or [serial NAME] is "
-          "enough.\n"
-          "; Durations: ms s m h d. Sizes: k M G (1024). A comment stands behind ; with a space "
-          "before\n"
-          "; it, or in a line of its own. Files in conf.d beside this one are read after it.\n",
-          out);
-    for (int section = 0; section < SECTION_COUNT; section++) {
-        const struct config_section_info *info = &config_sections[section];
-        fprintf(out, "\n\n; %s.\n%s[%s]\n", info->text, info->named ? "#" : "", info->example);
-        if (section == SECTION_CLIENT)
-            print_process_keys(out);
-        for (size_t i = 0; i < config_key_count; i++)
-            if ((int)config_keys[i].section == section)
-                print_key(out, &config_keys[i]);
-    }
 }

@@ -35,9 +35,9 @@ enum config_type {
     CONFIG_FIRST_CHOICE,  /* bool: the first of `choices` was given */
     CONFIG_FRAMING,       /* char *, one of framing_names() */
     CONFIG_BOOLEAN,       /* bool */
-    CONFIG_INTEGER,       /* unsigned integer of `size` octets */
+    CONFIG_INTEGER,       /* unsigned integer of `size` octets; `off` is the largest */
     CONFIG_SIZE,          /* the same, octets */
-    CONFIG_DURATION,      /* uint64_t, milliseconds or CONFIG_NEVER */
+    CONFIG_DURATION,      /* uint64_t, milliseconds; `off` is CONFIG_NEVER */
     CONFIG_DECIMAL,       /* double */
     CONFIG_LIST,          /* struct config_strings, one item a line */
     CONFIG_WORDS,         /* struct config_strings, all items in one line */
@@ -64,12 +64,12 @@ struct config_key {
     const char *min, *max; /* of INTEGER, SIZE, DURATION and DECIMAL, as they would be written */
     const char *unit;      /* of INTEGER, and what kind of text a TEXT is; may be NULL */
     const char *choices;   /* separated by one space */
-    const char *alias;     /* one more value, with the meaning of the default */
+    const char *off;       /* one more value of INTEGER and DURATION: "never", "none" */
     const char *example;   /* for the example file, where there is no default */
     const char *text;      /* what it is for, one sentence without a full stop */
-    config_check *check;   /* of texts and list items; may be NULL */
-    size_t offset, size;   /* the member in struct config or config_link; size 0: none */
-    bool or_never;         /* a DURATION may be "never" */
+    config_check *check;   /* of texts, list items and topic names; may be NULL but of a TOPIC */
+    size_t offset, size;   /* the member in the struct of the section; size 0: none */
+    bool zero_is_off;      /* 0 is one more way to write `off` */
     bool repeatable;
     bool per_client; /* a key of [sessions] that [client PATTERN] knows too */
 };

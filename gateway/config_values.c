@@ -3,6 +3,7 @@
 #include "config_values.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,17 +72,21 @@ parse_decimal(const char *text, const char *unit, double *decimal)
     return end == text + len && strcmp(end, unit != NULL ? unit : "") == 0;
 }
 
-/* INTEGER, SIZE and DURATION without its range; DECIMAL, too. */
+/* INTEGER, SIZE and DURATION without its range; DECIMAL, too. `off` is UINT64_MAX. */
 static bool
 parse_quantity(const struct config_key *key, const char *text, struct config_value *value)
 {
     if (key->type == CONFIG_DECIMAL)
         return parse_decimal(text, key->unit, &value->decimal);
-    if (key->or_never && strcmp(text, "never") == 0) {
-        value->number = CONFIG_NEVER;
+    if (key->off != NULL && strcmp(text, key->off) == 0) {
+        value->number = UINT64_MAX;
         return true;
     }
-    return parse_number(text, units_of(key->type), &value->number);
+    if (!parse_number(text, units_of(key->type), &value->number))
+        return false;
+    if (key->zero_is_off && value->number == 0)
+        value->number = UINT64_MAX;
+    return true;
 }
 
 static const char *
@@ -101,7 +106,7 @@ static bool
 in_range(const struct config_key *key, const struct config_value *value)
 {
     struct config_value min, max;
-    if (key->or_never && value->number == CONFIG_NEVER)
+    if (key->off != NULL && value->number == UINT64_MAX)
         return true;
     if (!parse_quantity(key, key->min, &min) || !parse_quantity(key, key->max, &max))
         return false;
@@ -124,10 +129,11 @@ static bool
 take_quantity(const struct config_key *key, const char *text, struct config_value *value,
               char *reason, size_t size)
 {
-    char values[64];
+    char values[64], or_off[16] = "";
+    if (key->off != NULL)
+        snprintf(or_off, sizeof(or_off), ", or %s", key->off);
     if (!parse_quantity(key, text, value))
-        return refuse(text, expected_form(key->type), key->or_never ? ", or never" : "", reason,
-                      size);
+        return refuse(text, expected_form(key->type), or_off, reason, size);
     if (!in_range(key, value))
         return refuse(text, "is out of range: ", config_key_values(key, values, sizeof(values)),
                       reason, size);
@@ -205,7 +211,7 @@ take_topic(const struct config_key *key, const char *name, const char *text,
            struct config_value *value, char *reason, size_t size)
 {
     const char *id = config_key_topic_id(key, name);
-    const char *why = config_check_topic(text);
+    const char *why = key->check(text);
     if (!parse_number(id, no_units, &value->number) || *id == '0' || value->number > TOPIC_ID_MAX)
         return refuse(id, "is no pre-defined topic id: 1 .. 65534", "", reason, size);
     return why == NULL || refuse(text, why, "", reason, size);
@@ -261,6 +267,43 @@ config_check_topic(const char *text)
     return topic_is_harmless(dm_span_text(text))
                ? NULL
                : "has control characters or too many levels: brokers close the connection over it";
+}
+
+/* Checked with one letter for the client id: one with +, # or / in it takes part in no name with %c
+ * (design 9), and no other makes a valid name invalid. */
+const char *
+config_check_client_topic(const char *text)
+{
+    char name[256];
+    size_t len = 0;
+    if (strlen(text) >= sizeof(name)) /* longer than a line */
+        return "is too long";
+    for (; *text != '\0'; text++) {
+        if (*text == '%' && *++text != 'c')
+            return "has a % that is not %c";
+        name[len++] = *text;
+    }
+    name[len] = '\0';
+    return config_check_topic(name);
+}
+
+/* In valid UTF-8: below space, DEL, and U+0080 .. U+009F. */
+static bool
+has_control_character(const char *text)
+{
+    for (const unsigned char *octet = (const unsigned char *)text; *octet != '\0'; octet++)
+        if (*octet < 0x20 || *octet == 0x7f || (*octet == 0xc2 && octet[1] < 0xa0))
+            return true;
+    return false;
+}
+
+const char *
+config_check_pattern(const char *text)
+{
+    const char *why = config_check_text(text);
+    if (why == NULL && *text == '\0')
+        return "is empty";
+    return why == NULL && has_control_character(text) ? "has control characters" : why;
 }
 
 const char *
@@ -320,18 +363,37 @@ is_ipv4(const char *text)
 
 /* Perhaps with a scope: fe80::1%eth0. */
 static bool
-is_ipv6(const char *text)
+parse_ipv6(const char *text, struct sockaddr_in6 *address)
 {
     const struct addrinfo hints = {.ai_family = AF_INET6, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *found = NULL;
     if (getaddrinfo(text, NULL, &hints, &found) != 0)
         return false;
+    memcpy(address, found->ai_addr, sizeof(*address));
     freeaddrinfo(found);
     return true;
 }
 
-const char *
-config_check_endpoint(const char *text)
+static bool
+is_ipv6(const char *text)
+{
+    struct sockaddr_in6 address;
+    return parse_ipv6(text, &address);
+}
+
+static bool
+is_multicast(const char *host)
+{
+    struct in_addr ipv4;
+    struct sockaddr_in6 ipv6;
+    if (inet_pton(AF_INET, host, &ipv4) == 1)
+        return IN_MULTICAST(ntohl(ipv4.s_addr));
+    return parse_ipv6(host, &ipv6) && IN6_IS_ADDR_MULTICAST(&ipv6.sin6_addr);
+}
+
+/* `group`: whether it must be one of multicast, whose port is then a real one. */
+static const char *
+check_endpoint(const char *text, bool group)
 {
     char copy[256], *host, *port;
     bool bracketed;
@@ -340,7 +402,33 @@ config_check_endpoint(const char *text)
         return "is not ADDRESS:PORT or [ADDRESS]:PORT";
     if (bracketed ? !is_ipv6(host) : !is_ipv4(host))
         return "has no numeric address (an IPv6 address stands in brackets)";
-    return is_port(port) ? NULL : "has no port in 0 .. 65535";
+    if (group && !is_multicast(host))
+        return "is no multicast address: 224.0.0.0 .. 239.255.255.255, or ff00::/8";
+    if (!is_port(port) || (group && strtoul(port, NULL, 10) == 0))
+        return group ? "has no port in 1 .. 65535" : "has no port in 0 .. 65535";
+    return NULL;
+}
+
+const char *
+config_check_endpoint(const char *text)
+{
+    return check_endpoint(text, false);
+}
+
+const char *
+config_check_group(const char *text)
+{
+    return check_endpoint(text, true);
+}
+
+const char *
+config_check_interface(const char *text)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len >= IF_NAMESIZE || strpbrk(text, " \t/:") != NULL ||
+        config_check_text(text) != NULL || has_control_character(text))
+        return "is no name of a network interface";
+    return NULL;
 }
 
 const char *

@@ -69,6 +69,7 @@ add_links(cJSON *answer, const struct control_source *source)
         cJSON_AddBoolToObject(link, "up", status.up);
         cJSON_AddStringToObject(link, "device", status.device);
         cJSON_AddStringToObject(link, "error", status.error);
+        cJSON_AddStringToObject(link, "groups", status.groups);
         add_count(link, "rx_datagrams", status.rx_datagrams);
         add_count(link, "rx_octets", status.rx_octets);
         add_count(link, "rx_dropped", status.rx_dropped);
@@ -131,6 +132,15 @@ add_engine(cJSON *answer, const struct runner *runner)
     add_count(spool, "accepted", status.uplink_messages);
     add_count(spool, "dropped", status.uplink_dropped);
     add_count(spool, "refused", status.uplink_refused);
+    cJSON *wills = cJSON_AddObjectToObject(answer, "wills");
+    add_count(wills, "kept", status.wills);
+    add_count(wills, "octets", status.will_octets);
+    add_count(wills, "published", status.wills_published);
+    add_count(wills, "handshakes", status.handshakes);
+    cJSON *discovery = cJSON_AddObjectToObject(answer, "discovery");
+    add_count(discovery, "advertised", status.advertised);
+    add_count(discovery, "searches", status.searches);
+    cJSON_AddBoolToObject(discovery, "standing_by", status.standing_by);
     cJSON *in = cJSON_AddObjectToObject(answer, "input");
     add_count(in, "malformed", input.malformed);
     add_count(in, "unsupported", input.unsupported);
@@ -174,6 +184,7 @@ add_session(void *ctx, const struct engine_session_status *session)
                                address, sizeof address);
     cJSON_AddItemToObject(item, "client_id", text_of(session->client_id));
     cJSON_AddBoolToObject(item, "clean", session->clean);
+    cJSON_AddBoolToObject(item, "will", session->will);
     cJSON_AddStringToObject(item, "state", engine_state_name(session->state));
     cJSON_AddStringToObject(item, "address", address);
     if (session->heard)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's inputs: each is dispatched to the handlers, and afterwards what waits is pumped. */
+/* The engine's life and its inputs, but for datagrams: after each, what waits is pumped. */
 #include "engine_private.h"
 
 #include <assert.h>
@@ -101,6 +101,18 @@ equal_session_address(const void *item, const void *key)
 }
 
 static uint32_t
+hash_handshake(const void *item)
+{
+    return hash_address(&((const struct handshake *)item)->address);
+}
+
+static bool
+equal_handshake(const void *item, const void *key)
+{
+    return dm_address_equal(&((const struct handshake *)item)->address, key);
+}
+
+static uint32_t
 hash_session_number(const void *item)
 {
     return pointer_index_hash(0, &((const struct session *)item)->number, sizeof(uint64_t));
@@ -172,6 +184,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->ctx = ctx;
     pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
+    pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
     pointer_index_init(&e->names, hash_name, equal_name);
     pointer_index_init(&e->filter_index, hash_filter, equal_filter);
@@ -179,7 +192,8 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     e->link_up = calloc(options->link_count + 1, sizeof *e->link_up);
     e->link_blocked = calloc(options->link_count + 1, sizeof *e->link_blocked);
-    if (e->link_up == NULL || e->link_blocked == NULL) {
+    e->gwinfo_at_ms = calloc(options->link_count + 1, sizeof *e->gwinfo_at_ms);
+    if (e->link_up == NULL || e->link_blocked == NULL || e->gwinfo_at_ms == NULL) {
         engine_free(e);
         return NULL;
     }
@@ -200,6 +214,8 @@ engine_free(struct engine *e)
     if (e == NULL)
         return;
     e->emit = emit_nothing; /* leaving memory is not leaving the store */
+    while (e->handshakes != NULL)
+        handshake_free(e, e->handshakes);
     while (e->sessions != NULL)
         session_free(e, e->sessions);
     uplinks_free(e);
@@ -209,6 +225,7 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->by_client_id);
     pointer_index_fini(&e->by_address);
     pointer_index_fini(&e->by_number);
+    pointer_index_fini(&e->handshake_index);
     pointer_index_fini(&e->filter_index);
     pointer_index_fini(&e->filter_ids);
     pointer_index_fini(&e->messages_loaded);
@@ -217,144 +234,13 @@ engine_free(struct engine *e)
     free(e->heap);
     free(e->link_up);
     free(e->link_blocked);
+    free(e->gwinfo_at_ms);
     free(e->scratch);
+    free(e->expanded);
     free(e);
 }
 
-/* ---- datagrams ---- */
-
-enum reaction {
-    IGNORE,  /* no reply, no state change, no sign of life (R4) */
-    NOTE,    /* a sign of life, nothing else (R76) */
-    PROCESS, /* to the handler */
-    REJECT,  /* DISCONNECT, rate-limited (R84) */
-};
-
-/* What a message from a device does, by the state of its session: the table of reference 3.13.
- * "off" is disconnected, lost or unknown. Wills, QoS 2 and discovery are not served: their messages
- * only show that the device lives. A type that is not in the table flows from gateways to clients
- * (M47). */
-/* clang-format off */
-static const struct rule {
-    enum reaction active, asleep, awake, off;
-} rules[MQTTSN_TYPE_COUNT] = {
-    /*                        active   asleep   awake    off */
-    [MQTTSN_CONNECT] =      {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_REGISTER] =     {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_REGACK] =       {PROCESS, NOTE,    PROCESS, IGNORE},
-    [MQTTSN_PUBLISH] =      {PROCESS, PROCESS, PROCESS, REJECT}, /* QoS -1: PROCESS in any state */
-    [MQTTSN_PUBACK] =       {PROCESS, PROCESS, PROCESS, IGNORE},
-    [MQTTSN_SUBSCRIBE] =    {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_UNSUBSCRIBE] =  {PROCESS, PROCESS, PROCESS, REJECT},
-    [MQTTSN_PINGREQ] =      {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PINGRESP] =     {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_DISCONNECT] =   {PROCESS, PROCESS, PROCESS, PROCESS},
-    [MQTTSN_PUBREC] =       {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_PUBREL] =       {NOTE,    NOTE,    NOTE,    REJECT},
-    [MQTTSN_PUBCOMP] =      {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_SEARCHGW] =     {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_WILLTOPIC] =    {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_WILLMSG] =      {NOTE,    NOTE,    NOTE,    IGNORE},
-    [MQTTSN_WILLTOPICUPD] = {NOTE,    NOTE,    NOTE,    REJECT},
-    [MQTTSN_WILLMSGUPD] =   {NOTE,    NOTE,    NOTE,    REJECT},
-};
-/* clang-format on */
-
-static enum reaction
-reaction_to(const struct session *s, const struct mqttsn_packet *packet)
-{
-    const struct rule *rule = &rules[packet->type];
-
-    if (packet->type == MQTTSN_PUBLISH && packet->qos == MQTTSN_QOS_MINUS_ONE)
-        return PROCESS;
-    if (s == NULL)
-        return rule->off;
-    switch (s->state) {
-    case ENGINE_ACTIVE:
-        return rule->active;
-    case ENGINE_ASLEEP:
-        return rule->asleep;
-    case ENGINE_AWAKE:
-        return rule->awake;
-    default:
-        return rule->off;
-    }
-}
-
-static void
-reject(struct engine *e, const struct dm_address *from)
-{
-    e->status.refused++;
-    if (engine_may_reply(e, from))
-        engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
-}
-
-static void
-handle_session_message(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
-{
-    switch (packet->type) {
-    case MQTTSN_REGISTER:
-        handle_register(e, s, packet);
-        break;
-    case MQTTSN_REGACK:
-        handle_regack(e, s, packet);
-        break;
-    case MQTTSN_PUBACK:
-        handle_puback(e, s, packet);
-        break;
-    case MQTTSN_SUBSCRIBE:
-        handle_subscribe(e, s, packet);
-        break;
-    case MQTTSN_UNSUBSCRIBE:
-        handle_unsubscribe(e, s, packet);
-        break;
-    default:
-        break;
-    }
-}
-
-void
-engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from,
-                const struct mqttsn_packet *packet)
-{
-    e->now_ms = now_ms;
-    struct session *s = session_find_address(e, from);
-    enum reaction reaction = reaction_to(s, packet);
-
-    if (reaction == IGNORE) {
-        e->status.ignored++;
-        return;
-    }
-    if (reaction == REJECT) {
-        reject(e, from);
-        return;
-    }
-    if (packet->type == MQTTSN_CONNECT) {
-        handle_connect(e, from, packet);
-    } else if (packet->type == MQTTSN_PINGREQ) {
-        handle_pingreq(e, from, s, packet);
-    } else if (packet->type == MQTTSN_DISCONNECT) {
-        handle_disconnect(e, from, s, packet);
-    } else {
-        if (s != NULL)
-            session_heard(e, s);
-        if (reaction == NOTE)
-            e->status.ignored++;
-        else if (packet->type == MQTTSN_PUBLISH)
-            handle_publish(e, from, s, packet);
-        else
-            handle_session_message(e, s, packet);
-    }
-    /* The session may have been made, wiped or bound to another address by the handler. */
-    s = session_find_address(e, from);
-    if (s != NULL) {
-        downlink_resume(e, s);
-        session_schedule(e, s);
-    }
-    inbound_flush(e);
-}
-
-/* ---- other inputs ---- */
+/* ---- inputs ---- */
 
 void
 engine_start(struct engine *e, uint64_t now_ms)
@@ -370,6 +256,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
+    discovery_start(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
     DL_FOREACH (e->filters, f)
         f->leaving = f->subscriptions == NULL;
@@ -434,7 +321,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
         e->committed_seq = seq;
     inbound_flush(e);
     DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
-        if (s->gate_seq > e->committed_seq)
+        if (s->gate_seq > e->committed_seq || downlink_waits_for_disk(e, s))
             continue;
         DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
         s->waiting = false;
@@ -458,17 +345,21 @@ engine_time(struct engine *e, uint64_t now_ms)
     while ((s = session_first_due(e)) != NULL)
         session_timeout(e, s);
     uplink_store_due(e);
+    handshake_timeout(e);
+    discovery_timeout(e);
     inbound_flush(e);
 }
 
 uint64_t
 engine_next_deadline(const struct engine *e)
 {
-    uint64_t deadline = e->heap_count > 0 ? e->heap[1]->deadline_ms : ENGINE_NEVER;
+    uint64_t deadlines[] = {uplink_deadline(e), handshake_deadline(e), discovery_deadline(e)};
+    uint64_t earliest = e->heap_count > 0 ? e->heap[1]->deadline_ms : ENGINE_NEVER;
 
-    uint64_t uplink = uplink_deadline(e);
-
-    return uplink < deadline ? uplink : deadline;
+    for (size_t i = 0; i < sizeof deadlines / sizeof deadlines[0]; i++)
+        if (deadlines[i] < earliest)
+            earliest = deadlines[i];
+    return earliest;
 }
 
 enum dm_result
@@ -506,65 +397,5 @@ engine_shutdown(struct engine *e, uint64_t now_ms)
             d->stored = true;
             record_delivery(e, s, d);
         }
-    }
-}
-
-/* ---- status ---- */
-
-const char *
-engine_state_name(enum engine_state state)
-{
-    static const char *const names[ENGINE_STATE_COUNT] = {
-        [ENGINE_DISCONNECTED] = "disconnected",
-        [ENGINE_ACTIVE] = "active",
-        [ENGINE_ASLEEP] = "asleep",
-        [ENGINE_LOST] = "lost",
-        [ENGINE_AWAKE] = "awake",
-    };
-
-    return state < ENGINE_STATE_COUNT ? names[state] : "?";
-}
-
-void
-engine_status(const struct engine *e, struct engine_status *status)
-{
-    const struct session *s;
-
-    *status = e->status;
-    status->degraded = e->degraded;
-    DL_FOREACH (e->sessions, s)
-        status->sessions[s->state]++;
-}
-
-void
-engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit, void *ctx)
-{
-    struct dm_span filters[SUBSCRIPTIONS_MAX];
-    const struct session *s;
-    const struct subscription *sub;
-
-    DL_FOREACH (e->sessions, s) {
-        size_t count = 0;
-
-        LL_FOREACH (s->subscriptions, sub)
-            filters[count++] = name_span(sub->filter->name);
-        visit(ctx, &(struct engine_session_status){
-                       .client_id = dm_span(s->client_id, s->client_id_len),
-                       .clean = s->clean,
-                       .state = s->state,
-                       .has_address = s->bound,
-                       .address = s->address,
-                       .heard = s->heard,
-                       .last_contact_ms = now_ms - s->last_contact_ms,
-                       .keepalive_s = s->keepalive_s,
-                       .sleep_s = s->sleep_s,
-                       .subscription_count = count,
-                       .subscriptions = filters,
-                       .topic_count = s->registration_count,
-                       .queued_messages = s->queued,
-                       .queued_octets = s->queued_octets,
-                       .delivered = s->delivered,
-                       .dropped = s->dropped,
-                   });
     }
 }

@@ -22,9 +22,12 @@
 #define ENGINE_NEVER UINT64_MAX
 
 enum engine_effect_type {
-    ENGINE_SEND,     /* `packet` to the device at `address` */
-    ENGINE_UPSTREAM, /* `upstream` to the broker; dropped if the connection changed meanwhile */
-    ENGINE_RECORD,   /* `record` to the journal; `address`, if has_address, becomes its text */
+    ENGINE_SEND,      /* `packet` to the device at `address` */
+    ENGINE_BROADCAST, /* `packet` to all on link address.link, within `radius`; has_address: who
+                       * asked
+                       */
+    ENGINE_UPSTREAM,  /* `upstream` to the broker; dropped if the connection changed meanwhile */
+    ENGINE_RECORD,    /* `record` to the journal; `address`, if has_address, becomes its text */
 };
 
 /* Spans in it are borrowed during the call of engine_emit only. */
@@ -35,6 +38,7 @@ struct engine_effect {
     uint64_t needs;
     struct dm_address address;
     bool has_address;
+    uint8_t radius;
     union {
         struct mqttsn_packet packet;
         struct mqtt_packet upstream;
@@ -58,13 +62,31 @@ struct engine_topic { /* a pre-defined topic id */
     const char *name;
 };
 
+/* PUBLISH without a connection (R40); NAMES: also those that carry the topic name (R42). */
+enum engine_qos_minus_one {
+    ENGINE_QOS_MINUS_ONE_NO,
+    ENGINE_QOS_MINUS_ONE_IDS,
+    ENGINE_QOS_MINUS_ONE_NAMES,
+};
+
 struct engine_link {
-    uint16_t mtu;       /* octets of the largest message to a device */
-    bool up;            /* at the start */
-    bool qos_minus_one; /* accept PUBLISH without a connection (R40) */
+    uint16_t mtu;   /* octets of the largest message to a device */
+    bool up;        /* at the start */
+    bool advertise; /* send ADVERTISE on it */
+    enum engine_qos_minus_one qos_minus_one;
     const struct engine_topic *topics;
     size_t topic_count;
 };
+
+/* What is configured for the devices whose client id matches `pattern` ("*" any run of characters,
+ * "?" any one); the first that matches counts. */
+struct engine_client {
+    const char *pattern;
+    const struct engine_topic *topics; /* pre-defined ids; "%c" in a name is the client id */
+    size_t topic_count;
+};
+
+#define ENGINE_NO_GATEWAY (-1)
 
 /* Borrowed for the life of the engine. Durations in milliseconds, ENGINE_NEVER = off. */
 struct engine_options {
@@ -72,9 +94,19 @@ struct engine_options {
     size_t link_count;
     const struct engine_topic *topics; /* of every link */
     size_t topic_count;
+    const struct engine_client *clients;
+    size_t client_count;
+    uint8_t gateway_id;    /* GwId */
+    int standby_for;       /* GwId of a gateway that is to be replaced when it falls silent (R12);
+                            * ENGINE_NO_GATEWAY: none */
+    uint64_t advertise_ms; /* T_ADV */
     const char *topic_prefix; /* put before every name on the way up; "" = none */
     const char *broker_key;   /* names the broker session: URL and client id */
     uint32_t max_clients;
+    uint8_t client_id_max;     /* octets; a longer one is refused (R20) */
+    bool resume_ignores_clean; /* a device that comes back from sleep keeps its session (R100) */
+    uint64_t
+        awake_max_ms; /* messages that arrive later in an awake period wait for the next (R97) */
     uint32_t queue_messages; /* per session */
     uint64_t queue_bytes;    /* per session: topic and payload octets */
     uint64_t total_bytes;    /* all sessions */
@@ -117,13 +149,21 @@ struct engine_status {
     uint64_t uplink_refused;    /* QoS 1 that the broker does not take */
     uint64_t downlink_messages; /* delivered to devices */
     uint64_t ignored;           /* well-formed messages that no rule answers */
-    uint64_t refused;           /* messages of unknown or disconnected peers */
+    size_t wills;               /* sessions with one that is published when they are lost */
+    uint64_t wills_published;
+    uint64_t will_octets; /* topics and messages of all wills kept */
+    size_t handshakes;    /* connections with a will being set up */
+    uint64_t advertised;  /* ADVERTISE messages sent */
+    uint64_t searches;    /* SEARCHGW answered */
+    bool standing_by;     /* silent, because another gateway is there (R12) */
+    uint64_t refused;     /* messages of unknown or disconnected peers */
     bool degraded;
 };
 
 struct engine_session_status {
     struct dm_span client_id;
     bool clean;
+    bool will; /* it has one that is published when it is lost */
     enum engine_state state;
     bool has_address;
     struct dm_address address;

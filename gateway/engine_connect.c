@@ -6,46 +6,47 @@
 
 #include "topic.h"
 
-static void
-send_connack(struct engine *e, const struct dm_address *to, uint64_t needs,
-             enum mqttsn_return_code code)
+void
+connect_answer(struct engine *e, const struct dm_address *to, uint64_t needs,
+               enum mqttsn_return_code code)
 {
     engine_send_to(e, to, needs,
                    &(struct mqttsn_packet){.type = MQTTSN_CONNACK, .return_code = code});
 }
 
-/* Whether a CONNECT can be served at all; the CONNACK is sent if not. */
-static bool
-connect_is_acceptable(struct engine *e, const struct dm_address *from,
-                      const struct mqttsn_packet *packet, const struct session *existing)
+/* Whether a CONNECT can be served at all. */
+static enum mqttsn_return_code
+connect_code(const struct engine *e, const struct mqttsn_packet *packet,
+             const struct session *existing)
 {
-    enum mqttsn_return_code code = MQTTSN_ACCEPTED;
-
     if (packet->protocol_id != MQTTSN_PROTOCOL_ID) /* R19 */
-        code = MQTTSN_NOT_SUPPORTED;
-    else if (packet->client_id.len == 0 || packet->client_id.len > MQTTSN_CLIENT_ID_MAX ||
-             !topic_text_is_valid(packet->client_id)) /* R20 */
-        code = MQTTSN_NOT_SUPPORTED;
-    else if (packet->will) /* the will handshake is not built in: never promise a will */
-        code = MQTTSN_NOT_SUPPORTED;
-    else if (!engine_can_promise(e) ||
-             (existing == NULL && e->by_number.count >= e->options->max_clients)) /* R29 */
-        code = MQTTSN_CONGESTION;
-    if (code == MQTTSN_ACCEPTED)
-        return true;
+        return MQTTSN_NOT_SUPPORTED;
+    if (packet->client_id.len == 0 || packet->client_id.len > e->options->client_id_max ||
+        !topic_text_is_valid(packet->client_id)) /* R20 */
+        return MQTTSN_NOT_SUPPORTED;
+    if (!engine_can_promise(e) ||
+        (existing == NULL && e->by_number.count >= e->options->max_clients) || /* R29 */
+        (packet->will && e->handshake_count >= HANDSHAKES_MAX))
+        return MQTTSN_CONGESTION;
+    return MQTTSN_ACCEPTED;
+}
+
+void
+connect_refuse(struct engine *e, const struct dm_address *from, struct dm_span client_id,
+               enum mqttsn_return_code code)
+{
     char id[128];
 
-    log_info("session", "client %s: CONNECT refused, return code %d%s",
-             log_escape(id, sizeof id, packet->client_id), (int)code,
-             packet->will ? ": wills are not supported" : "");
-    send_connack(e, from, 0, code);
-    return false;
+    log_info("session", "client %s: CONNECT refused, return code %d",
+             log_escape(id, sizeof id, client_id), (int)code);
+    connect_answer(e, from, 0, code);
 }
 
 static bool
 session_is_blank(const struct session *s)
 {
-    return s->subscriptions == NULL && s->queue == NULL && s->registration_count == 0;
+    return s->subscriptions == NULL && s->queue == NULL && s->registration_count == 0 &&
+           s->will == NULL && s->received == NULL;
 }
 
 /* A persistent session goes on: what counts as known to the device depends on how it left
@@ -70,58 +71,98 @@ session_continue(struct session *s)
         d->wait_suback = false;
 }
 
-void
-handle_connect(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
+/* Session and will as the device asked for them. NULL: no memory. */
+static struct session *
+session_for(struct engine *e, const struct dm_address *from, const struct connect *request)
 {
-    struct session *s = packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
-    char id[128];
+    struct session *s = session_find(e, request->client_id);
 
-    if (!connect_is_acceptable(e, from, packet, s))
-        return;
     /* A repeated CONNECT of a clean session that has nothing yet has nothing to wipe (R21). */
-    if (s != NULL && packet->clean_session && !(s->clean && session_is_blank(s))) {
+    if (s != NULL && request->clean && !(s->clean && session_is_blank(s))) {
         session_wipe(e, s);
         s = NULL;
     }
     if (s != NULL)
         session_continue(s);
     else
-        s = session_new(e, packet->client_id, e->last_session + 1);
-    if (s == NULL || !session_bind(e, s, from)) {
-        send_connack(e, from, 0, MQTTSN_CONGESTION);
+        s = session_new(e, request->client_id, e->last_session + 1);
+    return s != NULL && session_bind(e, s, from) ? s : NULL;
+}
+
+/* The device is served from now on: R15, R25, R26, R100. */
+void
+connect_accept(struct engine *e, const struct dm_address *from, const struct connect *request)
+{
+    struct session *s = session_for(e, from, request);
+    char id[128];
+
+    if (s == NULL) {
+        will_free(e, request->will);
+        connect_refuse(e, from, request->client_id, MQTTSN_CONGESTION);
         return;
     }
     downlink_cancel(s);
-    s->clean = packet->clean_session;
-    s->keepalive_s = packet->duration_s;
+    s->clean = request->clean;
+    s->keepalive_s = request->keepalive_s;
     s->unanswered = UINT32_MAX;
     s->connections++;
     s->naps++;
     s->pause_until_ms = 0;
+    s->handshake_again_ms = 0;
     session_heard(e, s);
     session_set_state(e, s, ENGINE_ACTIVE);
     record_session(e, s);
-    log_info("session", "client %s: connected, %s, keep alive %u s",
-             log_escape(id, sizeof id, packet->client_id), s->clean ? "clean" : "persistent",
-             (unsigned)s->keepalive_s);
-    send_connack(e, from, s->seq, MQTTSN_ACCEPTED);
+    if (request->replaces_will) {
+        will_set(e, s, request->will); /* R30: overwritten by the new data */
+        s->handshake_again_ms = engine_add_ms(e->now_ms, handshake_period(e));
+    }
+    log_info("session", "client %s: connected, %s%s, keep alive %u s",
+             log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
+             s->will != NULL ? ", with a will" : "", (unsigned)s->keepalive_s);
+    connect_answer(e, from, s->seq, MQTTSN_ACCEPTED);
     s->connack_seq = s->seq;
     session_gate(e, s);
     downlink_pump(e, s);
 }
 
 void
+handle_connect(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
+{
+    struct session *s = packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
+    bool from_sleep = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
+    struct connect request = {
+        .client_id = packet->client_id,
+        .keepalive_s = packet->duration_s,
+        .clean = from_sleep && e->options->resume_ignores_clean ? s->clean : packet->clean_session,
+    };
+
+    if (handshake_repeated(e, from, packet, &request))
+        return;
+    enum mqttsn_return_code code = connect_code(e, packet, s);
+
+    if (code != MQTTSN_ACCEPTED)
+        connect_refuse(e, from, packet->client_id, code);
+    else if (packet->will)
+        handshake_start(e, from, s, &request);
+    else
+        connect_accept(e, from, &request);
+}
+
+void
 session_leave(struct engine *e, struct session *s, enum engine_state state)
 {
+    struct uplink *will = state == ENGINE_LOST ? will_spool(e, s) : NULL; /* R34, R103 */
+
     if (s->clean) { /* R32 */
         session_wipe(e, s);
-        return;
+    } else {
+        s->naps++;
+        session_set_state(e, s, state);
+        queue_drop_qos0(e, s);
+        record_session(e, s);
+        session_schedule(e, s);
     }
-    s->naps++;
-    session_set_state(e, s, state);
-    queue_drop_qos0(e, s);
-    record_session(e, s);
-    session_schedule(e, s);
+    will_send(e, will);
 }
 
 static void
@@ -194,6 +235,8 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     }
     s->pause_until_ms = 0;
     s->stalled = false;
+    if (s->state == ENGINE_ASLEEP)
+        s->awake_since_ms = e->now_ms;
     session_set_state(e, s, ENGINE_AWAKE);
     downlink_pump(e, s);
 }

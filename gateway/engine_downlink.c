@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the session's queue to the device: one REGISTER or QoS 1 PUBLISH open at a time (R58), in
- * the order of the queue, repeated until answered (R60 to R64), and the end of the awake period
- * (R97).
+ * From the session's queue to the device: one REGISTER or PUBLISH of QoS 1 or 2 open at a time
+ * (R58), in the order of the queue, repeated until answered (R60 to R64), and the end of the awake
+ * period (R97).
+ *   QoS 1: PUBLISH -> PUBACK -> done
+ *   QoS 2: row durable -> PUBLISH -> PUBREC -> released, row durable -> PUBREL -> PUBCOMP -> done
  */
 #include "engine_private.h"
 
@@ -75,8 +77,16 @@ send_publish(struct engine *e, struct session *s, struct delivery *d, enum mqtts
                                           .msg_id = d->msg_id,
                                           .data = dm_span(m->payload, m->len)}))
         return false;
+    d->repeated = d->sent;
     d->sent = d->qos > 0;
     return true;
+}
+
+static bool
+send_pubrel(struct engine *e, struct session *s, const struct delivery *d)
+{
+    return send_now(e, s, d->seq,
+                    &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = d->msg_id});
 }
 
 static bool
@@ -98,6 +108,12 @@ send_head(struct engine *e, struct session *s)
     struct delivery *d = s->queue;
     enum mqttsn_topic_type type;
     uint16_t id;
+
+    if (d->released) { /* R97: of an earlier period or connection */
+        if (send_pubrel(e, s, d))
+            open_exchange(e, s, EXCHANGE_PUBREL);
+        return false;
+    }
     enum topic_choice choice = topic_for_device(e, s, d->message->topic, &type, &id);
 
     if (choice == TOPIC_REFUSED) {
@@ -136,6 +152,35 @@ end_awake(struct engine *e, struct session *s)
     s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */
 }
 
+/* A QoS 2 message leaves only when its row is durable (design 1). */
+bool
+downlink_waits_for_disk(const struct engine *e, const struct session *s)
+{
+    const struct delivery *d = s->queue;
+
+    return d != NULL && d->qos == 2 && !d->released && d->seq > e->committed_seq;
+}
+
+/* Messages that came long after the device woke up wait for its next period, or it might never
+ * sleep (R97). */
+static bool
+is_for_next_period(const struct engine *e, const struct session *s)
+{
+    return s->state == ENGINE_AWAKE &&
+           s->queue->arrived_ms > engine_add_ms(s->awake_since_ms, e->options->awake_max_ms);
+}
+
+static bool
+head_is_ready(struct engine *e, struct session *s)
+{
+    if (s->queue == NULL || s->queue->wait_suback || is_for_next_period(e, s))
+        return false;
+    if (!downlink_waits_for_disk(e, s))
+        return true;
+    session_wait(e, s);
+    return false;
+}
+
 void
 downlink_pump(struct engine *e, struct session *s)
 {
@@ -147,7 +192,7 @@ downlink_pump(struct engine *e, struct session *s)
     /* An active device waits for its CONNACK, SUBACK or REGACK; an awake one never for the disk. */
     if (gated && s->state == ENGINE_ACTIVE)
         return;
-    while (!paused && s->queue != NULL && !s->queue->wait_suback && send_head(e, s)) {
+    while (!paused && head_is_ready(e, s) && send_head(e, s)) {
     }
     if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked)
         end_awake(e, s);
@@ -173,7 +218,7 @@ refuse_topic(struct engine *e, struct session *s, struct registration *r)
 
     r->refused = true;
     DL_FOREACH_SAFE (s->queue, d, next) {
-        if (d->message->topic == r->name)
+        if (d->message->topic == r->name && !d->released)
             queue_drop(e, s, d, ENGINE_DROP_REFUSED);
     }
     if (sub != NULL && sub->type == MQTTSN_TOPIC_NORMAL) {
@@ -187,6 +232,14 @@ refuse_topic(struct engine *e, struct session *s, struct registration *r)
     }
 }
 
+static const char *
+exchange_name(enum exchange exchange)
+{
+    if (exchange == EXCHANGE_REGISTER)
+        return "REGISTER";
+    return exchange == EXCHANGE_PUBREL ? "PUBREL" : "PUBLISH";
+}
+
 static void
 give_up_round(struct engine *e, struct session *s)
 {
@@ -196,7 +249,7 @@ give_up_round(struct engine *e, struct session *s)
     s->exchange = EXCHANGE_NONE;
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-              exchange == EXCHANGE_REGISTER ? "REGISTER" : "PUBLISH");
+              exchange_name(exchange));
     if (s->talked && exchange == EXCHANGE_REGISTER) {
         refuse_topic(e, s, registration_by_id(s, s->register_topic_id)); /* R62 */
     } else if (s->talked && ++s->queue->rounds >= ROUNDS_MAX) {
@@ -225,6 +278,8 @@ downlink_retry(struct engine *e, struct session *s)
     s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
     if (s->exchange == EXCHANGE_REGISTER) {
         send_register(e, s);
+    } else if (s->exchange == EXCHANGE_PUBREL) {
+        send_pubrel(e, s, s->queue); /* never PUBLISH again (R60) */
     } else if (topic_for_device(e, s, s->queue->message->topic, &type, &id) == TOPIC_READY) {
         send_publish(e, s, s->queue, type, id);
     } else { /* the id was given up meanwhile: begin with what it needs now */
@@ -257,6 +312,14 @@ handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *p
         refuse_topic(e, s, r);
     }
     downlink_pump(e, s);
+}
+
+static void
+delivered(struct engine *e, struct session *s, struct delivery *d)
+{
+    s->delivered++;
+    e->status.downlink_messages++;
+    queue_remove(e, s, d);
 }
 
 /* "Invalid topic id" (reference 2.7): register once more, then send the same message again. */
@@ -294,12 +357,14 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         e->status.ignored++; /* M35 */
         return;
     }
+    if (d->qos == 2 && (packet->return_code == MQTTSN_ACCEPTED || d->released)) {
+        e->status.ignored++; /* M36: PUBREC and PUBCOMP are awaited */
+        return;
+    }
     s->exchange = EXCHANGE_NONE;
     switch (packet->return_code) {
     case MQTTSN_ACCEPTED:
-        s->delivered++;
-        e->status.downlink_messages++;
-        queue_remove(e, s, d);
+        delivered(e, s, d);
         break;
     case MQTTSN_CONGESTION:
         s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
@@ -308,8 +373,54 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         correct_topic(e, s, d);
         break;
     default:
-        queue_drop(e, s, d, ENGINE_DROP_REFUSED);
+        if (d->repeated) /* emcute refuses every DUP: it has had the message (R63) */
+            delivered(e, s, d);
+        else
+            queue_drop(e, s, d, ENGINE_DROP_REFUSED);
         break;
     }
+    downlink_pump(e, s);
+}
+
+void
+handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    struct delivery *d = s->queue;
+    bool ours = d != NULL && d->sent && d->msg_id == packet->msg_id;
+
+    if (ours && d->qos < 2) {
+        e->status.ignored++; /* M38 */
+        return;
+    }
+    if (!ours) { /* R64, M34: lets the device finish what we have finished */
+        engine_send(e, s, 0,
+                    &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
+        return;
+    }
+    if (!d->released) {
+        d->released = true;
+        d->seq = record_delivery(e, s, d);
+    }
+    if (!session_is_reachable(e, s)) { /* a late answer from sleep gets its reply, no more */
+        engine_send(e, s, d->seq,
+                    &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
+        return;
+    }
+    s->exchange = EXCHANGE_NONE;
+    s->stalled = false;
+    downlink_pump(e, s);
+}
+
+void
+handle_pubcomp(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    struct delivery *d = s->queue;
+
+    if (d == NULL || !d->released || d->msg_id != packet->msg_id) {
+        e->status.ignored++; /* M35 */
+        return;
+    }
+    s->exchange = EXCHANGE_NONE;
+    delivered(e, s, d);
     downlink_pump(e, s);
 }

@@ -15,6 +15,9 @@ enum {
     TOPICS_MAX = 1024,            /* registrations per session */
     TOPIC_ID_LAST = 0x201f,       /* below every printable short name (reference 2.1) */
     OPEN_UPLINKS_MAX = 16,        /* unacknowledged messages of one device (R51 asks for 8) */
+    RECEIVED_MAX = 16,            /* QoS 2 messages of one device whose PUBREL has not come */
+    HANDSHAKES_MAX = 4096,        /* will handshakes under way */
+    PREDEFINED_MAX = 32,          /* pre-defined ids remembered that one device has used */
     ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
@@ -24,6 +27,7 @@ enum {
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
     WAIT_MS = 300000, /* T_WAIT */
+    N_ADV = 3,        /* ADVERTISEs that a stand-by gateway lets pass */
 };
 
 /* A topic name or filter, shared by all who use it. */
@@ -112,16 +116,51 @@ struct delivery {
     struct message *message;
     uint64_t order;
     uint64_t arrived_ms;
+    uint64_t seq; /* journal number of its row; QoS 2: nothing of it leaves before */
     uint16_t msg_id;
     uint8_t qos;
     uint8_t rounds; /* of retransmission that the device let pass while it talked */
-    bool stored;
-    bool sent;        /* at least once: DUP from now on */
-    bool reregister;  /* the device answered "invalid topic id" once (reference 2.7) */
-    bool wait_suback; /* its subscription is not acknowledged to the device yet (R66) */
+    bool stored : 1;
+    bool sent : 1;        /* at least once: DUP from now on */
+    bool repeated : 1;    /* at least twice */
+    bool released : 1;    /* QoS 2: PUBREC came, PUBREL is owed */
+    bool reregister : 1;  /* the device answered "invalid topic id" once (reference 2.7) */
+    bool wait_suback : 1; /* its subscription is not acknowledged to the device yet (R66) */
 };
 
-enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH };
+/* A QoS 2 message of the device whose PUBREL has not come (R50). */
+struct received {
+    struct received *next; /* oldest first */
+    uint64_t content;      /* hash: the same MsgId with other content is another message */
+    uint64_t seq;          /* journal number the PUBREC depends on */
+    uint16_t msg_id;
+};
+
+/* Session state in MQTT-SN (R31); published when the device is lost. */
+struct will {
+    struct name *topic; /* NULL: not armed, only the message is known (R38) */
+    uint8_t qos;
+    bool retain;
+    uint32_t len;
+    uint8_t message[];
+};
+
+/* A CONNECT with Will = 1 that waits for will topic or message (R16). */
+struct handshake {
+    struct handshake *prev, *next; /* longest without progress first */
+    struct session *session; /* of the client id, if there is one: it sends nothing meanwhile */
+    struct dm_address address;
+    uint64_t deadline_ms;
+    struct name *topic; /* NULL: WILLTOPIC has not come */
+    uint8_t qos;
+    bool retain;
+    bool clean;
+    uint16_t keepalive_s;
+    uint8_t client_id_len;
+    uint8_t client_id[];
+};
+
+enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH, EXCHANGE_PUBREL };
 
 /* What the store holds of a session. */
 struct session_image {
@@ -165,6 +204,14 @@ struct session {
     uint64_t deadline_ms;
     size_t heap_slot; /* 0: not in the heap */
 
+    const struct engine_client *client; /* what is configured for it; NULL: nothing */
+    struct will *will;
+    struct handshake *handshake; /* a new connection is being set up */
+    uint64_t handshake_again_ms; /* until then a repeated WILLMSG gets its CONNACK again (R21) */
+    uint64_t awake_since_ms;
+
+    uint16_t *predefined; /* ids the device has used (reference 2.5, 5) */
+    size_t predefined_count;
     struct registration *registrations;
     size_t registration_count, registration_room;
     uint16_t last_topic_id;
@@ -195,31 +242,38 @@ struct session {
     uint64_t unanswered_content;
     uint64_t unanswered_seq; /* journal number that the PUBACK depends on */
     size_t open_uplinks;     /* not answered */
-    size_t open_requests;    /* SUBSCRIBEs the broker has not answered */
+    uint64_t uplink_seq;     /* journal number that later messages of it must not overtake */
+    struct received *received;
+    size_t received_count;
+    size_t open_requests; /* SUBSCRIBEs the broker has not answered */
     uint64_t delivered, dropped;
 
     uint8_t client_id_len;
     uint8_t client_id[];
 };
 
-/* A QoS 1 message of a device on its way to the broker. */
+/* A message of a device on its way to the broker: QoS 1 and 2, and wills of any QoS. */
 struct uplink {
     struct uplink *prev, *next;
     uint64_t order;
     uint64_t session; /* number; the session may be gone */
     uint64_t arrived_ms;
     uint64_t seq;        /* journal number of its record */
+    uint64_t needs;      /* journal number without which it does not leave */
     uint32_t naps;       /* session.naps at the PUBLISH */
     uint32_t connection; /* session.connections at the PUBLISH */
     struct name *topic;  /* device name */
     uint16_t msg_id;
     uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
-    uint16_t packet_id; /* 0: not sent yet */
+    uint16_t packet_id; /* 0: none yet */
+    uint8_t qos;
     bool retain;
     bool stored;
     bool answered;
+    bool sent;      /* perhaps: DUP from now on */
     bool in_flight; /* sent on this connection */
+    bool released;  /* QoS 2: PUBREC came, PUBCOMP has not */
     uint32_t len;
     uint8_t payload[];
 };
@@ -281,14 +335,26 @@ struct engine {
     uint8_t packet_ids[65536 / 8];
     uint16_t last_packet_id;
 
-    struct uplink *uplinks;         /* in order of arrival */
-    struct uplink *uplink_next;     /* first that is not in flight */
-    struct uplink *uplink_unstored; /* first that is not in the journal */
+    struct uplink *uplinks;           /* in order of arrival */
+    struct uplink *uplink_next;       /* first that is not in flight */
+    struct uplink *uplink_unanswered; /* first that may not be answered */
     size_t uplinks_in_flight;
     uint64_t last_spool;
 
+    struct handshake *handshakes;
+    size_t handshake_count;
+    struct pointer_index handshake_index; /* by address */
+
+    uint64_t advertise_at_ms;
+    uint64_t advertised_ms;    /* last time; 0: never */
+    uint64_t watched_until_ms; /* the gateway we stand by for lives until then (R12) */
+    uint64_t twin_logged_ms;   /* last complaint about another gateway with our GwId */
+    uint64_t *gwinfo_at_ms;    /* by link: last broadcast */
+
     uint8_t *scratch; /* prefixed topic name */
     size_t scratch_room;
+    uint8_t *expanded; /* name of a pre-defined id with the client id in it */
+    size_t expanded_room;
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
@@ -318,6 +384,11 @@ uint64_t record_message_delete(struct engine *e, const struct message *m);
 uint64_t record_delivery(struct engine *e, const struct session *s, const struct delivery *d);
 uint64_t record_delivery_delete(struct engine *e, const struct session *s,
                                 const struct delivery *d);
+uint64_t record_will(struct engine *e, const struct session *s);
+uint64_t record_will_delete(struct engine *e, const struct session *s);
+uint64_t record_received(struct engine *e, const struct session *s, const struct received *r,
+                         bool present);
+uint64_t record_release(struct engine *e, uint16_t packet_id, bool present);
 uint64_t record_uplink(struct engine *e, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
 uint64_t record_inbound(struct engine *e, uint16_t packet_id, bool present);
@@ -336,12 +407,16 @@ void session_wipe(struct engine *e, struct session *s);
 void session_free(struct engine *e, struct session *s);
 bool session_bind(struct engine *e, struct session *s, const struct dm_address *address);
 void session_unbind(struct engine *e, struct session *s);
+/* Its address is another client's now (R27). */
+void session_evict(struct engine *e, struct session *s);
 void session_set_state(struct engine *e, struct session *s, enum engine_state state);
 /* A valid message came from it. */
 void session_heard(struct engine *e, struct session *s);
 /* Recomputes the deadline after any change of state or time. */
 void session_schedule(struct engine *e, struct session *s);
 void session_timeout(struct engine *e, struct session *s);
+/* To be pumped again after the next commit. */
+void session_wait(struct engine *e, struct session *s);
 /* No message leaves before the answers given so far are durable. */
 void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
@@ -350,6 +425,37 @@ struct session *session_first_due(const struct engine *e);
 /* engine_connect.c */
 void handle_connect(struct engine *e, const struct dm_address *from,
                     const struct mqttsn_packet *packet);
+/* What a device asks for with CONNECT, and WILLTOPIC and WILLMSG if it has a will. */
+struct connect {
+    struct dm_span client_id;
+    uint16_t keepalive_s;
+    bool clean;
+    bool replaces_will;
+    struct will *will; /* taken over; NULL: none */
+};
+
+/* CONNACK, held until journal number `needs` is durable. */
+void connect_answer(struct engine *e, const struct dm_address *to, uint64_t needs,
+                    enum mqttsn_return_code code);
+void connect_refuse(struct engine *e, const struct dm_address *from, struct dm_span client_id,
+                    enum mqttsn_return_code code);
+void connect_accept(struct engine *e, const struct dm_address *from, const struct connect *request);
+
+/* engine_handshake.c */
+uint64_t handshake_period(const struct engine *e);
+/* Asks for the will topic. `s`: the client's session, NULL if it has none. */
+void handshake_start(struct engine *e, const struct dm_address *from, struct session *s,
+                     const struct connect *request);
+/* True: the CONNECT repeats one that is being answered, and was answered again. */
+bool handshake_repeated(struct engine *e, const struct dm_address *from,
+                        const struct mqttsn_packet *packet, const struct connect *request);
+void handle_willtopic(struct engine *e, const struct dm_address *from, struct session *s,
+                      const struct mqttsn_packet *packet);
+void handle_willmsg(struct engine *e, const struct dm_address *from, struct session *s,
+                    const struct mqttsn_packet *packet);
+void handshake_free(struct engine *e, struct handshake *h);
+void handshake_timeout(struct engine *e);
+uint64_t handshake_deadline(const struct engine *e);
 void handle_disconnect(struct engine *e, const struct dm_address *from, struct session *s,
                        const struct mqttsn_packet *packet);
 void handle_pingreq(struct engine *e, const struct dm_address *from, struct session *s,
@@ -358,13 +464,52 @@ void handle_pingreq(struct engine *e, const struct dm_address *from, struct sess
  */
 void session_leave(struct engine *e, struct session *s, enum engine_state state);
 
+/* engine_will.c */
+/* NULL: no memory, or the limit of all sessions together is reached. `topic` may be NULL. */
+struct will *will_new(struct engine *e, struct name *topic, struct dm_span message, uint8_t qos,
+                      bool retain);
+void will_free(struct engine *e, struct will *will);
+/* Replaces the session's will, NULL: deletes it. Takes `will` over. Records what changes. */
+void will_set(struct engine *e, struct session *s, struct will *will);
+bool will_topic_is_valid(struct dm_span topic);
+/* 0b11 counts as 0 (R44). */
+static inline uint8_t
+will_qos(const struct mqttsn_packet *packet)
+{
+    return packet->qos > 0 ? (uint8_t)packet->qos : 0;
+}
+void handle_willtopicupd(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+void handle_willmsgupd(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+/* Puts the will of a device that is lost among the uplinks; to be sent by will_send after the
+ * transition is recorded. NULL: there is none to publish. */
+struct uplink *will_spool(struct engine *e, struct session *s);
+void will_send(struct engine *e, struct uplink *will);
+
+/* engine_discovery.c */
+void handle_searchgw(struct engine *e, const struct dm_address *from,
+                     const struct mqttsn_packet *packet);
+void handle_advertise(struct engine *e, const struct mqttsn_packet *packet);
+/* A gateway that stands by shows itself only when the other has fallen silent (R12). */
+bool discovery_is_silent(const struct engine *e);
+void discovery_start(struct engine *e);
+void discovery_connected(struct engine *e);
+void discovery_timeout(struct engine *e);
+uint64_t discovery_deadline(const struct engine *e);
+
 /* engine_topics.c */
 struct name *name_get(struct engine *e,
                       struct dm_span text); /* takes a reference; NULL: no memory */
 struct name *name_ref(struct name *name);
 void name_unref(struct engine *e, struct name *name);
 struct dm_span name_span(const struct name *name);
-const char *topic_predefined_name(const struct engine *e, uint8_t link, uint16_t id);
+/* The configuration section that the client id matches, NULL if none does. */
+const struct engine_client *topic_client(const struct engine *e, struct dm_span client_id);
+/* Name of a pre-defined id: of the client, the link or all; borrowed until the next call. Empty:
+ * unknown. `s` may be NULL. */
+struct dm_span topic_predefined_name(struct engine *e, uint8_t link, const struct session *s,
+                                     uint16_t id);
+/* The device knows this id (reference 2.5, 5). */
+void topic_note_predefined(struct session *s, uint16_t id);
 struct registration *registration_by_id(const struct session *s, uint16_t id);
 struct registration *registration_by_name(const struct session *s, const struct name *name);
 /* Finds or makes; NULL: table full or no memory. *made tells whether it is new. */
@@ -423,6 +568,9 @@ void queue_drop_qos0(struct engine *e, struct session *s);
 void queue_clear(struct engine *e, struct session *s);
 
 /* engine_downlink.c */
+void handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+void handle_pubcomp(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+bool downlink_waits_for_disk(const struct engine *e, const struct session *s);
 /* Sends what can be sent; ends an awake period when nothing is left. */
 void downlink_pump(struct engine *e, struct session *s);
 void downlink_retry(struct engine *e, struct session *s);
@@ -433,13 +581,34 @@ void handle_regack(struct engine *e, struct session *s, const struct mqttsn_pack
 void handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 uint16_t session_next_msg_id(struct session *s);
 
-/* engine_uplink.c */
+/* engine_publish.c: PUBLISH of devices */
 void handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
                     const struct mqttsn_packet *packet);
+void handle_pubrel(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
+void send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id,
+                 uint16_t msg_id, enum mqttsn_return_code code);
+void send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id);
+/* Tells messages of one MsgId apart; 63 bits. */
+uint64_t content_of(struct dm_span topic, struct dm_span payload);
+void received_load(struct session *s, uint16_t msg_id, uint64_t content);
+void received_remove(struct engine *e, struct session *s, uint16_t msg_id);
+void received_free(struct session *s);
+
+/* engine_uplink.c: on the way to the broker */
+/* At the end of the list, not recorded. NULL: no memory. */
+struct uplink *uplink_new(struct engine *e, struct name *topic, struct dm_span payload);
+void uplink_free(struct engine *e, struct uplink *u);
+void uplink_store(struct engine *e, struct uplink *u);
+void uplink_hold_back(struct engine *e, struct uplink *u);
+void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
+bool uplink_has_room(const struct engine *e, size_t octets);
+void uplink_pump(struct engine *e);
 enum dm_result uplink_load(struct engine *e, const struct store_record *record);
+void uplink_load_release(struct engine *e, uint16_t packet_id);
 void uplink_connected(struct engine *e, bool session_present);
 void uplink_disconnected(struct engine *e);
-void uplink_puback(struct engine *e, const struct mqtt_packet *packet);
+/* PUBACK, PUBREC and PUBCOMP of the broker. */
+void uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet);
 void uplink_store_due(struct engine *e);
 uint64_t uplink_deadline(const struct engine *e);
 void uplinks_free(struct engine *e);
@@ -451,10 +620,16 @@ void packet_id_release(struct engine *e, uint16_t id);
 void upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
                         uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct name *filter);
-/* Publishes a message of a device; `name` as the device writes it. packet_id 0: QoS 0. False: the
- * broker can never take it. */
-bool upstream_publish(struct engine *e, const struct name *name, struct dm_span payload,
-                      bool retain, uint16_t packet_id, bool dup);
+struct upstream_message {
+    const struct name *name; /* as the device writes it */
+    struct dm_span payload;
+    uint64_t needs; /* journal number */
+    uint16_t packet_id;
+    uint8_t qos;
+    bool retain, dup;
+};
+/* False: the broker can never take it. */
+bool upstream_publish(struct engine *e, const struct upstream_message *message);
 void upstream_free(struct engine *e);
 
 /* engine_inbound.c */

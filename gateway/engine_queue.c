@@ -67,10 +67,9 @@ delivery_store(struct engine *e, struct session *s, struct delivery *d)
     if (!d->message->stored)
         record_message(e, d->message);
     d->stored = true;
-    uint64_t seq = record_delivery(e, s, d);
-
+    d->seq = record_delivery(e, s, d);
     if (d->message->inbound != NULL)
-        inbound_settled(d->message, seq);
+        inbound_settled(d->message, d->seq);
 }
 
 void
@@ -198,7 +197,8 @@ queue_clear(struct engine *e, struct session *s)
 static bool
 is_open(const struct session *s, const struct delivery *d)
 {
-    return s->exchange == EXCHANGE_PUBLISH && d == s->queue;
+    return d->released ||
+           (d == s->queue && (s->exchange == EXCHANGE_PUBLISH || s->exchange == EXCHANGE_PUBREL));
 }
 
 /* Oldest QoS 0 first, then oldest (R102). */
@@ -310,7 +310,10 @@ queue_load(struct engine *e, struct session *s, struct message *m,
     d->order = record->order;
     d->msg_id = record->msg_id;
     d->qos = record->qos;
-    d->sent = record->sent;
+    /* Its row is older than its first PUBLISH: the device may have a QoS 2 message under this
+     * MsgId. */
+    d->sent = record->sent || d->qos == 2;
+    d->released = record->released;
     d->stored = true;
     if (record->order > s->last_order)
         s->last_order = record->order;

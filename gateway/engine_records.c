@@ -156,7 +156,8 @@ record_delivery(struct engine *e, const struct session *s, const struct delivery
                                               .message = d->message->number,
                                               .msg_id = d->msg_id,
                                               .qos = d->qos,
-                                              .sent = d->sent},
+                                              .sent = d->sent,
+                                              .released = d->released},
                        NULL);
 }
 
@@ -171,6 +172,52 @@ record_delivery_delete(struct engine *e, const struct session *s, const struct d
 }
 
 uint64_t
+record_will(struct engine *e, const struct session *s)
+{
+    const struct will *will = s->will;
+
+    return emit_record(e,
+                       &(struct store_record){.op = STORE_WILL_PUT,
+                                              .session = s->number,
+                                              .name = will->topic != NULL ? name_span(will->topic)
+                                                                          : (struct dm_span){0},
+                                              .payload = dm_span(will->message, will->len),
+                                              .qos = will->qos,
+                                              .retain = will->retain},
+                       NULL);
+}
+
+uint64_t
+record_will_delete(struct engine *e, const struct session *s)
+{
+    return emit_record(e, &(struct store_record){.op = STORE_WILL_DELETE, .session = s->number},
+                       NULL);
+}
+
+uint64_t
+record_received(struct engine *e, const struct session *s, const struct received *r, bool present)
+{
+    return emit_record(
+        e,
+        &(struct store_record){.op = present ? STORE_RECEIVED_PUT : STORE_RECEIVED_DELETE,
+                               .session = s->number,
+                               .msg_id = r->msg_id,
+                               .content = r->content},
+        NULL);
+}
+
+uint64_t
+record_release(struct engine *e, uint16_t packet_id, bool present)
+{
+    return emit_record(
+        e,
+        &(struct store_record){.op = present ? STORE_RELEASE_PUT : STORE_RELEASE_DELETE,
+                               .lazy = !present,
+                               .packet_id = packet_id},
+        NULL);
+}
+
+uint64_t
 record_uplink(struct engine *e, const struct uplink *u)
 {
     return emit_record(e,
@@ -181,7 +228,7 @@ record_uplink(struct engine *e, const struct uplink *u)
                                               .packet_id = u->packet_id,
                                               .name = name_span(u->topic),
                                               .payload = dm_span(u->payload, u->len),
-                                              .qos = 1,
+                                              .qos = u->qos,
                                               .retain = u->retain},
                        NULL);
 }
@@ -260,6 +307,21 @@ load_session(struct engine *e, const struct store_record *record, const struct d
                                       .has_address = s->bound,
                                       .address = s->address};
     return DM_OK;
+}
+
+static enum dm_result
+load_will(struct engine *e, struct session *s, const struct store_record *record)
+{
+    if (record->qos > 2 || (record->name.len > 0 && !will_topic_is_valid(record->name)))
+        return DM_MALFORMED;
+    struct name *topic = record->name.len > 0 ? name_get(e, record->name) : NULL;
+
+    if (topic == NULL && record->name.len > 0)
+        return DM_NO_MEMORY;
+    will_free(e, s->will);
+    s->will = will_new(e, topic, record->payload, record->qos, record->retain);
+    name_unref(e, topic);
+    return s->will != NULL ? DM_OK : DM_NO_MEMORY;
 }
 
 static enum dm_result
@@ -355,6 +417,17 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_FILTER_PUT:
         /* Another broker's acknowledgements mean nothing; the next connection clears the rows. */
         return e->upstream_known ? load_filter(e, record) : DM_OK;
+    case STORE_RELEASE_PUT:
+        if (e->upstream_known)
+            uplink_load_release(e, record->packet_id);
+        return DM_OK;
+    case STORE_WILL_PUT:
+        return s != NULL ? load_will(e, s, record) : DM_MALFORMED;
+    case STORE_RECEIVED_PUT:
+        if (s == NULL)
+            return DM_MALFORMED;
+        received_load(s, record->msg_id, record->content);
+        return DM_OK;
     case STORE_INBOUND_PUT:
         if (e->upstream_known)
             inbound_load(e, record->packet_id);

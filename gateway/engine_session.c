@@ -112,6 +112,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->number = number;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
+    s->client = topic_client(e, client_id);
     s->unanswered = UINT32_MAX;
     s->epoch = 1;
     s->last_contact_ms = e->now_ms;
@@ -133,6 +134,11 @@ session_free(struct engine *e, struct session *s)
         subscription_remove(e, s->subscriptions, false);
     queue_clear(e, s);
     registrations_free(e, s);
+    received_free(s);
+    will_free(e, s->will);
+    free(s->predefined);
+    if (s->handshake != NULL)
+        s->handshake->session = NULL;
     session_unbind(e, s);
     heap_remove(e, s);
     pointer_index_remove(&e->by_number, s);
@@ -166,6 +172,14 @@ session_wipe(struct engine *e, struct session *s)
     session_free(e, s);
 }
 
+void
+session_evict(struct engine *e, struct session *s)
+{
+    session_unbind(e, s);
+    record_session(e, s); /* true after a restart, too */
+    session_schedule(e, s);
+}
+
 bool
 session_bind(struct engine *e, struct session *s, const struct dm_address *address)
 {
@@ -174,11 +188,8 @@ session_bind(struct engine *e, struct session *s, const struct dm_address *addre
     session_unbind(e, s);
     struct session *other = session_find_address(e, address);
 
-    if (other != NULL) { /* R27, M44: the address is the new client's now, after a restart too */
-        session_unbind(e, other);
-        record_session(e, other);
-        session_schedule(e, other);
-    }
+    if (other != NULL) /* R27, M44 */
+        session_evict(e, other);
     s->address = *address;
     if (!pointer_index_insert(&e->by_address, s))
         return false;
@@ -225,20 +236,27 @@ session_heard(struct engine *e, struct session *s)
 }
 
 void
+session_wait(struct engine *e, struct session *s)
+{
+    if (s->waiting)
+        return;
+    DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
+    s->waiting = true;
+}
+
+void
 session_gate(struct engine *e, struct session *s)
 {
     s->gate_seq = s->seq;
-    if (s->gate_seq > e->committed_seq && !s->waiting) {
-        DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
-        s->waiting = true;
-    }
+    if (s->gate_seq > e->committed_seq)
+        session_wait(e, s);
 }
 
 bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
     return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
-           e->link_up[s->address.link];
+           s->handshake == NULL && e->link_up[s->address.link];
 }
 
 /* ---- supervision ---- */

@@ -274,7 +274,6 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
                  uint8_t short_name[2], enum mqttsn_return_code *code)
 {
     static const struct dm_span none = {0};
-    const char *predefined;
     struct dm_span filter = packet->topic_name;
 
     *code = MQTTSN_NOT_SUPPORTED;
@@ -284,12 +283,11 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     case MQTTSN_TOPIC_NORMAL:
         break;
     case MQTTSN_TOPIC_PREDEFINED:
-        predefined = topic_predefined_name(e, s->address.link, packet->topic_id);
-        if (predefined == NULL) {
+        filter = topic_predefined_name(e, s->address.link, s, packet->topic_id);
+        if (filter.len == 0) {
             *code = MQTTSN_INVALID_TOPIC_ID; /* R69, M42 */
             return none;
         }
-        filter = dm_span_text(predefined);
         break;
     case MQTTSN_TOPIC_SHORT:
         short_name[0] = (uint8_t)(packet->topic_id >> 8);
@@ -335,7 +333,9 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
         return NULL;
     sub->type = packet->topic_type;
     sub->topic_id = packet->topic_id;
-    sub->qos = packet->qos >= 1 ? 1 : 0; /* QoS 2 is granted as 1; 0b11 counts as 0 (R44) */
+    sub->qos = packet->qos > 0 ? (uint8_t)packet->qos : 0; /* 0b11 counts as 0 (R44) */
+    if (sub->type == MQTTSN_TOPIC_PREDEFINED)
+        topic_note_predefined(s, sub->topic_id);
     sub->upstream_id = take_upstream_id(e);
     sub->confirmed = false;
     if (!filter_add_id(e, sub->filter, sub->upstream_id)) {

@@ -66,26 +66,140 @@ find_predefined(const struct engine_topic *topics, size_t count, uint16_t id)
     return NULL;
 }
 
-const char *
-topic_predefined_name(const struct engine *e, uint8_t link, uint16_t id)
+/* A client id that would change the meaning of a topic never matches a section with "%c" (design
+ * 9).
+ */
+static bool
+client_id_fits_topics(struct dm_span client_id)
 {
-    const struct engine_options *o = e->options;
-    const struct engine_topic *topic =
-        find_predefined(o->links[link].topics, o->links[link].topic_count, id);
-
-    if (topic == NULL)
-        topic = find_predefined(o->topics, o->topic_count, id);
-    return topic != NULL ? topic->name : NULL;
+    for (size_t i = 0; i < client_id.len; i++)
+        if (client_id.data[i] == '+' || client_id.data[i] == '#' || client_id.data[i] == '/')
+            return false;
+    return true;
 }
 
-/* A normal id must be no pre-defined id of any link: clients compare the number only, and a device
- * may roam (reference 2.1). */
 static bool
-is_predefined_somewhere(const struct engine *e, uint16_t id)
+names_client_id(const struct engine_client *client)
+{
+    for (size_t i = 0; i < client->topic_count; i++)
+        if (strstr(client->topics[i].name, "%c") != NULL)
+            return true;
+    return false;
+}
+
+const struct engine_client *
+topic_client(const struct engine *e, struct dm_span client_id)
+{
+    for (size_t i = 0; i < e->options->client_count; i++) {
+        const struct engine_client *client = &e->options->clients[i];
+
+        if (topic_pattern_matches(dm_span_text(client->pattern), client_id) &&
+            (client_id_fits_topics(client_id) || !names_client_id(client)))
+            return client;
+    }
+    return NULL;
+}
+
+static bool
+append(struct engine *e, size_t *len, const void *octets, size_t count)
+{
+    if (*len + count > e->expanded_room) {
+        uint8_t *grown = realloc(e->expanded, *len + count);
+
+        if (grown == NULL)
+            return false;
+        e->expanded = grown;
+        e->expanded_room = *len + count;
+    }
+    memcpy(e->expanded + *len, octets, count);
+    *len += count;
+    return true;
+}
+
+/* The name with the client id for each "%c"; empty if that is not possible. */
+static struct dm_span
+expand(struct engine *e, const struct session *s, const char *name)
+{
+    const char *mark = strstr(name, "%c");
+    size_t len = 0;
+
+    if (mark == NULL)
+        return dm_span_text(name);
+    for (; mark != NULL; name = mark + 2, mark = strstr(name, "%c"))
+        if (!append(e, &len, name, (size_t)(mark - name)) ||
+            !append(e, &len, s->client_id, s->client_id_len))
+            return (struct dm_span){0};
+    if (!append(e, &len, name, strlen(name)))
+        return (struct dm_span){0};
+    struct dm_span expanded = dm_span(e->expanded, len);
+
+    return topic_name_is_valid(expanded) && topic_is_harmless(expanded) ? expanded
+                                                                        : (struct dm_span){0};
+}
+
+struct dm_span
+topic_predefined_name(struct engine *e, uint8_t link, const struct session *s, uint16_t id)
+{
+    const struct engine_options *o = e->options;
+    const struct engine_topic *topic = NULL;
+
+    if (s != NULL && s->client != NULL)
+        topic = find_predefined(s->client->topics, s->client->topic_count, id);
+    if (topic != NULL)
+        return expand(e, s, topic->name);
+    topic = find_predefined(o->links[link].topics, o->links[link].topic_count, id);
+    if (topic == NULL)
+        topic = find_predefined(o->topics, o->topic_count, id);
+    return topic != NULL ? dm_span_text(topic->name) : (struct dm_span){0};
+}
+
+static bool
+predefined_is_known(const struct session *s, uint16_t id)
+{
+    for (size_t i = 0; i < s->predefined_count; i++)
+        if (s->predefined[i] == id)
+            return true;
+    return false;
+}
+
+void
+topic_note_predefined(struct session *s, uint16_t id)
+{
+    if (s->predefined_count >= PREDEFINED_MAX || predefined_is_known(s, id))
+        return;
+    uint16_t *grown = realloc(s->predefined, (s->predefined_count + 1) * sizeof *grown);
+
+    if (grown == NULL)
+        return; /* the device is sent a REGISTER instead */
+    s->predefined = grown;
+    s->predefined[s->predefined_count++] = id;
+}
+
+/* A pre-defined id of the name that the device surely knows: it used it, or it stands in a table of
+ * its own (reference 2.5, 5). 0: none. */
+static uint16_t
+predefined_id_of(struct engine *e, const struct session *s, const struct name *name)
+{
+    for (size_t i = 0; s->client != NULL && i < s->client->topic_count; i++)
+        if (dm_span_equal(expand(e, s, s->client->topics[i].name), name_span(name)))
+            return s->client->topics[i].id;
+    for (size_t i = 0; i < s->predefined_count; i++)
+        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]),
+                          name_span(name)))
+            return s->predefined[i];
+    return 0;
+}
+
+/* A normal id must be no pre-defined id of the device or of any link: clients compare the number
+ * only, and a device may roam (reference 2.1). */
+static bool
+is_predefined_somewhere(const struct engine *e, const struct session *s, uint16_t id)
 {
     const struct engine_options *o = e->options;
 
-    if (find_predefined(o->topics, o->topic_count, id) != NULL)
+    if (find_predefined(o->topics, o->topic_count, id) != NULL ||
+        (s->client != NULL &&
+         find_predefined(s->client->topics, s->client->topic_count, id) != NULL))
         return true;
     for (size_t i = 0; i < o->link_count; i++)
         if (find_predefined(o->links[i].topics, o->links[i].topic_count, id) != NULL)
@@ -146,7 +260,7 @@ registration_get(struct engine *e, struct session *s, struct name *name, bool *m
 
     do
         id++;
-    while (id <= TOPIC_ID_LAST && is_predefined_somewhere(e, id));
+    while (id <= TOPIC_ID_LAST && is_predefined_somewhere(e, s, id));
     if (id > TOPIC_ID_LAST || s->registration_count >= TOPICS_MAX)
         return NULL;
     return registration_load(s, name, id, 0);
@@ -231,6 +345,17 @@ topic_for_device(struct engine *e, struct session *s, struct name *name,
     struct registration *r = registration_by_name(s, name);
 
     *type = MQTTSN_TOPIC_NORMAL;
+    if (r != NULL && r->known_epoch == s->epoch && !r->refused) {
+        *id = r->id;
+        return TOPIC_READY;
+    }
+    uint16_t predefined = predefined_id_of(e, s, name);
+
+    if (predefined != 0) {
+        *type = MQTTSN_TOPIC_PREDEFINED;
+        *id = predefined;
+        return TOPIC_READY;
+    }
     if (r == NULL && name->len == 2) { /* reference 2.5, 6: the two octets are the id */
         *type = MQTTSN_TOPIC_SHORT;
         *id = (uint16_t)(name->text[0] << 8 | name->text[1]);
@@ -252,7 +377,8 @@ topic_prepare(struct engine *e, struct session *s, struct name *name)
     bool made = false;
 
     if (name->len == 2 || exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
-        exact_subscription(s, name, MQTTSN_TOPIC_SHORT) != NULL)
+        exact_subscription(s, name, MQTTSN_TOPIC_SHORT) != NULL ||
+        (registration_by_name(s, name) == NULL && predefined_id_of(e, s, name) != 0))
         return;
     struct registration *r = registration_get(e, s, name, &made);
 

@@ -68,18 +68,17 @@ upstream_name(struct engine *e, struct dm_span name)
 }
 
 bool
-upstream_publish(struct engine *e, const struct name *name, struct dm_span payload, bool retain,
-                 uint16_t packet_id, bool dup)
+upstream_publish(struct engine *e, const struct upstream_message *message)
 {
-    enum dm_result result =
-        engine_send_upstream(e, 0,
-                             &(struct mqtt_packet){.type = MQTT_PUBLISH,
-                                                   .topic = upstream_name(e, name_span(name)),
-                                                   .payload = payload,
-                                                   .qos = packet_id != 0 ? 1 : 0,
-                                                   .retain = retain && e->upstream.retain_available,
-                                                   .packet_id = packet_id,
-                                                   .dup = dup});
+    enum dm_result result = engine_send_upstream(
+        e, message->needs,
+        &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                              .topic = upstream_name(e, name_span(message->name)),
+                              .payload = message->payload,
+                              .qos = message->qos,
+                              .retain = message->retain && e->upstream.retain_available,
+                              .packet_id = message->packet_id,
+                              .dup = message->dup});
 
     return result != DM_FULL && result != DM_INVALID;
 }
@@ -338,7 +337,9 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
         inbound_message(e, packet);
         break;
     case MQTT_PUBACK:
-        uplink_puback(e, packet);
+    case MQTT_PUBREC:
+    case MQTT_PUBCOMP:
+        uplink_acknowledged(e, packet);
         break;
     case MQTT_PUBREL:
         inbound_pubrel(e, packet);
@@ -349,7 +350,7 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
     case MQTT_UNSUBACK:
         handle_unsuback(e, packet);
         break;
-    default: /* PUBREC and PUBCOMP answer a QoS 2 PUBLISH, which we never send */
+    default:
         break;
     }
     inbound_flush(e);
@@ -400,6 +401,7 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstre
     uplink_connected(e, present);
     DL_FOREACH_SAFE (e->filters, f, next)
         reconcile_filter(e, f);
+    discovery_connected(e);
     inbound_flush(e);
 }
 

@@ -11,6 +11,7 @@
 enum {
     HELD_MAX = 20000, /* answers; beyond it the device has to repeat */
     DATAGRAM_MAX = 65536,
+    PACKET_TOO_LARGE = 0x95, /* MQTT 5 reason code */
 };
 
 struct held {
@@ -35,6 +36,12 @@ struct runner {
     struct runner_status status;
     uint8_t datagram[DATAGRAM_MAX];
 };
+
+static uint64_t
+now_ms(const struct runner *r)
+{
+    return r->options.now_ms(r->options.ctx);
+}
 
 /* ---- effects ---- */
 
@@ -123,6 +130,26 @@ emit_send(struct runner *r, const struct engine_effect *effect)
     return DM_OK;
 }
 
+/* Depends on nothing, and what is lost of it comes again. */
+static enum dm_result
+emit_broadcast(struct runner *r, const struct engine_effect *effect)
+{
+    struct transport *transport = r->transports[effect->address.link];
+    const struct dm_address *asker = effect->has_address ? &effect->address : NULL;
+    size_t len;
+    enum dm_result result = mqttsn_encode(&effect->packet, r->datagram, sizeof r->datagram, &len);
+
+    if (result != DM_OK)
+        return result;
+    if (log_enabled(LOG_LEVEL_DEBUG)) {
+        char text[256];
+
+        log_debug("packet", "to all on %s:%s %s", transport->kind, transport->name,
+                  mqttsn_describe(&effect->packet, text, sizeof text));
+    }
+    return transport->ops->broadcast(transport, asker, effect->radius, r->datagram, len);
+}
+
 /* DM_IO: the connection is closing; the engine will hear so and begin again. */
 static enum dm_result
 send_upstream(struct runner *r, const struct mqtt_packet *packet)
@@ -185,6 +212,8 @@ emit(void *ctx, const struct engine_effect *effect)
     switch (effect->type) {
     case ENGINE_SEND:
         return emit_send(r, effect);
+    case ENGINE_BROADCAST:
+        return emit_broadcast(r, effect);
     case ENGINE_UPSTREAM:
         return emit_upstream(r, effect);
     case ENGINE_RECORD:
@@ -200,12 +229,6 @@ end_turn(struct runner *r)
 {
     r->store->ops->flush(r->store);
     r->options.arm(r->options.ctx, engine_next_deadline(r->engine));
-}
-
-static uint64_t
-now_ms(const struct runner *r)
-{
-    return r->options.now_ms(r->options.ctx);
 }
 
 /* ---- inputs ---- */
@@ -248,19 +271,36 @@ on_link_room(void *ctx, uint8_t link)
     end_turn(r);
 }
 
+/* A PUBLISH that was held and that the broker can never take: answered as the broker would. */
+static void
+refuse_publish(struct runner *r, const struct mqtt_packet *publish)
+{
+    engine_upstream_packet(
+        r->engine, now_ms(r),
+        &(struct mqtt_packet){.type = publish->qos == 2 ? MQTT_PUBREC : MQTT_PUBACK,
+                              .packet_id = publish->packet_id,
+                              .reason = PACKET_TOO_LARGE});
+}
+
 static void
 release(struct runner *r, struct held *held)
 {
+    struct mqtt_packet packet = held->packet;
+    bool upstream = held->upstream;
+    enum dm_result result = DM_OK;
     struct transport *transport;
 
-    if (held->upstream) {
-        (void)send_upstream(r, &held->packet);
+    if (upstream) {
+        result = send_upstream(r, &held->packet);
     } else {
         transport = r->transports[held->address.link];
         /* What the radio loses, the device repeats. */
         (void)transport->ops->send(transport, &held->address, held->octets, held->len);
     }
     held_free(r, held);
+    if (upstream && packet.type == MQTT_PUBLISH && packet.qos > 0 &&
+        (result == DM_FULL || result == DM_INVALID))
+        refuse_publish(r, &packet);
 }
 
 static void

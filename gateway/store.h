@@ -18,9 +18,15 @@ struct event_base;
 enum store_op {
     /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, address */
     STORE_SESSION_PUT,
-    /* The session and its topics, subscriptions and deliveries. Message bodies are deleted by
-     * records of their own. */
+    /* The session and its will, topics, subscriptions, deliveries and received messages. Message
+     * bodies are deleted by records of their own. */
     STORE_SESSION_DELETE,
+    /* key: session. name (topic; empty: none yet), payload, qos, retain */
+    STORE_WILL_PUT,
+    STORE_WILL_DELETE,
+    /* key: session, msg_id of a QoS 2 message from the device whose PUBREL has not come. content */
+    STORE_RECEIVED_PUT,
+    STORE_RECEIVED_DELETE,
     /* key: session, topic_id. name, epoch (the connection in which the device knows it) */
     STORE_TOPIC_PUT,
     /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
@@ -29,7 +35,9 @@ enum store_op {
     /* key: message. name (topic), payload, qos, retain */
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
-    /* key: session, order. message, msg_id, qos, sent */
+    /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is
+     * owed)
+     */
     STORE_DELIVERY_PUT,
     STORE_DELIVERY_DELETE,
     /* key: order. session, msg_id, packet_id (0: never sent), name, payload, qos, retain */
@@ -38,22 +46,26 @@ enum store_op {
     /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come */
     STORE_INBOUND_PUT,
     STORE_INBOUND_DELETE,
+    /* key: packet_id of a QoS 2 message to the broker whose PUBREC came: PUBREL is owed */
+    STORE_RELEASE_PUT,
+    STORE_RELEASE_DELETE,
     /* key: name (a filter the broker acknowledged). upstream_id: the latest identifier. The row
      * without a name: the highest identifier given out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
-    /* One row: name identifies the broker session the two tables above belong to. Putting it
+    /* One row: name identifies the broker session the three tables above belong to. Putting it
      * deletes all their rows first. */
     STORE_BROKER_PUT,
 };
 
 /* One row or its deletion. Fields an op does not name are ignored. PUT replaces by key. Spans are
- * borrowed during the call. session, message and order are below 2^63. A message, a delivery and a
- * spooled message have keys that are never used again, and a delivery never changes its message. */
+ * borrowed during the call. session, message, order and content are below 2^63. A message, a
+ * delivery and a spooled message have keys that are never used again, and a delivery never changes
+ * its message. */
 struct store_record {
     enum store_op op;
     bool lazy; /* nobody waits for it: may be written up to a second later */
-    bool clean, retain, sent;
+    bool clean, retain, sent, released;
     uint8_t mode; /* enum session_mode of the engine */
     uint8_t qos;
     uint8_t topic_type;
@@ -64,6 +76,7 @@ struct store_record {
     uint64_t session;
     uint64_t message;
     uint64_t order;
+    uint64_t content; /* hash of topic and payload */
     struct dm_span client_id;
     struct dm_span name;
     struct dm_span payload;
@@ -118,12 +131,12 @@ struct store_options {
 
 /*
  * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would
- * make it: broker, filters, inbound, sessions, topics, subscriptions, messages, deliveries, spool;
- * each in the order of its keys (session by number, deliveries by session and order). Then starts
- * the writer thread. A file that cannot be read is moved aside, logged, and the store starts empty.
- * NULL: directory cannot be made or used, another process holds it, the file is of a newer version
- * or another program (it is left alone), visit did not return DM_OK, or no memory; reason in
- * error[].
+ * make it: broker, filters, inbound, sessions, wills, received, topics, subscriptions, messages,
+ * deliveries, spool, release; each in the order of its keys (session by number, deliveries by
+ * session and order). Then starts the writer thread. A file that cannot be read is moved aside,
+ * logged, and the store starts empty. NULL: directory cannot be made or used, another process holds
+ * it, the file is of a newer version or another program (it is left alone), visit did not return
+ * DM_OK, or no memory; reason in error[].
  */
 struct store *store_sqlite_open(struct event_base *base, const struct store_options *options,
                                 const struct store_events *events, store_visit *visit,

@@ -59,6 +59,14 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_SESSION_PUT:
         *key = (struct journal_key){STORE_SESSION_PUT, record->session, 0};
         return true;
+    case STORE_WILL_PUT:
+    case STORE_WILL_DELETE:
+        *key = (struct journal_key){STORE_WILL_PUT, record->session, 0};
+        return true;
+    case STORE_RECEIVED_PUT:
+    case STORE_RECEIVED_DELETE:
+        *key = (struct journal_key){STORE_RECEIVED_PUT, record->session, record->msg_id};
+        return true;
     case STORE_TOPIC_PUT:
         *key = (struct journal_key){STORE_TOPIC_PUT, record->session, record->topic_id};
         return true;
@@ -77,6 +85,10 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_INBOUND_PUT:
     case STORE_INBOUND_DELETE:
         *key = (struct journal_key){STORE_INBOUND_PUT, record->packet_id, 0};
+        return true;
+    case STORE_RELEASE_PUT:
+    case STORE_RELEASE_DELETE:
+        *key = (struct journal_key){STORE_RELEASE_PUT, record->packet_id, 0};
         return true;
     case STORE_SESSION_DELETE: /* takes more than its own row away: always kept */
     case STORE_SUBSCRIPTION_PUT:
@@ -215,6 +227,7 @@ uint64_t
 journal_append(struct journal *journal, const struct store_record *record)
 {
     assert(record->op <= STORE_BROKER_PUT);
+    assert(record->content <= INT64_MAX); /* a hash, and the only number that does not count up */
     struct journal_key key;
     bool keyed = key_of(record, &key);
     /* First, so that a failure changes nothing. */
@@ -244,8 +257,8 @@ journal_batch_fini(struct journal_batch *batch)
 {
     struct journal_entry *entry, *next;
 
-    DL_FOREACH_SAFE(batch->entries, entry, next)
-    free(entry);
+    DL_FOREACH_SAFE (batch->entries, entry, next)
+        free(entry);
     *batch = (struct journal_batch){0};
 }
 

@@ -62,6 +62,20 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     " payload BLOB NOT NULL,"
     " qos INTEGER NOT NULL,"
     " retain INTEGER NOT NULL);",
+    "CREATE TABLE upstream_release (" /* RELEASE alone is a word of SQL */
+    " packet_id INTEGER PRIMARY KEY);"
+    "CREATE TABLE will ("
+    " session INTEGER PRIMARY KEY,"
+    " topic TEXT NOT NULL,"
+    " payload BLOB NOT NULL,"
+    " qos INTEGER NOT NULL,"
+    " retain INTEGER NOT NULL);"
+    "CREATE TABLE received ("
+    " session INTEGER NOT NULL,"
+    " msg_id INTEGER NOT NULL,"
+    " content INTEGER NOT NULL,"
+    " PRIMARY KEY (session, msg_id)) WITHOUT ROWID;"
+    "ALTER TABLE delivery ADD COLUMN released INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -89,6 +103,16 @@ static const struct schema_column session_columns[] = {
     COLUMN("epoch", U32, epoch),
     COLUMN("address", TEXT, address),
 };
+static const struct schema_column will_columns[] = {
+    COLUMN("session", U64, session),  COLUMN("topic", TEXT, name),
+    COLUMN("payload", BLOB, payload), COLUMN("qos", U8, qos),
+    COLUMN("retain", BOOL, retain),
+};
+static const struct schema_column received_columns[] = {
+    COLUMN("session", U64, session),
+    COLUMN("msg_id", U16, msg_id),
+    COLUMN("content", U64, content),
+};
 static const struct schema_column topic_columns[] = {
     COLUMN("session", U64, session),
     COLUMN("topic_id", U16, topic_id),
@@ -110,15 +134,22 @@ static const struct schema_column message_columns[] = {
     COLUMN("retain", BOOL, retain),
 };
 static const struct schema_column delivery_columns[] = {
-    COLUMN("session", U64, session), COLUMN("position", U64, order),
-    COLUMN("message", U64, message), COLUMN("msg_id", U16, msg_id),
-    COLUMN("qos", U8, qos),          COLUMN("sent", BOOL, sent),
+    COLUMN("session", U64, session),
+    COLUMN("position", U64, order),
+    COLUMN("message", U64, message),
+    COLUMN("msg_id", U16, msg_id),
+    COLUMN("qos", U8, qos),
+    COLUMN("sent", BOOL, sent),
+    COLUMN("released", BOOL, released),
 };
 static const struct schema_column spool_columns[] = {
     COLUMN("position", U64, order), COLUMN("session", U64, session),
     COLUMN("msg_id", U16, msg_id),  COLUMN("packet_id", U16, packet_id),
     COLUMN("topic", TEXT, name),    COLUMN("payload", BLOB, payload),
     COLUMN("qos", U8, qos),         COLUMN("retain", BOOL, retain),
+};
+static const struct schema_column upstream_release_columns[] = {
+    COLUMN("packet_id", U16, packet_id),
 };
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -127,18 +158,34 @@ static const struct schema_column spool_columns[] = {
 #name, op, name##_columns, LENGTH(name##_columns), keys                                    \
     }
 
-enum { BROKER, FILTER, INBOUND, SESSION, TOPIC, SUBSCRIPTION, MESSAGE, DELIVERY, SPOOL };
+enum {
+    BROKER,
+    FILTER,
+    INBOUND,
+    SESSION,
+    WILL,
+    RECEIVED,
+    TOPIC,
+    SUBSCRIPTION,
+    MESSAGE,
+    DELIVERY,
+    SPOOL,
+    RELEASE,
+};
 
 const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
     [BROKER] = TABLE(broker, STORE_BROKER_PUT, 1),
     [FILTER] = TABLE(filter, STORE_FILTER_PUT, 1),
     [INBOUND] = TABLE(inbound, STORE_INBOUND_PUT, 1),
     [SESSION] = TABLE(session, STORE_SESSION_PUT, 1),
+    [WILL] = TABLE(will, STORE_WILL_PUT, 1),
+    [RECEIVED] = TABLE(received, STORE_RECEIVED_PUT, 2),
     [TOPIC] = TABLE(topic, STORE_TOPIC_PUT, 2),
     [SUBSCRIPTION] = TABLE(subscription, STORE_SUBSCRIPTION_PUT, 2),
     [MESSAGE] = TABLE(message, STORE_MESSAGE_PUT, 1),
     [DELIVERY] = TABLE(delivery, STORE_DELIVERY_PUT, 2),
     [SPOOL] = TABLE(spool, STORE_SPOOL_PUT, 1),
+    [RELEASE] = TABLE(upstream_release, STORE_RELEASE_PUT, 1),
 };
 
 #define PUT(op, table, columns)                                                                    \
@@ -153,9 +200,15 @@ const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
 const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     PUT(STORE_SESSION_PUT, SESSION, session_columns),
     DELETE(STORE_SESSION_DELETE, SESSION, 1),
+    DELETE(STORE_SESSION_DELETE, WILL, 1),
+    DELETE(STORE_SESSION_DELETE, RECEIVED, 1),
     DELETE(STORE_SESSION_DELETE, TOPIC, 1),
     DELETE(STORE_SESSION_DELETE, SUBSCRIPTION, 1),
     DELETE(STORE_SESSION_DELETE, DELIVERY, 1),
+    PUT(STORE_WILL_PUT, WILL, will_columns),
+    DELETE(STORE_WILL_DELETE, WILL, 1),
+    PUT(STORE_RECEIVED_PUT, RECEIVED, received_columns),
+    DELETE(STORE_RECEIVED_DELETE, RECEIVED, 2),
     PUT(STORE_TOPIC_PUT, TOPIC, topic_columns),
     PUT(STORE_SUBSCRIPTION_PUT, SUBSCRIPTION, subscription_columns),
     DELETE(STORE_SUBSCRIPTION_DELETE, SUBSCRIPTION, 2),
@@ -167,11 +220,14 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     DELETE(STORE_SPOOL_DELETE, SPOOL, 1),
     PUT(STORE_INBOUND_PUT, INBOUND, inbound_columns),
     DELETE(STORE_INBOUND_DELETE, INBOUND, 1),
+    PUT(STORE_RELEASE_PUT, RELEASE, upstream_release_columns),
+    DELETE(STORE_RELEASE_DELETE, RELEASE, 1),
     PUT(STORE_FILTER_PUT, FILTER, filter_columns),
     DELETE(STORE_FILTER_DELETE, FILTER, 1),
     DELETE(STORE_BROKER_PUT, BROKER, 0),
     DELETE(STORE_BROKER_PUT, FILTER, 0),
     DELETE(STORE_BROKER_PUT, INBOUND, 0),
+    DELETE(STORE_BROKER_PUT, RELEASE, 0),
     PUT(STORE_BROKER_PUT, BROKER, broker_columns),
 };
 

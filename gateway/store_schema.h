@@ -12,9 +12,10 @@
 #include "store.h"
 
 #define SCHEMA_APPLICATION_ID 0x446f726d /* "Dorm": marks the file as ours */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
-/* schema_migrations[n] makes version n + 1 of version n. */
+/* schema_migrations[n] makes version n + 1 of version n. A step that was published never changes.
+ */
 extern const char *const schema_migrations[SCHEMA_VERSION];
 
 enum schema_type {
@@ -42,7 +43,7 @@ struct schema_table {
 };
 
 /* In the order in which rows are loaded. */
-#define SCHEMA_TABLE_COUNT 9
+#define SCHEMA_TABLE_COUNT 12
 extern const struct schema_table schema_tables[SCHEMA_TABLE_COUNT];
 
 /* One statement that an operation runs; it binds the first `bound` columns of the table. */
@@ -54,7 +55,7 @@ struct schema_step {
 };
 
 /* The steps of one operation stand together, in the order in which they run. */
-#define SCHEMA_STEP_COUNT 22
+#define SCHEMA_STEP_COUNT 31
 extern const struct schema_step schema_steps[SCHEMA_STEP_COUNT];
 
 /* Valid UTF-8 without NUL, which the sqlite3 shell shows whole: text; all else is a blob. */

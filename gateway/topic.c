@@ -139,3 +139,30 @@ topic_matches(struct dm_span filter, struct dm_span name)
     }
     return n == name.len;
 }
+
+bool
+topic_pattern_matches(struct dm_span pattern, struct dm_span text)
+{
+    size_t p = 0;
+    size_t t = 0;
+    size_t star = SIZE_MAX; /* the last one, which takes more octets when the rest does not fit */
+    size_t taken = 0;
+
+    while (t < text.len) {
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = p++;
+            taken = t;
+        } else if (p < pattern.len && (pattern.data[p] == '?' || pattern.data[p] == text.data[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++taken;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.data[p] == '*')
+        p++;
+    return p == pattern.len;
+}

@@ -23,6 +23,8 @@ bool topic_is_harmless(struct dm_span text);
 /* A filter to subscribe to: + and # only where they may stand (R71). */
 bool topic_filter_is_valid(struct dm_span filter);
 bool topic_has_wildcard(struct dm_span filter);
+/* Client id patterns: "*" is any run of octets, "?" any one. */
+bool topic_pattern_matches(struct dm_span pattern, struct dm_span text);
 /* Both valid. A filter that starts with a wildcard matches no name that starts with $. */
 bool topic_matches(struct dm_span filter, struct dm_span name);
 

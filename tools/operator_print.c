@@ -148,6 +148,17 @@ print_counts(const cJSON *object, const struct labelled_count *counts, size_t co
 }
 
 static void
+print_discovery(const cJSON *discovery, FILE *out)
+{
+    char a[TEXT_MAX];
+    char b[TEXT_MAX];
+
+    fprintf(out, "Discovery %s advertisements, %s searches answered%s\n",
+            get_count(a, discovery, "advertised"), get_count(b, discovery, "searches"),
+            is_true(discovery, "standing_by") ? ", standing by" : "");
+}
+
+static void
 print_load(const cJSON *answer, FILE *out)
 {
     static const struct labelled_count states[] = {{"active", "active"},
@@ -159,6 +170,8 @@ print_load(const cJSON *answer, FILE *out)
                                                   {"too_long", "too long"},
                                                   {"refused", "refused"},
                                                   {"qos0_offline", "QoS 0 offline"}};
+    static const struct labelled_count wills[] = {
+        {"kept", "kept"}, {"published", "published"}, {"handshakes", "being set up"}};
     static const struct labelled_count bad[] = {
         {"malformed", "malformed"}, {"unsupported", "unsupported"}, {"ignored", "ignored"}};
     const cJSON *sessions = cJSON_GetObjectItemCaseSensitive(answer, "sessions");
@@ -176,6 +189,10 @@ print_load(const cJSON *answer, FILE *out)
                  sizeof drops / sizeof drops[0], out);
     fprintf(out, "Spool     %s messages, %s for the broker\n", get_count(a, spool, "messages"),
             get_human(b, spool, "octets", human_octets));
+    fprintf(out, "Wills     ");
+    print_counts(cJSON_GetObjectItemCaseSensitive(answer, "wills"), wills,
+                 sizeof wills / sizeof wills[0], out);
+    print_discovery(cJSON_GetObjectItemCaseSensitive(answer, "discovery"), out);
     fprintf(out, "Input     ");
     print_counts(cJSON_GetObjectItemCaseSensitive(answer, "input"), bad, sizeof bad / sizeof bad[0],
                  out);
@@ -241,14 +258,18 @@ add_link(struct table *table, const cJSON *link)
 
 /* Behind the table, where a narrow terminal does not cut them off. */
 static void
-print_link_errors(const cJSON *links, FILE *out)
+print_link_remarks(const cJSON *links, FILE *out)
 {
     const cJSON *link = NULL;
     char name[2 * TEXT_MAX];
     char error[TEXT_MAX];
+    char groups[TEXT_MAX];
 
     cJSON_ArrayForEach(link, links)
     {
+        get_text(groups, link, "groups");
+        if (strcmp(groups, absent) != 0 && groups[0] != '\0')
+            fprintf(out, "%s: group %s\n", get_link_name(name, sizeof name, link), groups);
         get_text(error, link, "error");
         if (!is_true(link, "up") && strcmp(error, absent) != 0)
             fprintf(out, "%s: %s\n", get_link_name(name, sizeof name, link), error);
@@ -276,7 +297,7 @@ print_links(const cJSON *links, FILE *out)
     if (result == DM_OK) {
         fputc('\n', out);
         table_print(&table, table_terminal_width(out), out);
-        print_link_errors(links, out);
+        print_link_remarks(links, out);
     }
     table_fini(&table);
     return result;
@@ -296,10 +317,13 @@ static const char *
 session_kind(const cJSON *session)
 {
     const cJSON *clean = cJSON_GetObjectItemCaseSensitive(session, "clean");
+    bool will = is_true(session, "will");
 
     if (!cJSON_IsBool(clean))
         return absent;
-    return cJSON_IsTrue(clean) ? "clean" : "kept";
+    if (cJSON_IsTrue(clean))
+        return will ? "clean, will" : "clean";
+    return will ? "kept, will" : "kept";
 }
 
 static enum dm_result

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <CUnit/CUnit.h>
+
 static void
 must(int ok, const char *what)
 {
@@ -102,4 +104,24 @@ config_fixture_load_text(struct config_fixture *fixture, const char *text)
 {
     config_fixture_write(fixture, "main.ini", 0600, text, strlen(text));
     config_fixture_load(fixture, "main.ini");
+}
+
+void
+check_text(const char *got, const char *wanted)
+{
+    if (strcmp(got, wanted) != 0)
+        fprintf(stderr, "\n    got:    %s    wanted: %s", got, wanted);
+    CU_ASSERT_STRING_EQUAL(got, wanted);
+}
+
+void
+check_reports(const char *text, const char *wanted)
+{
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    config_fixture_load_text(&fixture, text);
+    check_text(fixture.reports, wanted);
+    CU_ASSERT_EQUAL(fixture.result, fixture.errors > 0 ? DM_INVALID : DM_OK);
+    CU_ASSERT_EQUAL(fixture.config == NULL, fixture.errors > 0);
+    config_fixture_fini(&fixture);
 }

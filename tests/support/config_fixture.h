@@ -29,4 +29,10 @@ void config_fixture_load(struct config_fixture *fixture, const char *name);
 /* Writes main.ini, 0600, and loads it. */
 void config_fixture_load_text(struct config_fixture *fixture, const char *text);
 
+/* Asserts that both are equal, and prints them if not: which row of a table it is, an assertion
+ * cannot say. */
+void check_text(const char *got, const char *wanted);
+/* Loads one file and compares what is reported. */
+void check_reports(const char *text, const char *wanted);
+
 #endif

@@ -39,18 +39,18 @@ chars(struct dm_span span)
 static void
 add_packet(struct rig *rig, const struct mqttsn_packet *p)
 {
-    static const char *const names[MQTTSN_TYPE_COUNT] = {
-        [MQTTSN_CONNACK] = "CONNACK",       [MQTTSN_REGISTER] = "REGISTER",
-        [MQTTSN_REGACK] = "REGACK",         [MQTTSN_PUBLISH] = "PUBLISH",
-        [MQTTSN_PUBACK] = "PUBACK",         [MQTTSN_SUBACK] = "SUBACK",
-        [MQTTSN_UNSUBACK] = "UNSUBACK",     [MQTTSN_PINGRESP] = "PINGRESP",
-        [MQTTSN_DISCONNECT] = "DISCONNECT",
-    };
-
-    add(rig, "%s", names[p->type] != NULL ? names[p->type] : "UNEXPECTED");
+    add(rig, "%s", mqttsn_type_name(p->type));
     switch (p->type) {
     case MQTTSN_CONNACK:
+    case MQTTSN_WILLTOPICRESP:
+    case MQTTSN_WILLMSGRESP:
         add(rig, " %d", (int)p->return_code);
+        break;
+    case MQTTSN_ADVERTISE:
+        add(rig, " %d every %d", p->gateway_id, p->duration_s);
+        break;
+    case MQTTSN_GWINFO:
+        add(rig, " %d", p->gateway_id);
         break;
     case MQTTSN_REGISTER:
         add(rig, " %d %.*s msg %d", p->topic_id, precision(p->topic_name), chars(p->topic_name),
@@ -72,6 +72,9 @@ add_packet(struct rig *rig, const struct mqttsn_packet *p)
         add(rig, " %d qos %d msg %d code %d", p->topic_id, p->qos, p->msg_id, (int)p->return_code);
         break;
     case MQTTSN_UNSUBACK:
+    case MQTTSN_PUBREC:
+    case MQTTSN_PUBREL:
+    case MQTTSN_PUBCOMP:
         add(rig, " msg %d", p->msg_id);
         break;
     default:
@@ -117,6 +120,24 @@ add_record(struct rig *rig, const struct store_record *r)
     case STORE_SESSION_DELETE:
         add(rig, "delete session %" PRIu64, r->session);
         break;
+    case STORE_WILL_PUT:
+        add(rig, "will %.*s", precision(r->name), chars(r->name));
+        break;
+    case STORE_WILL_DELETE:
+        add(rig, "delete will");
+        break;
+    case STORE_RECEIVED_PUT:
+        add(rig, "received %d", r->msg_id);
+        break;
+    case STORE_RECEIVED_DELETE:
+        add(rig, "delete received %d", r->msg_id);
+        break;
+    case STORE_RELEASE_PUT:
+        add(rig, "release %d", r->packet_id);
+        break;
+    case STORE_RELEASE_DELETE:
+        add(rig, "delete release %d", r->packet_id);
+        break;
     case STORE_TOPIC_PUT:
         add(rig, "topic %d %.*s", r->topic_id, precision(r->name), chars(r->name));
         break;
@@ -133,7 +154,8 @@ add_record(struct rig *rig, const struct store_record *r)
         add(rig, "delete message %" PRIu64, r->message);
         break;
     case STORE_DELIVERY_PUT:
-        add(rig, "delivery %" PRIu64 " msg %d", r->message, r->msg_id);
+        add(rig, "delivery %" PRIu64 " msg %d%s", r->message, r->msg_id,
+            r->released ? " released" : "");
         break;
     case STORE_DELIVERY_DELETE:
         add(rig, "delete delivery %" PRIu64, r->order);
@@ -162,132 +184,15 @@ add_record(struct rig *rig, const struct store_record *r)
     }
 }
 
-/* ---- the journal, as a table of rows ---- */
-
-static struct dm_span
-copy_span(struct dm_span span)
+static void
+make_durable(struct rig *rig)
 {
-    uint8_t *copy = malloc(span.len + 1);
-
-    if (copy == NULL)
+    engine_disk_end_turn(&rig->disk);
+    engine_disk_commit(&rig->disk, rig->disk.seq);
+    if (rig->disk.fault != NULL) {
+        printf("store.h is not kept: %s\n", rig->disk.fault);
         abort();
-    if (span.len > 0)
-        memcpy(copy, span.data, span.len);
-    return dm_span(copy, span.len);
-}
-
-static void
-free_row(struct store_record *row)
-{
-    free((void *)(uintptr_t)row->client_id.data);
-    free((void *)(uintptr_t)row->name.data);
-    free((void *)(uintptr_t)row->payload.data);
-}
-
-static bool
-same_key(const struct store_record *row, enum store_op put, const struct store_record *r)
-{
-    if (row->op != put)
-        return false;
-    switch (put) {
-    case STORE_SESSION_PUT:
-        return row->session == r->session;
-    case STORE_TOPIC_PUT:
-        return row->session == r->session && row->topic_id == r->topic_id;
-    case STORE_SUBSCRIPTION_PUT:
-        return row->session == r->session && dm_span_equal(row->name, r->name);
-    case STORE_MESSAGE_PUT:
-        return row->message == r->message;
-    case STORE_DELIVERY_PUT:
-        return row->session == r->session && row->order == r->order;
-    case STORE_SPOOL_PUT:
-        return row->order == r->order;
-    case STORE_INBOUND_PUT:
-        return row->packet_id == r->packet_id;
-    case STORE_FILTER_PUT:
-        return dm_span_equal(row->name, r->name);
-    default:
-        return true;
     }
-}
-
-static void
-delete_rows(struct rig *rig, enum store_op put, const struct store_record *key, bool all)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < rig->row_count; i++) {
-        struct store_record *row = &rig->rows[i];
-        bool gone = all ? row->op == put : same_key(row, put, key);
-
-        if (gone)
-            free_row(row);
-        else
-            rig->rows[kept++] = *row;
-    }
-    rig->row_count = kept;
-}
-
-static void
-delete_session_rows(struct rig *rig, const struct store_record *r)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < rig->row_count; i++) {
-        struct store_record *row = &rig->rows[i];
-
-        if (row->op <= STORE_DELIVERY_PUT && row->op != STORE_MESSAGE_PUT &&
-            row->session == r->session)
-            free_row(row);
-        else
-            rig->rows[kept++] = *row;
-    }
-    rig->row_count = kept;
-}
-
-static void
-keep_row(struct rig *rig, const struct store_record *r)
-{
-    switch (r->op) {
-    case STORE_SESSION_DELETE:
-        delete_session_rows(rig, r);
-        return;
-    case STORE_SUBSCRIPTION_DELETE:
-        delete_rows(rig, STORE_SUBSCRIPTION_PUT, r, false);
-        return;
-    case STORE_MESSAGE_DELETE:
-        delete_rows(rig, STORE_MESSAGE_PUT, r, false);
-        return;
-    case STORE_DELIVERY_DELETE:
-        delete_rows(rig, STORE_DELIVERY_PUT, r, false);
-        return;
-    case STORE_SPOOL_DELETE:
-        delete_rows(rig, STORE_SPOOL_PUT, r, false);
-        return;
-    case STORE_INBOUND_DELETE:
-        delete_rows(rig, STORE_INBOUND_PUT, r, false);
-        return;
-    case STORE_FILTER_DELETE:
-        delete_rows(rig, STORE_FILTER_PUT, r, false);
-        return;
-    case STORE_BROKER_PUT:
-        delete_rows(rig, STORE_FILTER_PUT, r, true);
-        delete_rows(rig, STORE_INBOUND_PUT, r, true);
-        break;
-    default:
-        break;
-    }
-    delete_rows(rig, r->op, r, false);
-    struct store_record *rows =
-        realloc(rig->rows, (rig->row_count + 1) * sizeof(struct store_record));
-    if (rows == NULL)
-        abort();
-    rig->rows = rows;
-    rows[rig->row_count] = *r;
-    rows[rig->row_count].client_id = copy_span(r->client_id);
-    rows[rig->row_count].name = copy_span(r->name);
-    rows[rig->row_count].payload = copy_span(r->payload);
-    rig->row_count++;
 }
 
 static enum dm_result
@@ -302,12 +207,18 @@ emit(void *ctx, const struct engine_effect *effect)
         add(rig, "%c> ", effect->address.octets[0]);
         add_packet(rig, &effect->packet);
         break;
+    case ENGINE_BROADCAST:
+        add(rig, "*%c> ", effect->has_address ? effect->address.octets[0] : ' ');
+        add_packet(rig, &effect->packet);
+        add(rig, " radius %d", effect->radius);
+        break;
     case ENGINE_UPSTREAM:
         add_upstream(rig, &effect->upstream);
         break;
     case ENGINE_RECORD:
-        rig->seq++;
-        keep_row(rig, &effect->record);
+        rig->seq = engine_disk_append(&rig->disk, effect);
+        if (!rig->commits_late)
+            make_durable(rig);
         if (!rig->log_records)
             return DM_OK;
         add_record(rig, &effect->record);
@@ -319,6 +230,23 @@ emit(void *ctx, const struct engine_effect *effect)
     return DM_OK;
 }
 
+const struct store_record *
+rig_row(const struct rig *rig, size_t i)
+{
+    return i < rig->disk.rows.count ? &rig->disk.rows.items[i].record : NULL;
+}
+
+size_t
+rig_count_rows(const struct rig *rig, enum store_op put)
+{
+    const struct store_record *row;
+    size_t count = 0;
+
+    for (size_t i = 0; (row = rig_row(rig, i)) != NULL; i++)
+        count += row->op == put;
+    return count;
+}
+
 /* ---- life ---- */
 
 static const struct engine_topic predefined[] = {{7, "yard/button"}, {8, "yard/lamp"}};
@@ -327,16 +255,23 @@ void
 rig_init(struct rig *rig)
 {
     memset(rig, 0, sizeof *rig);
+    engine_disk_init(&rig->disk);
     rig->now_ms = 1000000;
-    rig->link = (struct engine_link){.mtu = 255, .up = true, .qos_minus_one = true};
+    rig->link =
+        (struct engine_link){.mtu = 255, .up = true, .qos_minus_one = ENGINE_QOS_MINUS_ONE_IDS};
     rig->options = (struct engine_options){
         .links = &rig->link,
         .link_count = 1,
         .topics = predefined,
         .topic_count = 2,
+        .gateway_id = 1,
+        .standby_for = ENGINE_NO_GATEWAY,
+        .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
         .broker_key = "mqtt://broker dormouse",
         .max_clients = 10,
+        .client_id_max = MQTTSN_CLIENT_ID_MAX,
+        .awake_max_ms = 60000,
         .queue_messages = 100,
         .queue_bytes = 10000,
         .total_bytes = 100000,
@@ -359,9 +294,7 @@ void
 rig_fini(struct rig *rig)
 {
     engine_free(rig->engine);
-    for (size_t i = 0; i < rig->row_count; i++)
-        free_row(&rig->rows[i]);
-    free(rig->rows);
+    engine_disk_fini(&rig->disk);
 }
 
 bool
@@ -385,33 +318,13 @@ rig_clear(struct rig *rig)
 void
 rig_restart(struct rig *rig)
 {
-    /* The order in which the store gives its rows back. */
-    static const enum store_op order[] = {
-        STORE_BROKER_PUT,  STORE_FILTER_PUT,   STORE_INBOUND_PUT,
-        STORE_SESSION_PUT, STORE_TOPIC_PUT,    STORE_SUBSCRIPTION_PUT,
-        STORE_MESSAGE_PUT, STORE_DELIVERY_PUT, STORE_SPOOL_PUT,
-    };
-
     engine_free(rig->engine);
     rig_clear(rig);
+    engine_disk_crash(&rig->disk);
     rig->seq = 0;
     rig->engine = engine_new(&rig->options, emit, rig);
-    if (rig->engine == NULL)
+    if (rig->engine == NULL || engine_disk_load(&rig->disk, rig->engine) != DM_OK)
         abort();
-    for (size_t o = 0; o < sizeof order / sizeof order[0]; o++) {
-        for (size_t i = 0; i < rig->row_count; i++) {
-            const struct store_record *row = &rig->rows[i];
-            /* One device an address: its letter is the first of its client id in upper case. */
-            struct dm_address address = {.len = 1};
-
-            if (row->op != order[o])
-                continue;
-            if (row->client_id.len > 0)
-                address.octets[0] = (uint8_t)(row->client_id.data[0] - 'a' + 'A');
-            if (engine_load(rig->engine, row, row->client_id.len > 0 ? &address : NULL) != DM_OK)
-                abort();
-        }
-    }
     engine_start(rig->engine, rig->now_ms);
 }
 
@@ -495,6 +408,42 @@ rig_disconnect(struct rig *rig, char who, uint16_t sleep_s)
 }
 
 void
+rig_step(struct rig *rig, char who, enum mqttsn_type type, uint16_t msg_id)
+{
+    rig_send(rig, who, &(struct mqttsn_packet){.type = type, .msg_id = msg_id});
+}
+
+void
+rig_connect_will(struct rig *rig, char who, const char *client_id, bool clean)
+{
+    rig_send(rig, who,
+             &(struct mqttsn_packet){.type = MQTTSN_CONNECT,
+                                     .protocol_id = MQTTSN_PROTOCOL_ID,
+                                     .will = true,
+                                     .clean_session = clean,
+                                     .duration_s = 60,
+                                     .client_id = dm_span_text(client_id)});
+}
+
+void
+rig_will_topic(struct rig *rig, char who, enum mqttsn_type type, const char *topic, int8_t qos,
+               bool retain)
+{
+    rig_send(rig, who,
+             &(struct mqttsn_packet){.type = type,
+                                     .has_flags = *topic != '\0',
+                                     .qos = qos,
+                                     .retain = retain,
+                                     .topic_name = dm_span_text(topic)});
+}
+
+void
+rig_will_message(struct rig *rig, char who, enum mqttsn_type type, const char *message)
+{
+    rig_send(rig, who, &(struct mqttsn_packet){.type = type, .data = dm_span_text(message)});
+}
+
+void
 rig_ping(struct rig *rig, char who, const char *client_id)
 {
     rig_send(rig, who,
@@ -551,6 +500,7 @@ rig_broker_publish(struct rig *rig, const char *topic, const char *data, uint8_t
 void
 rig_commit(struct rig *rig)
 {
+    make_durable(rig);
     engine_committed(rig->engine, rig->now_ms, rig->seq);
 }
 
@@ -585,6 +535,17 @@ rig_device_subscribed(struct rig *rig, char who, const char *client_id, bool cle
 
     if (pid != NULL)
         rig_broker_answer(rig, MQTT_SUBACK, (uint16_t)atoi(pid + 5), 2);
+    rig_commit(rig);
+    rig_clear(rig);
+}
+
+void
+rig_device_with_will(struct rig *rig, char who, const char *client_id, bool clean,
+                     const char *topic, const char *message)
+{
+    rig_connect_will(rig, who, client_id, clean);
+    rig_will_topic(rig, who, MQTTSN_WILLTOPIC, topic, 1, false);
+    rig_will_message(rig, who, MQTTSN_WILLMSG, message);
     rig_commit(rig);
     rig_clear(rig);
 }

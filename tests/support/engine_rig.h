@@ -10,6 +10,7 @@
 #define DORMOUSE_TESTS_ENGINE_RIG_H
 
 #include "engine.h"
+#include "engine_disk.h"
 
 struct rig {
     struct engine_options options;
@@ -21,9 +22,9 @@ struct rig {
     bool log_records; /* include journal lines */
     char text[65536]; /* effects since the last rig_expect */
     size_t len;
-    /* The journal, kept to start another engine from it. */
-    struct store_record *rows;
-    size_t row_count;
+    struct engine_disk disk; /* to start another engine from */
+    bool commits_late;       /* only rig_commit makes records durable; else each is at once, though
+                              * the engine hears of it from rig_commit alone */
 };
 
 /* A started engine without a broker: one link, mtu 255, T_retry 10 s, N_retry 3, store_after 1 s.
@@ -46,7 +47,16 @@ void rig_puback(struct rig *rig, char who, uint16_t topic_id, uint16_t msg_id, i
 void rig_regack(struct rig *rig, char who, uint16_t topic_id, uint16_t msg_id, int code);
 void rig_register(struct rig *rig, char who, const char *name, uint16_t msg_id);
 void rig_disconnect(struct rig *rig, char who, uint16_t sleep_s); /* 0: without a duration */
-void rig_ping(struct rig *rig, char who, const char *client_id);  /* "": without */
+/* A message that is only a type and a MsgId: PUBREC, PUBREL, PUBCOMP. */
+void rig_step(struct rig *rig, char who, enum mqttsn_type type, uint16_t msg_id);
+/* CONNECT with Will = 1. */
+void rig_connect_will(struct rig *rig, char who, const char *client_id, bool clean);
+/* WILLTOPIC or WILLTOPICUPD; topic "": the empty form. */
+void rig_will_topic(struct rig *rig, char who, enum mqttsn_type type, const char *topic, int8_t qos,
+                    bool retain);
+/* WILLMSG or WILLMSGUPD */
+void rig_will_message(struct rig *rig, char who, enum mqttsn_type type, const char *message);
+void rig_ping(struct rig *rig, char who, const char *client_id); /* "": without */
 
 /* The broker. */
 void rig_broker_up(struct rig *rig, enum mqtt_version version, bool session_present);
@@ -61,8 +71,14 @@ void rig_broker_packet(struct rig *rig, const struct mqtt_packet *packet);
 void rig_commit(struct rig *rig);
 /* Moves the clock and runs what is due on the way. */
 void rig_wait(struct rig *rig, uint64_t ms);
-/* Kills the engine and starts another from what was committed. The broker is down then. */
+/* The durable rows, in the order of store.h; NULL beyond the last. */
+const struct store_record *rig_row(const struct rig *rig, size_t i);
+size_t rig_count_rows(const struct rig *rig, enum store_op put);
+/* Kills the engine and starts another from what is durable. The broker is down then. */
 void rig_restart(struct rig *rig);
+/* Connected with a will of this topic and message, QoS 1, keep alive 60 s. */
+void rig_device_with_will(struct rig *rig, char who, const char *client_id, bool clean,
+                          const char *topic, const char *message);
 /* Connected, committed, nothing left in the list. */
 void rig_device(struct rig *rig, char who, const char *client_id, bool clean);
 void rig_device_subscribed(struct rig *rig, char who, const char *client_id, bool clean,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `dormouse` command against the real gateway: pub, sub, status, sessions, check."""
+"""The `dormouse` command against the real gateway: pub, sub, search, status, sessions, check."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from device import PtyLink
 from harness import BIN, SystemTest, main, spawn, wait_until
 
 OK, USAGE, CONNECTION, REFUSED, TIMED_OUT = 0, 1, 2, 3, 27
+NONE_FOUND = USAGE
 
 
 class Command(SystemTest):
@@ -51,7 +52,7 @@ class Publish(Command):
     def test_each_kind_of_topic_with_each_qos(self):
         for topic, name in ((["-t", "a/b"], "a/b"), (["-T", "7"], "yard/button"),
                             (["--short", "xy"], "xy")):
-            for qos in ("0", "1"):
+            for qos in ("0", "1", "2"):
                 payload = f"{name} {qos}"
                 self.assert_done(self.pub(*topic, "-q", qos, "-m", payload))
                 self.assertEqual(self.watcher.receive(), [(name, payload.encode())])
@@ -171,6 +172,89 @@ class Subscribe(Command):
                          TIMED_OUT, "timed out")
 
 
+    def test_qos_2_passes_every_step_of_its_handshake(self):
+        self.start_gateway()
+        sub = self.spawn_sub("-d", "-t", "a", "-q", "2", "-C", "2")
+        self.wait_said(sub, "subscribed")
+        broker = self.broker.client()
+        broker.publish("a", b"1", qos=2)
+        broker.publish("a", b"2", qos=2)
+        out, error = sub.communicate(timeout=30)
+        self.assertEqual((sub.returncode, out), (OK, "1\n2\n"), error)
+        for words in ("received PUBLISH", "sent     PUBREC", "received PUBREL", "sent     PUBCOMP"):
+            self.assertIn(words, error)
+
+
+class Will(Command):
+    WILL = ("--will-topic", "dev/state", "--will-message", "lost", "--will-qos", "1",
+            "--will-retain")
+
+    def setUp(self):
+        super().setUp()
+        self.start_gateway()
+        self.watcher = self.broker.client()
+        self.watcher.subscribe("dev/#")
+
+    def test_device_that_is_killed_is_lost_and_its_will_reaches_the_broker(self):
+        sub = self.spawn_sub("-i", "dev", "-k", "2", "-t", "a", *self.WILL)
+        self.wait_said(sub, "subscribed")
+        sub.kill()
+        self.assertEqual(self.watcher.receive(), [("dev/state", b"lost")])
+        late = self.broker.client()
+        late.subscribe("dev/state")
+        self.assertEqual(late.receive(), [("dev/state", b"lost")], "the will is retained")
+
+    def test_will_without_a_message_is_an_empty_one(self):
+        self.assert_done(self.pub("-k", "2", "--no-disconnect", "--will-topic", "dev/state",
+                                  "-t", "a", "-q", "1", "-m", "x"))
+        self.assertEqual(self.watcher.receive(), [("dev/state", b"")])
+
+    def test_orderly_end_publishes_no_will(self):  # R34
+        self.assert_done(self.pub("-k", "2", *self.WILL, "-t", "dev/a", "-q", "1", "-m", "x"))
+        self.assertEqual(self.gateway.sessions(), {})
+        self.broker.client().publish("dev/marker", b"")
+        self.assertEqual(self.watcher.receive(2), [("dev/a", b"x"), ("dev/marker", b"")])
+
+    def test_will_that_cannot_be_told_is_wrong_usage(self):
+        for arguments in (["--will-message", "lost"], ["--will-topic", "a/+"]):
+            self.assert_done(self.pub("-t", "a", "-m", "x", *arguments), USAGE, "will")
+
+
+class Search(Command):
+    def found(self, done):
+        self.assert_done(done)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_gateway_is_found_by_its_address(self):
+        self.start_gateway()
+        here = ["search", "-h", "127.0.0.1", "-p", self.gateway.port, "-C", "1"]
+        self.assertEqual(self.found(self.command(*here, "--json")),
+                         [{"gateway_id": 7, "address": f"127.0.0.1:{self.gateway.port}",
+                           "advertise_s": None}])
+        table = self.command(*here)
+        self.assert_done(table)
+        self.assertRegex(table.stdout, rf"(?m)^ *7 +127\.0\.0\.1:{self.gateway.port} +-$")
+
+    def test_gateway_is_found_in_its_group_and_tells_how_often_it_advertises(self):
+        port = self.ports.take()
+        self.start_gateway(gateway={"advertise": "1s"}, udp_lan={
+            "multicast": f"225.1.1.1:{port}", "interface": "lo"})
+        # The second advertisement comes after a second, whenever the search began.
+        (found,) = self.found(self.command("search", "--interface", "lo", "-p", port, "--json",
+                                           "-W", "2.5"))
+        self.assertEqual((found["gateway_id"], found["advertise_s"]), (7, 1))
+
+    def test_nobody_there_is_said_with_status_1(self):
+        self.start_gateway()
+        for place in (["-h", "127.0.0.1"], ["--interface", "lo"]):
+            self.assert_done(self.command("search", *place, "-p", self.ports.take(), "-W", "0.3"),
+                             NONE_FOUND, "no gateway answered")
+
+    def test_interface_that_does_not_exist_is_named(self):
+        done = self.command("search", "--interface", "nowhere0", "-p", self.ports.take())
+        self.assert_done(done, USAGE, "nowhere0")
+
+
 class Serial(Command):
     """The command on one end of a line, the gateway on the other: two pseudo terminals, and what
     comes out of one is put into the other."""
@@ -221,6 +305,15 @@ class Serial(Command):
 
     def test_slip_line_carries_both_directions(self):
         self.go("slip")
+
+    def test_search_finds_the_gateway_on_the_line(self):
+        link = self.line("slip")
+        search = spawn([BIN / "dormouse", "search", *link, "-C", "1", "--json", "-W", "30"],
+                       stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.reap, search)
+        self.carry_until(lambda: search.poll() is not None, "the search has ended")
+        self.assertEqual(json.loads(search.stdout.read()),
+                         {"gateway_id": 7, "address": str(link[1]), "advertise_s": None})
 
     def test_device_that_is_missing_is_named(self):
         done = self.command("pub", "--serial", self.directory / "nothing", "-t", "a", "-m", "x")

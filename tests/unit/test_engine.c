@@ -51,8 +51,8 @@ connect_that_cannot_be_served_is_refused_without_a_session(void)
     rig_send(&rig, 'A', &packet);
     packet.client_id = dm_span("\xff", 1);
     rig_send(&rig, 'A', &packet);
-    packet.client_id = dm_span_text("aaa");
-    packet.will = true; /* a will that is not built in is not promised */
+    rig.options.client_id_max = 23; /* M10 */
+    packet.client_id = dm_span_text("a-client-id-of-24-octets");
     rig_send(&rig, 'A', &packet);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 3\nA> CONNACK 3\nA> CONNACK 3\nA> CONNACK 3\n"
                                     "A> CONNACK 3\n"));
@@ -156,7 +156,7 @@ subscribe_forms_give_the_ids_of_the_reference(void)
     packet.topic_id = 't' << 8 | 'p';
     rig_send(&rig, 'A', &packet);
     rig_subscribe(&rig, 'A', "tp/x", -1, 6); /* 0b11: as QoS 0 (M41) */
-    CU_ASSERT_TRUE(rig_expect(&rig, "A> SUBACK 0 qos 1 msg 4 code 0 !2\n"
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> SUBACK 0 qos 2 msg 4 code 0 !2\n"
                                     "A> SUBACK 7 qos 0 msg 5 code 0 !3\n"
                                     "A> SUBACK 0 qos 0 msg 5 code 0 !4\n"
                                     "A> SUBACK 1 qos 0 msg 6 code 0 !6\n"));
@@ -478,12 +478,11 @@ publish_that_is_invalid_is_answered_by_its_code(void)
     packet.topic_type = MQTTSN_TOPIC_SHORT; /* M27 */
     packet.topic_id = 'a' << 8 | '#';
     rig_send(&rig, 'A', &packet);
-    packet.topic_id = 'a' << 8 | 'b';
-    packet.qos = 2;
-    rig_send(&rig, 'A', &packet); /* R47 */
+    packet.qos = 2; /* R47 */
+    rig_send(&rig, 'A', &packet);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 55 msg 0 code 2\nA> PUBACK 65535 msg 6 code 2\n"
                                     "A> PUBACK 0 msg 5 code 3\nA> PUBACK 24867 msg 5 code 3\n"
-                                    "A> PUBACK 24930 msg 5 code 3\n"));
+                                    "A> PUBACK 24867 msg 5 code 3\n"));
     rig_fini(&rig);
 }
 
@@ -1117,10 +1116,11 @@ clean_session_that_sleeps_keeps_its_queue_and_leaves_no_trace_after(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE a pid 2\nA> DISCONNECT !2\n"));
     rig_broker_answer(&rig, MQTT_UNSUBACK, 2, 0);
     /* What is left is about the broker: its name, and how far identifiers were used. */
-    for (size_t i = 0; i < rig.row_count; i++)
-        CU_ASSERT_TRUE(rig.rows[i].op == STORE_BROKER_PUT ||
-                       (rig.rows[i].op == STORE_FILTER_PUT && rig.rows[i].name.len == 0));
-    CU_ASSERT_EQUAL(rig.row_count, 2);
+    /* The broker's name, and how far identifiers were used. */
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_BROKER_PUT), 1);
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_FILTER_PUT), 1);
+    CU_ASSERT_EQUAL(rig_row(&rig, 1)->name.len, 0);
+    CU_ASSERT_PTR_NULL(rig_row(&rig, 2));
     rig_fini(&rig);
 }
 

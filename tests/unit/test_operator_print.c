@@ -107,7 +107,10 @@ status_shows_every_part(void)
                        "\"version\":\"5\",\"error\":\"Connection refused\",\"connects\":2},"
                        "\"store\":{\"path\":\"/x\",\"degraded\":true,\"error\":\"disk full\"},"
                        "\"sessions\":{\"total\":3,\"asleep\":2},"
-                       "\"links\":[{\"kind\":\"serial\",\"name\":\"barn\",\"up\":false,"
+                       "\"wills\":{\"kept\":3,\"published\":1,\"handshakes\":0},"
+                       "\"discovery\":{\"advertised\":9,\"searches\":4,\"standing_by\":true},"
+                       "\"links\":[{\"groups\":\"225.1.1.1:1883 "
+                       "(eth0)\",\"kind\":\"serial\",\"name\":\"barn\",\"up\":false,"
                        "\"error\":\"no port\",\"rx_dropped\":2,\"tx_dropped\":3}]}");
 
     CU_ASSERT_PTR_NOT_NULL(
@@ -119,6 +122,10 @@ status_shows_every_part(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "Sessions  3: - active, 2 asleep"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn  down    -    -        5 "));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: no port\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: group 225.1.1.1:1883 (eth0)\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nWills     3 kept, 1 published, 0 being set up\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\nDiscovery 9 advertisements, 4 searches answered, standing by\n"));
     free(text);
 }
 

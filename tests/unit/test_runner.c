@@ -88,8 +88,22 @@ fake_address_parse(const struct transport *transport, const char *text, struct d
     return DM_OK;
 }
 
+static enum dm_result
+fake_broadcast(struct transport *transport, const struct dm_address *asker, uint8_t radius,
+               const uint8_t *data, size_t len)
+{
+    struct bench *b = (struct bench *)transport;
+    struct mqttsn_packet packet;
+
+    CU_ASSERT_EQUAL_FATAL(mqttsn_decode(data, len, &packet), DM_OK);
+    add(b, "*%c> %s %u radius %u\n", asker != NULL ? asker->octets[0] : ' ',
+        mqttsn_type_name(packet.type), packet.gateway_id, radius);
+    return DM_OK;
+}
+
 static const struct transport_ops transport_ops = {
     .send = fake_send,
+    .broadcast = fake_broadcast,
     .address_text = fake_address_text,
     .address_parse = fake_address_parse,
 };
@@ -192,9 +206,13 @@ bench_build(struct bench *b)
     b->options = (struct engine_options){
         .links = &b->link,
         .link_count = 1,
+        .gateway_id = 5,
+        .standby_for = ENGINE_NO_GATEWAY,
+        .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
         .broker_key = "broker",
         .max_clients = 10,
+        .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .queue_messages = 10,
         .queue_bytes = 1000,
         .total_bytes = 10000,
@@ -638,6 +656,44 @@ publish_the_broker_can_never_take_is_refused_to_the_device(void)
     }
 }
 
+/* QoS 2 waits for the disk, so the refusal comes when it leaves. */
+static void
+held_publish_the_broker_can_never_take_is_refused_to_the_device(void)
+{
+    struct bench b;
+
+    bench_init_subscribed(&b);
+    receive(&b, 'A',
+            &(struct mqttsn_packet){.type = MQTTSN_PUBLISH,
+                                    .qos = 2,
+                                    .topic_id = 1,
+                                    .msg_id = 7,
+                                    .data = dm_span_text("x")});
+    b.upstream_result = DM_FULL;
+    CU_ASSERT_TRUE(expect(&b, ""));
+    commit(&b, b.appended);
+    commit(&b, b.appended);
+    CU_ASSERT_TRUE(expect(&b, "A> PUBACK msg 7 code 3\n"));
+    bench_fini(&b);
+}
+
+static void
+broadcast_goes_to_the_link_with_its_radius(void)
+{
+    struct bench b;
+
+    bench_build(&b);
+    b.link.advertise = true;
+    b.options.advertise_ms = 60000;
+    bench_start(&b);
+    receive(&b, 'A', &(struct mqttsn_packet){.type = MQTTSN_SEARCHGW, .radius = 2});
+    b.now_ms += 10000;
+    runner_time(b.runner);
+    CU_ASSERT_TRUE(expect(&b, "*A> GWINFO 5 radius 2\n* > ADVERTISE 5 radius 0\n"));
+    CU_ASSERT_EQUAL(b.armed_ms, b.now_ms + 60000);
+    bench_fini(&b);
+}
+
 static void
 disk_that_fails_means_congestion_until_it_recovers(void)
 {
@@ -817,6 +873,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(room_on_the_link_leads_to_delivery),
     UNIT_TEST(link_that_comes_back_leads_to_delivery),
     UNIT_TEST(publish_the_broker_can_never_take_is_refused_to_the_device),
+    UNIT_TEST(held_publish_the_broker_can_never_take_is_refused_to_the_device),
+    UNIT_TEST(broadcast_goes_to_the_link_with_its_radius),
     UNIT_TEST(disk_that_fails_means_congestion_until_it_recovers),
     UNIT_TEST(forget_removes_the_session_or_finds_none),
     UNIT_TEST(shutdown_records_qos0_for_a_sleeping_device),

@@ -13,7 +13,7 @@ rows_come_back_as_they_were_in_the_order_of_their_keys(void)
     setup(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, 0);
-    append(&f, all_rows[0]); /* before filters and inbound: it deletes those of another broker */
+    append(&f, all_rows[0]); /* first: it deletes the state of another broker session */
     for (size_t i = ROW_COUNT - 1; i > 0; i--)
         append(&f, all_rows[i]);
     commit(&f);
@@ -33,10 +33,12 @@ put_of_the_same_key_replaces_the_row(void)
     setup(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     put_all_rows(&f);
-    for (size_t i = 1; i < ROW_COUNT; i++) { /* all but the broker, which empties two tables */
+    for (size_t i = 1; i < ROW_COUNT; i++) { /* all but the broker, which empties tables */
         struct store_record changed = all_rows[i];
         changed.qos = 1;
         changed.upstream_id = 77;
+        changed.released = true;
+        changed.content = 77;
         append(&f, changed);
     }
     commit(&f);
@@ -44,10 +46,11 @@ put_of_the_same_key_replaces_the_row(void)
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, ROW_COUNT);
     with_database(&f,
-                  "SELECT count(*) || ' ' || (SELECT sum(qos) FROM delivery) FROM filter"
-                  " WHERE upstream_id = 77",
+                  "SELECT count(*) || ' ' || (SELECT sum(qos) + sum(released) FROM delivery) || ' '"
+                  " || (SELECT sum(qos) FROM will) || ' ' || (SELECT sum(content) FROM received)"
+                  " FROM filter WHERE upstream_id = 77",
                   answer, sizeof answer);
-    CU_ASSERT_STRING_EQUAL(answer, "2 3");
+    CU_ASSERT_STRING_EQUAL(answer, "2 6 2 231");
     close_store(&f);
     teardown(&f);
 }
@@ -59,7 +62,12 @@ first_of_pair(const struct store_record *row)
     case STORE_FILTER_PUT:
         return row->upstream_id != 0;
     case STORE_INBOUND_PUT:
+    case STORE_RELEASE_PUT:
         return row->packet_id == 1;
+    case STORE_WILL_PUT:
+        return row->session == 1;
+    case STORE_RECEIVED_PUT:
+        return row->session == 1 && row->msg_id == 1;
     case STORE_SUBSCRIPTION_PUT:
         return row->qos == 2;
     case STORE_MESSAGE_PUT:
@@ -88,7 +96,7 @@ delete_takes_its_row_and_no_other(void)
             append(&f, record);
     }
     commit(&f);
-    CU_ASSERT_EQUAL(status_of(&f).rows, ROW_COUNT + 6);
+    CU_ASSERT_EQUAL(status_of(&f).rows, ROW_COUNT + 9);
     close_store(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     expect_rows_without(&f, first_of_pair);
@@ -103,7 +111,7 @@ of_session_one(const struct store_record *row)
 }
 
 static void
-session_delete_takes_topics_subscriptions_and_deliveries(void)
+session_delete_takes_all_rows_of_the_session_but_its_spooled_messages(void)
 {
     struct fixture f;
 
@@ -120,7 +128,7 @@ session_delete_takes_topics_subscriptions_and_deliveries(void)
 }
 
 static void
-broker_put_empties_filters_and_inbound(void)
+broker_put_empties_filters_inbound_and_release(void)
 {
     struct fixture f;
     char answer[64];
@@ -132,7 +140,7 @@ broker_put_empties_filters_and_inbound(void)
     commit(&f);
     close_store(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
-    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 4);
+    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 6);
     with_database(&f, "SELECT group_concat(broker) FROM broker", answer, sizeof answer);
     CU_ASSERT_STRING_EQUAL(answer, "other");
     close_store(&f);
@@ -175,11 +183,15 @@ impossible_values_in_a_row_are_skipped(void)
     with_database(&f,
                   "UPDATE session SET keepalive_s = 65536 WHERE session = 1;"
                   "UPDATE delivery SET sent = 2 WHERE session = 2;"
+                  "UPDATE delivery SET released = 2 WHERE session = 1 AND position = 2;"
+                  "UPDATE will SET retain = 2 WHERE session = 1;"
+                  "UPDATE received SET content = -1 WHERE session = 2;"
+                  "INSERT INTO upstream_release VALUES (65536);"
                   "UPDATE spool SET qos = 'x' WHERE position = 1;"
                   "INSERT INTO message VALUES (-1, 't', '', 0, 0);",
                   NULL, 0);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
-    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 3);
+    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 6);
     close_store(&f);
     teardown(&f);
 }
@@ -229,38 +241,89 @@ new_rows_that_vanish_need_no_transaction(void)
     teardown(&f);
 }
 
-static void
-updated_row_of_an_earlier_commit_is_gone_after_its_delete(void)
-{
-    struct fixture f;
-    struct store_record record = {.op = STORE_DELIVERY_PUT, .session = 1, .order = 1, .message = 1};
+/* Several records of one key, wherever the batches end */
 
-    setup(&f);
-    CU_ASSERT_TRUE_FATAL(open_store(&f));
-    append(&f, record);
-    commit(&f);
-    record.sent = true;
-    append(&f, record);
-    record.op = STORE_DELIVERY_DELETE;
-    append(&f, record);
-    commit(&f);
-    close_store(&f);
-    CU_ASSERT_TRUE_FATAL(open_store(&f));
-    CU_ASSERT_EQUAL(f.rows, 0);
-    record.op = STORE_DELIVERY_PUT;
-    append(&f, record);
-    commit(&f);
-    close_store(&f);
-    CU_ASSERT_TRUE_FATAL(open_store(&f)); /* the same over a restart */
-    append(&f, record);
-    record.op = STORE_DELIVERY_DELETE;
-    append(&f, record);
-    commit(&f);
-    close_store(&f);
-    CU_ASSERT_TRUE_FATAL(open_store(&f));
-    CU_ASSERT_EQUAL(f.rows, 0);
-    close_store(&f);
-    teardown(&f);
+/* Rows that change while they exist: as they are at first, and later. */
+static const struct store_record early_rows[] = {
+    {.op = STORE_WILL_PUT, .session = 1, .name = TEXT("w"), .payload = TEXT("a"), .qos = 2},
+    {.op = STORE_RECEIVED_PUT, .session = 1, .msg_id = 3, .content = 8},
+    {.op = STORE_DELIVERY_PUT, .session = 1, .order = 1, .message = 4, .qos = 2},
+    {.op = STORE_SPOOL_PUT, .order = 1, .session = 1, .name = TEXT("up"), .qos = 2},
+    {.op = STORE_RELEASE_PUT, .packet_id = 5},
+};
+static const struct store_record late_rows[] = {
+    {.op = STORE_WILL_PUT, .session = 1, .payload = TEXT("bc"), .retain = true},
+    {.op = STORE_RECEIVED_PUT, .session = 1, .msg_id = 3, .content = 9},
+    {.op = STORE_DELIVERY_PUT,
+     .session = 1,
+     .order = 1,
+     .message = 4,
+     .qos = 2,
+     .sent = true,
+     .released = true},
+    {.op = STORE_SPOOL_PUT, .order = 1, .session = 1, .packet_id = 6, .name = TEXT("up"), .qos = 2},
+    {.op = STORE_RELEASE_PUT, .packet_id = 5},
+};
+
+#define CHANGING_ROWS (sizeof early_rows / sizeof early_rows[0])
+
+/* What follows a step: nothing, the end of the batch, or a restart. */
+enum cut { CUT_NONE, CUT_COMMIT, CUT_RESTART, CUTS };
+
+static void
+append_rows(struct fixture *f, const struct store_record rows[CHANGING_ROWS], bool deletes,
+            enum cut cut)
+{
+    for (size_t i = 0; i < CHANGING_ROWS; i++) {
+        struct store_record record = rows[i];
+        record.op += deletes; /* in every pair DELETE follows PUT */
+        append(f, record);
+    }
+    if (cut != CUT_NONE)
+        commit(f);
+    if (cut == CUT_RESTART) {
+        close_store(f);
+        CU_ASSERT_TRUE_FATAL(open_store(f));
+    }
+}
+
+/* PUT of the early rows, then two steps more, cut in every way. What is loaded at the end must be
+ * the late rows, or none if the last step deletes. */
+static void
+expect_last_step_wins(const struct store_record second[CHANGING_ROWS], bool second_deletes,
+                      bool last_deletes)
+{
+    for (unsigned cuts = 0; cuts < CUTS * CUTS; cuts++) {
+        struct fixture f;
+
+        setup(&f);
+        CU_ASSERT_TRUE_FATAL(open_store(&f));
+        append_rows(&f, early_rows, false, (enum cut)(cuts / CUTS));
+        append_rows(&f, second, second_deletes, (enum cut)(cuts % CUTS));
+        append_rows(&f, late_rows, last_deletes, CUT_RESTART);
+        expect_rows(&f, late_rows, last_deletes ? 0 : CHANGING_ROWS);
+        close_store(&f);
+        teardown(&f);
+    }
+}
+
+static void
+row_put_several_times_is_as_it_was_put_last(void)
+{
+    expect_last_step_wins(early_rows, false, false);
+}
+
+static void
+row_put_twice_is_gone_after_its_delete(void)
+{
+    expect_last_step_wins(late_rows, false, true);
+}
+
+/* Deliveries and spooled messages too, though no caller does it (store.h). */
+static void
+row_put_again_after_its_delete_is_there(void)
+{
+    expect_last_step_wins(early_rows, true, false);
 }
 
 /* Death of the process */
@@ -351,13 +414,15 @@ static const struct unit_test tests[] = {
     UNIT_TEST(rows_come_back_as_they_were_in_the_order_of_their_keys),
     UNIT_TEST(put_of_the_same_key_replaces_the_row),
     UNIT_TEST(delete_takes_its_row_and_no_other),
-    UNIT_TEST(session_delete_takes_topics_subscriptions_and_deliveries),
-    UNIT_TEST(broker_put_empties_filters_and_inbound),
+    UNIT_TEST(session_delete_takes_all_rows_of_the_session_but_its_spooled_messages),
+    UNIT_TEST(broker_put_empties_filters_inbound_and_release),
     UNIT_TEST(running_store_can_be_read_by_another_connection),
     UNIT_TEST(impossible_values_in_a_row_are_skipped),
     UNIT_TEST(delete_that_finds_no_row_writes_nothing_but_is_reported),
     UNIT_TEST(new_rows_that_vanish_need_no_transaction),
-    UNIT_TEST(updated_row_of_an_earlier_commit_is_gone_after_its_delete),
+    UNIT_TEST(row_put_several_times_is_as_it_was_put_last),
+    UNIT_TEST(row_put_twice_is_gone_after_its_delete),
+    UNIT_TEST(row_put_again_after_its_delete_is_there),
     UNIT_TEST(killed_process_loses_nothing_that_was_reported),
     UNIT_TEST(close_commits_records_that_were_not_flushed),
     UNIT_TEST(lazy_records_are_committed_within_about_a_second),

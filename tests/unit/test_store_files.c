@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "store_fixture.h"
+#include "store_schema.h"
 
 /* The directory */
 
@@ -261,8 +262,8 @@ expect_refused(const char *change, const char *reason, const char *undo)
 static void
 newer_version_is_refused_and_left_alone(void)
 {
-    expect_refused("PRAGMA user_version = 2", "has version 2, this program knows up to 1",
-                   "PRAGMA user_version = 1");
+    expect_refused("PRAGMA user_version = 3", "has version 3, this program knows up to 2",
+                   "PRAGMA user_version = 2");
 }
 
 static void
@@ -270,6 +271,111 @@ database_of_another_program_is_refused_and_left_alone(void)
 {
     expect_refused("PRAGMA application_id = 42", "another program",
                    "PRAGMA application_id = 1148154477");
+}
+
+/* Files of earlier versions. Values without names of columns: they pin what a version had. */
+
+static const char rows_of_version_1[] =
+    "INSERT INTO broker VALUES ('mqtt://localhost:1883 dormouse-x');"
+    "INSERT INTO filter VALUES ('a/#', 3);"
+    "INSERT INTO inbound VALUES (9);"
+    "INSERT INTO session VALUES (1, 'sensor', 1, 2, 60, 600, 4, 'udp:lan:10.0.0.7:1883');"
+    "INSERT INTO topic VALUES (1, 65535, 't/1', 4);"
+    "INSERT INTO subscription VALUES (1, 'a/#', 1, 7, 2, 3, 5);"
+    "INSERT INTO message VALUES (1, 'a/b', x'00ff', 2, 1);"
+    "INSERT INTO delivery VALUES (1, 10, 1, 11, 2, 1);"
+    "INSERT INTO spool VALUES (1, 1, 12, 13, 'up', x'fe', 1, 1);"
+    "PRAGMA application_id = 1148154477;"
+    "PRAGMA user_version = 1;";
+
+static const struct store_record loaded_of_version_1[] = {
+    {.op = STORE_BROKER_PUT, .name = TEXT("mqtt://localhost:1883 dormouse-x")},
+    {.op = STORE_FILTER_PUT, .name = TEXT("a/#"), .upstream_id = 3},
+    {.op = STORE_INBOUND_PUT, .packet_id = 9},
+    {.op = STORE_SESSION_PUT,
+     .session = 1,
+     .client_id = TEXT("sensor"),
+     .clean = true,
+     .mode = 2,
+     .keepalive_s = 60,
+     .sleep_s = 600,
+     .epoch = 4,
+     .address = TEXT("udp:lan:10.0.0.7:1883")},
+    {.op = STORE_TOPIC_PUT, .session = 1, .topic_id = 65535, .name = TEXT("t/1"), .epoch = 4},
+    {.op = STORE_SUBSCRIPTION_PUT,
+     .session = 1,
+     .name = TEXT("a/#"),
+     .topic_type = 1,
+     .topic_id = 7,
+     .qos = 2,
+     .upstream_id = 3,
+     .order = 5},
+    {.op = STORE_MESSAGE_PUT,
+     .message = 1,
+     .name = TEXT("a/b"),
+     .payload = TEXT("\0\xff"),
+     .qos = 2,
+     .retain = true},
+    {.op = STORE_DELIVERY_PUT,
+     .session = 1,
+     .order = 10,
+     .message = 1,
+     .msg_id = 11,
+     .qos = 2,
+     .sent = true},
+    {.op = STORE_SPOOL_PUT,
+     .order = 1,
+     .session = 1,
+     .msg_id = 12,
+     .packet_id = 13,
+     .name = TEXT("up"),
+     .payload = TEXT("\xfe"),
+     .qos = 1,
+     .retain = true},
+};
+
+#define VERSION_1_ROW_COUNT (sizeof loaded_of_version_1 / sizeof loaded_of_version_1[0])
+
+static void
+make_database_of_version_1(struct fixture *f)
+{
+    setup(f);
+    CU_ASSERT_EQUAL_FATAL(mkdir(f->directory, 0700), 0);
+    with_database(f, schema_migrations[0], NULL, 0);
+    with_database(f, rows_of_version_1, NULL, 0);
+}
+
+static void
+file_of_version_1_is_migrated_once_and_loses_nothing(void)
+{
+    struct fixture f;
+    char answer[32];
+
+    make_database_of_version_1(&f);
+    for (unsigned start = 0; start < 2; start++) {
+        CU_ASSERT_TRUE_FATAL(open_store(&f));
+        expect_rows(&f, loaded_of_version_1, VERSION_1_ROW_COUNT);
+        with_database(&f, "PRAGMA user_version", answer, sizeof answer);
+        CU_ASSERT_STRING_EQUAL(answer, "2");
+        close_store(&f);
+    }
+    CU_ASSERT_EQUAL(files_set_aside(&f), 0);
+    teardown(&f);
+}
+
+static void
+file_of_version_1_takes_all_rows_after_its_migration(void)
+{
+    struct fixture f;
+
+    make_database_of_version_1(&f); /* its keys are among those of all_rows */
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    put_all_rows(&f);
+    close_store(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    expect_rows_without(&f, none);
+    close_store(&f);
+    teardown(&f);
 }
 
 /* A disk that refuses: the limit on file sizes works everywhere, and also for root. */
@@ -378,6 +484,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(empty_file_becomes_a_new_database),
     UNIT_TEST(newer_version_is_refused_and_left_alone),
     UNIT_TEST(database_of_another_program_is_refused_and_left_alone),
+    UNIT_TEST(file_of_version_1_is_migrated_once_and_loses_nothing),
+    UNIT_TEST(file_of_version_1_takes_all_rows_after_its_migration),
     UNIT_TEST(full_disk_degrades_reports_nothing_and_recovers),
     UNIT_TEST(close_on_a_full_disk_returns_false_and_keeps_what_was_committed),
 };

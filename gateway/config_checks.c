@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks of a configuration that need all of it: what is required, and what does not go together.
+ */
+#include "config_loader.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config_fields.h"
+
+static void report_link(struct config_loader *loader, size_t index, const char *key,
+                        const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Reports an error at the first header of a link. */
+static void
+report_link(struct config_loader *loader, size_t index, const char *key, const char *format, ...)
+{
+    const struct config_link *link = &loader->config->links[index];
+    char where[128], reason[CONFIG_REASON_SIZE];
+    va_list arguments;
+    snprintf(where, sizeof(where), "[%s %s] %s", config_sections[config_link_section(link)].word,
+             link->name, key);
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    config_loader_report(loader, false, &loader->link_places[index], where, reason);
+}
+
+/* Two openings of one port fail at start; say it before. */
+static void
+check_device(struct config_loader *loader, size_t index)
+{
+    const struct config_link *links = loader->config->links, *link = &links[index];
+    if (link->kind == CONFIG_SERIAL && link->device == NULL)
+        report_link(loader, index, "device", "required");
+    for (size_t i = 0; i < index; i++)
+        if (link->device != NULL && links[i].device != NULL &&
+            strcmp(link->device, links[i].device) == 0)
+            report_link(loader, index, "device", "used by [serial %s], too", links[i].name);
+}
+
+/* Two sockets of one address fail at start, too. */
+static void
+check_listen(struct config_loader *loader, size_t index)
+{
+    const struct config_link *links = loader->config->links, *link = &links[index];
+    for (size_t n = 0; n < link->listen.count; n++)
+        for (size_t i = 0; i <= index; i++)
+            for (size_t m = 0; m < (i < index ? links[i].listen.count : n); m++)
+                if (strcmp(link->listen.items[n], links[i].listen.items[m]) == 0)
+                    report_link(loader, index, "listen", "%s is used by [udp %s], too",
+                                link->listen.items[n], links[i].name);
+}
+
+static bool
+same_interface(const struct config_link *a, const struct config_link *b)
+{
+    if (a->interface == NULL || b->interface == NULL)
+        return a->interface == b->interface;
+    return strcmp(a->interface, b->interface) == 0;
+}
+
+/* Two links in one group both hear every message of it, and would answer twice. */
+static void
+check_multicast(struct config_loader *loader, size_t index)
+{
+    const struct config_link *links = loader->config->links, *link = &links[index];
+    for (size_t n = 0; n < link->multicast.count; n++)
+        for (size_t i = 0; i <= index; i++)
+            for (size_t m = 0; m < (i < index ? links[i].multicast.count : n); m++)
+                if (same_interface(link, &links[i]) &&
+                    strcmp(link->multicast.items[n], links[i].multicast.items[m]) == 0)
+                    report_link(loader, index, "multicast", "%s is used by [udp %s], too",
+                                link->multicast.items[n], links[i].name);
+}
+
+static void
+check_links(struct config_loader *loader, const char *path)
+{
+    struct config *config = loader->config;
+    const struct config_place whole = {.file = path};
+    if (config->link_count == 0)
+        config_loader_report(loader, false, &whole, NULL,
+                             "no [udp NAME] and no [serial NAME] section");
+    for (size_t i = 0; i < config->link_count; i++) {
+        struct config_link *link = &config->links[i];
+        config_loader_note(loader, config_fields_complete(config_link_section(link), link));
+        check_device(loader, i);
+        check_listen(loader, i);
+        check_multicast(loader, i);
+    }
+}
+
+static void
+check_password(struct config_loader *loader)
+{
+    const struct config_place *password = &loader->password, *file = &loader->password_file;
+    if (password->file != NULL && file->file != NULL)
+        config_loader_report(loader, false, file, "[broker] password_file", "password is set, too");
+    const struct config_place *place = password->file != NULL ? password : file;
+    if (place->file != NULL && loader->config->username == NULL)
+        config_loader_report(loader, false, place,
+                             place == password ? "[broker] password" : "[broker] password_file",
+                             "needs a username");
+}
+
+void
+config_loader_check(struct config_loader *loader, const char *path)
+{
+    const struct config *config = loader->config;
+    check_links(loader, path);
+    check_password(loader);
+    if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */
+        config_loader_report(loader, false, &loader->standby_for, "[gateway] standby_for",
+                             "is the id of this gateway itself");
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Setting up a connection with a will: the handshake that CONNECT with Will = 1 begins. */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+/*
+ * R16 to R23. CONNECT -> WILLTOPICREQ; WILLTOPIC -> WILLMSGREQ; WILLMSG -> CONNACK. The session, if
+ * there is one, stays as it was until the last of them: a device that dies in the middle changes
+ * nothing. The device repeats; every message is answered again, in any order that loss can make.
+ */
+
+uint64_t
+handshake_period(const struct engine *e)
+{
+    return e->options->retry_ms * (e->options->retry_count + UINT64_C(1)); /* R23 */
+}
+
+static struct handshake *
+handshake_find(const struct engine *e, const struct dm_address *from)
+{
+    return pointer_index_find(&e->handshake_index,
+                              pointer_index_hash(from->link, from->octets, from->len), from);
+}
+
+void
+handshake_free(struct engine *e, struct handshake *h)
+{
+    struct session *s = h->session;
+
+    pointer_index_remove(&e->handshake_index, h);
+    DL_DELETE(e->handshakes, h);
+    e->handshake_count--;
+    name_unref(e, h->topic);
+    if (s != NULL)
+        s->handshake = NULL;
+    free(h);
+}
+
+static void
+handshake_progress(struct engine *e, struct handshake *h)
+{
+    DL_DELETE(e->handshakes, h);
+    DL_APPEND(e->handshakes, h);
+    h->deadline_ms = engine_add_ms(e->now_ms, handshake_period(e));
+}
+
+static void
+ask(struct engine *e, const struct handshake *h, enum mqttsn_type type)
+{
+    engine_send_to(e, &h->address, 0, &(struct mqttsn_packet){.type = type});
+}
+
+/* The client's session is silent until the handshake is over: nothing may stand between CONNECT and
+ * WILLTOPICREQ (R24), and the device waits for nothing else. */
+static void
+handshake_attach(struct engine *e, struct handshake *h, struct session *s)
+{
+    if (s->handshake != NULL)
+        handshake_free(e, s->handshake); /* from another address: the device has moved on */
+    s->handshake = h;
+    h->session = s;
+    session_heard(e, s);
+    s->naps++; /* nor an answer to what it asked before */
+    downlink_cancel(s);
+    if (s->state == ENGINE_AWAKE)
+        session_set_state(e, s, ENGINE_ASLEEP);
+    session_schedule(e, s);
+}
+
+void
+handshake_start(struct engine *e, const struct dm_address *from, struct session *s,
+                const struct connect *request)
+{
+    struct session *other = session_find_address(e, from);
+    struct handshake *h = calloc(1, sizeof *h + request->client_id.len);
+
+    if (h == NULL) {
+        connect_refuse(e, from, request->client_id, MQTTSN_CONGESTION);
+        return;
+    }
+    h->address = *from;
+    h->clean = request->clean;
+    h->keepalive_s = request->keepalive_s;
+    h->client_id_len = (uint8_t)request->client_id.len;
+    memcpy(h->client_id, request->client_id.data, request->client_id.len);
+    DL_APPEND(e->handshakes, h);
+    e->handshake_count++;
+    handshake_progress(e, h);
+    if (!pointer_index_insert(&e->handshake_index, h)) {
+        handshake_free(e, h);
+        connect_refuse(e, from, request->client_id, MQTTSN_CONGESTION);
+        return;
+    }
+    if (s != NULL)
+        handshake_attach(e, h, s);
+    if (other != NULL && other != s) /* R27: who was here before hears nothing more */
+        session_evict(e, other);
+    ask(e, h, MQTTSN_WILLTOPICREQ);
+}
+
+/* A CONNECT from an address that is in the middle of a handshake: the same one is asked for the
+ * will topic again, also when that was known, since a device that rebooted waits for it; any other
+ * starts anew (R22). */
+bool
+handshake_repeated(struct engine *e, const struct dm_address *from,
+                   const struct mqttsn_packet *packet, const struct connect *request)
+{
+    struct handshake *h = handshake_find(e, from);
+
+    if (h == NULL)
+        return false;
+    if (packet->will && packet->protocol_id == MQTTSN_PROTOCOL_ID && h->clean == request->clean &&
+        h->keepalive_s == request->keepalive_s &&
+        dm_span_equal(dm_span(h->client_id, h->client_id_len), request->client_id)) {
+        handshake_progress(e, h);
+        ask(e, h, MQTTSN_WILLTOPICREQ);
+        return true;
+    }
+    handshake_free(e, h);
+    return false;
+}
+
+/* All is known: the session begins, or the device is told why not. */
+static void
+handshake_finish(struct engine *e, struct handshake *h, struct dm_span message)
+{
+    struct connect request = {
+        .client_id = dm_span(h->client_id, h->client_id_len),
+        .keepalive_s = h->keepalive_s,
+        .clean = h->clean,
+        .replaces_will = true,
+    };
+    struct dm_address from = h->address;
+    bool room = engine_can_promise(e) && (session_find(e, request.client_id) != NULL ||
+                                          e->by_number.count < e->options->max_clients);
+
+    if (room && h->topic != NULL) {
+        request.will = will_new(e, h->topic, message, h->qos, h->retain);
+        room = request.will != NULL;
+    }
+    /* Before the session is: it is reachable again. The request borrows the id, so free it last. */
+    if (h->session != NULL)
+        h->session->handshake = NULL;
+    h->session = NULL;
+    if (room)
+        connect_accept(e, &from, &request);
+    else
+        connect_refuse(e, &from, request.client_id, MQTTSN_CONGESTION);
+    handshake_free(e, h);
+}
+
+/* WILLTOPIC or WILLMSG outside of a handshake: its CONNACK may have been lost (R21, M15). */
+static void
+handshake_over(struct engine *e, const struct dm_address *from, const struct session *s)
+{
+    if (s != NULL && s->state == ENGINE_ACTIVE && e->now_ms < s->handshake_again_ms)
+        connect_answer(e, from, s->connack_seq, MQTTSN_ACCEPTED);
+    else
+        e->status.ignored++;
+}
+
+void
+handle_willtopic(struct engine *e, const struct dm_address *from, struct session *s,
+                 const struct mqttsn_packet *packet)
+{
+    struct handshake *h = handshake_find(e, from);
+
+    if (h == NULL) {
+        if (packet->has_flags)
+            e->status.ignored++;
+        else
+            handshake_over(e, from, s);
+        return;
+    }
+    name_unref(e, h->topic);
+    h->topic = NULL;
+    if (!packet->has_flags) { /* R17: no will, and a stored one is deleted */
+        handshake_finish(e, h, (struct dm_span){0});
+        return;
+    }
+    if (will_topic_is_valid(packet->topic_name))
+        h->topic = name_get(e, packet->topic_name);
+    if (h->topic == NULL) { /* M16, or no memory */
+        connect_refuse(e, from, dm_span(h->client_id, h->client_id_len),
+                       will_topic_is_valid(packet->topic_name) ? MQTTSN_CONGESTION
+                                                               : MQTTSN_NOT_SUPPORTED);
+        handshake_free(e, h);
+        return;
+    }
+    h->qos = will_qos(packet);
+    h->retain = packet->retain;
+    handshake_progress(e, h);
+    ask(e, h, MQTTSN_WILLMSGREQ);
+}
+
+void
+handle_willmsg(struct engine *e, const struct dm_address *from, struct session *s,
+               const struct mqttsn_packet *packet)
+{
+    struct handshake *h = handshake_find(e, from);
+
+    if (h == NULL)
+        handshake_over(e, from, s);
+    else if (h->topic == NULL)
+        e->status.ignored++; /* M15 */
+    else
+        handshake_finish(e, h, packet->data);
+}
+
+void
+handshake_timeout(struct engine *e)
+{
+    while (e->handshakes != NULL && e->handshakes->deadline_ms <= e->now_ms) {
+        struct session *s = e->handshakes->session;
+
+        handshake_free(e, e->handshakes); /* silently (R23) */
+        if (s == NULL)
+            continue;
+        downlink_pump(e, s);
+        session_schedule(e, s);
+    }
+}
+
+uint64_t
+handshake_deadline(const struct engine *e)
+{
+    return e->handshakes != NULL ? e->handshakes->deadline_ms : ENGINE_NEVER;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PUBLISH of devices, QoS -1 to 2, and the QoS 2 messages they have not released (R40 to R55). */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include "topic.h"
+
+/* ---- answers ---- */
+
+void
+send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id, uint16_t msg_id,
+            enum mqttsn_return_code code)
+{
+    engine_send(
+        e, s, needs,
+        &(struct mqttsn_packet){
+            .type = MQTTSN_PUBACK, .topic_id = topic_id, .msg_id = msg_id, .return_code = code});
+}
+
+void
+send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id)
+{
+    engine_send(e, s, needs, &(struct mqttsn_packet){.type = MQTTSN_PUBREC, .msg_id = msg_id});
+}
+
+/* R53: at most once a second, or a flood would be answered by another (M53). */
+static void
+send_congestion(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    if (s->congestion_at_ms != 0 && e->now_ms - s->congestion_at_ms < REPLY_INTERVAL_MS)
+        return;
+    s->congestion_at_ms = e->now_ms == 0 ? 1 : e->now_ms;
+    send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_CONGESTION);
+}
+
+/* ---- QoS 2: what is received and not released ---- */
+
+uint64_t
+content_of(struct dm_span topic, struct dm_span payload)
+{
+    return ((uint64_t)pointer_index_hash(0, topic.data, topic.len) << 32 |
+            pointer_index_hash(0, payload.data, payload.len)) &
+           INT64_MAX;
+}
+
+static struct received *
+received_find(const struct session *s, uint16_t msg_id)
+{
+    struct received *r;
+
+    LL_FOREACH (s->received, r)
+        if (r->msg_id == msg_id)
+            return r;
+    return NULL;
+}
+
+static void
+forget(struct session *s, struct received *r)
+{
+    LL_DELETE(s->received, r);
+    s->received_count--;
+    free(r);
+}
+
+void
+received_remove(struct engine *e, struct session *s, uint16_t msg_id)
+{
+    struct received *r = received_find(s, msg_id);
+
+    if (r == NULL)
+        return;
+    s->seq = record_received(e, s, r, false);
+    forget(s, r);
+}
+
+void
+received_free(struct session *s)
+{
+    while (s->received != NULL)
+        forget(s, s->received);
+}
+
+static struct received *
+received_new(struct session *s, uint16_t msg_id, uint64_t content)
+{
+    struct received *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    r->msg_id = msg_id;
+    r->content = content;
+    LL_APPEND(s->received, r);
+    s->received_count++;
+    return r;
+}
+
+void
+received_load(struct session *s, uint16_t msg_id, uint64_t content)
+{
+    if (s->received_count < RECEIVED_MAX && received_find(s, msg_id) == NULL)
+        (void)received_new(s, msg_id, content);
+}
+
+/* A device that rebooted never releases what it had open; it has one exchange at a time (R51), so
+ * the oldest of many is given up. */
+static void
+received_make_room(struct engine *e, struct session *s)
+{
+    while (s->received_count >= RECEIVED_MAX)
+        received_remove(e, s, s->received->msg_id);
+}
+
+/* ---- topics ---- */
+
+/* The name a PUBLISH means, borrowed. Empty if there is none, and *code says why (reference 2.7).
+ */
+static struct dm_span
+publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mqttsn_packet *packet,
+              uint8_t short_name[2], enum mqttsn_return_code *code)
+{
+    static const struct dm_span none = {0};
+    const struct registration *r;
+    struct dm_span predefined;
+
+    *code = MQTTSN_INVALID_TOPIC_ID; /* M24, M25 */
+    switch (packet->topic_type) {
+    case MQTTSN_TOPIC_NORMAL:
+        r = s != NULL ? registration_by_id(s, packet->topic_id) : NULL;
+        return r != NULL ? name_span(r->name) : none;
+    case MQTTSN_TOPIC_PREDEFINED:
+        predefined = topic_predefined_name(e, link, s, packet->topic_id);
+        if (predefined.len > 0 && s != NULL)
+            topic_note_predefined(s, packet->topic_id);
+        return predefined;
+    case MQTTSN_TOPIC_SHORT:
+        short_name[0] = (uint8_t)(packet->topic_id >> 8);
+        short_name[1] = (uint8_t)packet->topic_id;
+        *code = MQTTSN_NOT_SUPPORTED; /* M27 */
+        if (topic_name_is_valid(dm_span(short_name, 2)) &&
+            topic_is_harmless(dm_span(short_name, 2)))
+            return dm_span(short_name, 2);
+        return none;
+    default: /* M26 */
+        *code = MQTTSN_NOT_SUPPORTED;
+        return none;
+    }
+}
+
+/* ---- QoS 1 and 2 ---- */
+
+/* The message of this MsgId that is on its way, or was taken over from the device. A rebooted
+ * device counts from the start again: only equal content is a repetition, with QoS 1 only within
+ * one connection. */
+static struct uplink *
+find_uplink(struct engine *e, const struct session *s, const struct mqttsn_packet *packet,
+            struct dm_span topic)
+{
+    struct uplink *u;
+
+    DL_FOREACH (e->uplinks, u) {
+        if (u->session == s->number && u->msg_id == packet->msg_id && u->qos == packet->qos &&
+            (u->qos == 2 || u->connection == s->connections) &&
+            dm_span_equal(name_span(u->topic), topic) &&
+            dm_span_equal(dm_span(u->payload, u->len), packet->data))
+            return u;
+    }
+    return NULL;
+}
+
+/* A repetition of a message that is still known: answered or absorbed (R49). */
+static bool
+is_repetition_qos1(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
+                   struct dm_span topic)
+{
+    if (packet->dup && s->unanswered == packet->msg_id &&
+        s->unanswered_content == content_of(topic, packet->data)) {
+        s->unanswered = UINT32_MAX;
+        send_puback(e, s, s->unanswered_seq, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
+        return true;
+    }
+    struct uplink *u = s->open_uplinks > 0 || packet->dup ? find_uplink(e, s, packet, topic) : NULL;
+
+    if (u == NULL)
+        return false;
+    u->naps = s->naps;
+    if (u->answered)
+        send_puback(e, s, u->seq, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
+    return true;
+}
+
+/* R50: in the set until PUBREL, whatever DUP says; but the same MsgId with other content is a new
+ * message of a device that rebooted (design 5). */
+static bool
+is_repetition_qos2(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
+                   struct dm_span topic)
+{
+    struct received *r = received_find(s, packet->msg_id);
+
+    if (r == NULL || r->content != content_of(topic, packet->data))
+        return false;
+    struct uplink *u = s->open_uplinks > 0 ? find_uplink(e, s, packet, topic) : NULL;
+
+    if (u != NULL && !u->answered)
+        u->naps = s->naps; /* the answer is on its way */
+    else
+        send_pubrec(e, s, r->seq, packet->msg_id);
+    return true;
+}
+
+/* QoS 2: body, packet id and MsgId are committed before anything leaves (design 1). */
+static bool
+take_over(struct engine *e, struct session *s, struct uplink *u)
+{
+    struct dm_span topic = name_span(u->topic);
+    struct uplink *old;
+
+    /* M52: the device has given up an earlier message under this MsgId. */
+    if (received_find(s, u->msg_id) != NULL) {
+        DL_FOREACH (e->uplinks, old) {
+            if (old == u || old->answered || old->session != s->number || old->qos != 2 ||
+                old->msg_id != u->msg_id)
+                continue;
+            old->answered = true;
+            s->open_uplinks--;
+        }
+        received_remove(e, s, u->msg_id);
+    }
+    received_make_room(e, s);
+    struct received *r = received_new(s, u->msg_id, content_of(topic, dm_span(u->payload, u->len)));
+
+    if (r == NULL)
+        return false;
+    u->packet_id = packet_id_take(e); /* 0: all in use, it gets one later */
+    uplink_store(e, u);
+    r->seq = record_received(e, s, r, true);
+    u->seq = r->seq;
+    uplink_hold_back(e, u);
+    return true;
+}
+
+/* False: congestion. */
+static bool
+accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
+              struct dm_span topic)
+{
+    bool store = !e->upstream_up || e->options->uplink_ack_store;
+
+    if (s->open_uplinks >= OPEN_UPLINKS_MAX ||
+        ((store || packet->qos == 2) && !engine_can_promise(e)) ||
+        !uplink_has_room(e, topic.len + packet->data.len))
+        return false;
+    struct name *name = name_get(e, topic);
+    struct uplink *u = name != NULL ? uplink_new(e, name, packet->data) : NULL;
+
+    name_unref(e, name);
+    if (u == NULL)
+        return false;
+    u->order = ++e->last_spool;
+    u->session = s->number;
+    u->naps = s->naps;
+    u->connection = s->connections;
+    u->msg_id = packet->msg_id;
+    u->topic_id = packet->topic_id;
+    u->qos = (uint8_t)packet->qos;
+    u->retain = packet->retain;
+    if (u->qos == 2 && !take_over(e, s, u)) {
+        uplink_free(e, u);
+        return false;
+    }
+    s->open_uplinks++;
+    e->status.uplink_messages++;
+    if (store) {
+        if (!u->stored)
+            uplink_store(e, u);
+        uplink_answer(e, u, MQTTSN_ACCEPTED);
+    } else if (e->uplink_unanswered == NULL) {
+        e->uplink_unanswered = u;
+    }
+    uplink_pump(e);
+    return true;
+}
+
+/* ---- QoS 0 and -1 ---- */
+
+static void
+publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
+             struct dm_span topic, struct dm_span payload)
+{
+    struct name *name = e->upstream_up ? name_get(e, topic) : NULL;
+    bool sent =
+        name != NULL &&
+        upstream_publish(e, &(struct upstream_message){.name = name,
+                                                       .payload = payload,
+                                                       .needs = s != NULL ? s->uplink_seq : 0,
+                                                       .retain = packet->retain});
+
+    name_unref(e, name);
+    if (sent) {
+        e->status.uplink_messages++;
+        return;
+    }
+    e->status.uplink_dropped++;
+    if (s != NULL && packet->qos == 0) /* QoS -1 is never answered (R40) */
+        send_congestion(e, s, packet);
+}
+
+/* The extension of RSMB and Paho: the topic id is the length of a name that precedes the payload.
+ */
+static bool
+split_name(const struct mqttsn_packet *packet, struct dm_span *topic, struct dm_span *payload)
+{
+    size_t len = packet->topic_id;
+
+    if (len > packet->data.len)
+        return false;
+    *topic = dm_span(packet->data.data, len);
+    *payload = dm_span(packet->data.data + len, packet->data.len - len);
+    return topic_name_is_valid(*topic) && topic_is_harmless(*topic);
+}
+
+static void
+publish_without_connection(struct engine *e, const struct dm_address *from, struct session *s,
+                           const struct mqttsn_packet *packet)
+{
+    enum engine_qos_minus_one accepted = e->options->links[from->link].qos_minus_one;
+    struct dm_span topic = {0};
+    struct dm_span payload = packet->data;
+    uint8_t short_name[2];
+    enum mqttsn_return_code code;
+
+    if (accepted != ENGINE_QOS_MINUS_ONE_NO && packet->topic_type != MQTTSN_TOPIC_NORMAL)
+        topic = publish_topic(e, from->link, s, packet, short_name, &code);
+    else if (accepted == ENGINE_QOS_MINUS_ONE_NAMES && !split_name(packet, &topic, &payload))
+        topic.len = 0;
+    if (topic.len > 0)
+        publish_qos0(e, s, packet, topic, payload);
+    else
+        e->status.ignored++; /* R42 */
+}
+
+/* ---- PUBLISH and PUBREL ---- */
+
+void
+handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
+               const struct mqttsn_packet *packet)
+{
+    uint8_t short_name[2];
+    enum mqttsn_return_code code;
+
+    if (packet->qos == MQTTSN_QOS_MINUS_ONE) { /* R40: from any address, in any state */
+        publish_without_connection(e, from, s, packet);
+        return;
+    }
+    struct dm_span topic = publish_topic(e, from->link, s, packet, short_name, &code);
+
+    if (topic.len == 0) {
+        send_puback(e, s, 0, packet->topic_id, packet->msg_id, code);
+        return;
+    }
+    if (packet->qos == 0) {
+        publish_qos0(e, s, packet, topic, packet->data);
+        return;
+    }
+    bool repeated = packet->qos == 1 ? is_repetition_qos1(e, s, packet, topic)
+                                     : is_repetition_qos2(e, s, packet, topic);
+
+    if (!repeated && !accept_uplink(e, s, packet, topic))
+        send_congestion(e, s, packet);
+}
+
+void
+handle_pubrel(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    /* Also for an unknown MsgId: its PUBCOMP was lost (M33). The removal is durable first: else the
+     * device's next message under this MsgId could be taken for the old one. */
+    received_remove(e, s, packet->msg_id);
+    engine_send(e, s, s->seq,
+                &(struct mqttsn_packet){.type = MQTTSN_PUBCOMP, .msg_id = packet->msg_id});
+}

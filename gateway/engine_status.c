@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the engine tells operators. */
+#include "engine_private.h"
+
+const char *
+engine_state_name(enum engine_state state)
+{
+    static const char *const names[ENGINE_STATE_COUNT] = {
+        [ENGINE_DISCONNECTED] = "disconnected",
+        [ENGINE_ACTIVE] = "active",
+        [ENGINE_ASLEEP] = "asleep",
+        [ENGINE_LOST] = "lost",
+        [ENGINE_AWAKE] = "awake",
+    };
+
+    return state < ENGINE_STATE_COUNT ? names[state] : "?";
+}
+
+void
+engine_status(const struct engine *e, struct engine_status *status)
+{
+    const struct session *s;
+
+    *status = e->status;
+    status->degraded = e->degraded;
+    status->handshakes = e->handshake_count;
+    status->standing_by = discovery_is_silent(e);
+    DL_FOREACH (e->sessions, s) {
+        status->sessions[s->state]++;
+        status->wills += s->will != NULL && s->will->topic != NULL;
+    }
+}
+
+void
+engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit, void *ctx)
+{
+    struct dm_span filters[SUBSCRIPTIONS_MAX];
+    const struct session *s;
+    const struct subscription *sub;
+
+    DL_FOREACH (e->sessions, s) {
+        size_t count = 0;
+
+        LL_FOREACH (s->subscriptions, sub)
+            filters[count++] = name_span(sub->filter->name);
+        visit(ctx, &(struct engine_session_status){
+                       .client_id = dm_span(s->client_id, s->client_id_len),
+                       .clean = s->clean,
+                       .will = s->will != NULL && s->will->topic != NULL,
+                       .state = s->state,
+                       .has_address = s->bound,
+                       .address = s->address,
+                       .heard = s->heard,
+                       .last_contact_ms = now_ms - s->last_contact_ms,
+                       .keepalive_s = s->keepalive_s,
+                       .sleep_s = s->sleep_s,
+                       .subscription_count = count,
+                       .subscriptions = filters,
+                       .topic_count = s->registration_count,
+                       .queued_messages = s->queued,
+                       .queued_octets = s->queued_octets,
+                       .delivered = s->delivered,
+                       .dropped = s->dropped,
+                   });
+    }
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* [client PATTERN] sections: their order, their patterns, and pre-defined topics with %c. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "config_fixture.h"
+#include "config_values.h"
+
+/* Loads one file that must be accepted without a word. */
+static const struct config *
+load(struct config_fixture *fixture, const char *text)
+{
+    config_fixture_init(fixture);
+    config_fixture_load_text(fixture, text);
+    check_text(fixture->reports, "");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->config);
+    return fixture->config;
+}
+
+static void
+clients_keep_the_order_of_the_file(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[client z-1]\ntopics.2 = b\ntopics.1 = a\n[udp x]\n[client *]\n"
+                       "topics.1 = every/%c\n[client a]\n");
+    CU_ASSERT_EQUAL_FATAL(config->client_count, 3);
+    CU_ASSERT_STRING_EQUAL(config->clients[0].pattern, "z-1");
+    CU_ASSERT_STRING_EQUAL(config->clients[1].pattern, "*");
+    CU_ASSERT_STRING_EQUAL(config->clients[2].pattern, "a");
+    CU_ASSERT_EQUAL_FATAL(config->clients[0].topics.count, 2);
+    CU_ASSERT_EQUAL(config->clients[0].topics.items[0].id, 1);
+    CU_ASSERT_STRING_EQUAL(config->clients[0].topics.items[1].name, "b");
+    CU_ASSERT_EQUAL_FATAL(config->clients[1].topics.count, 1);
+    CU_ASSERT_STRING_EQUAL(config->clients[1].topics.items[0].name, "every/%c");
+    CU_ASSERT_EQUAL(config->clients[2].topics.count, 0);
+    CU_ASSERT_EQUAL(config->topics.count, 0);
+    config_fixture_fini(&fixture);
+}
+
+static void
+sections_of_the_same_pattern_are_one_at_the_place_of_the_first(void)
+{
+    static const char fragment[] = "[client b]\ntopics.4 = four\n[client a*]\ntopics.1 = later\n";
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    config_fixture_write(&fixture, "conf.d/a.ini", 0600, fragment, strlen(fragment));
+    config_fixture_load_text(&fixture, "[udp x]\n[client a*]\ntopics.1 = one\n[client b]\n"
+                                       "topics.3 = three\n[client a*]\ntopics.2 = two\n");
+    check_text(fixture.reports, "");
+    const struct config *config = fixture.config;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_EQUAL_FATAL(config->client_count, 2);
+    CU_ASSERT_STRING_EQUAL(config->clients[0].pattern, "a*");
+    CU_ASSERT_EQUAL_FATAL(config->clients[0].topics.count, 2);
+    CU_ASSERT_STRING_EQUAL(config->clients[0].topics.items[0].name, "later");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].topics.items[1].name, "two");
+    CU_ASSERT_EQUAL_FATAL(config->clients[1].topics.count, 2);
+    CU_ASSERT_STRING_EQUAL(config->clients[1].topics.items[1].name, "four");
+    config_fixture_fini(&fixture);
+}
+
+static void
+topic_given_twice_in_sections_of_the_same_pattern_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\ntopics.1 = a\n[client b]\ntopics.1 = b\n[client a]\n"
+                  "topics.1 = c\n",
+                  "E main.ini:7: [client a] topics.1: given twice\n");
+}
+
+/* The name of a client may be what the name of a link may not. */
+static void
+pattern_with_spaces_wildcards_and_umlauts_is_accepted(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[client  Pumpe ?\xc3\xbc/+#* ]\ntopics.1 = a\n");
+    CU_ASSERT_EQUAL_FATAL(config->client_count, 1);
+    CU_ASSERT_STRING_EQUAL(config->clients[0].pattern, "Pumpe ?\xc3\xbc/+#*");
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_pattern_is_refused_and_its_keys_go_nowhere(void)
+{
+    check_reports(
+        "[udp x]\n[client a\x01]\nnonsense = 1\n[client a\tb]\n[client \xff]\n[client ]\n",
+        "E main.ini:2: [client a\\x01]: needs a name, as in [client pump-*]; this one "
+        "has control characters\n"
+        "E main.ini:4: [client a\\x09b]: needs a name, as in [client pump-*]; this one "
+        "has control characters\n"
+        "E main.ini:5: [client \\xff]: needs a name, as in [client pump-*]; this one is "
+        "not valid UTF-8\n"
+        "E main.ini:6: [client]: needs a name, as in [client pump-*]\n");
+    CU_ASSERT_PTR_NOT_NULL(config_check_pattern(""));
+    CU_ASSERT_PTR_NOT_NULL(config_check_pattern("a\x7f"));
+    CU_ASSERT_PTR_NOT_NULL(config_check_pattern("\xc2\x9f"));
+    CU_ASSERT_PTR_NULL(config_check_pattern("\xc2\xa0"));
+}
+
+static void
+topic_with_a_percent_sign_that_is_not_c_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\ntopics.1 = 100%\ntopics.2 = a/%%c\ntopics.3 = %C\n"
+                  "topics.4 = %c%c/%c\ntopics.5 = %c\n",
+                  "E main.ini:3: [client a] topics.1: \"100%\" has a % that is not %c\n"
+                  "E main.ini:4: [client a] topics.2: \"a/%%c\" has a % that is not %c\n"
+                  "E main.ini:5: [client a] topics.3: \"%C\" has a % that is not %c\n");
+}
+
+/* Outside of [client] there is no client id, and the sign means nothing. */
+static void
+percent_sign_of_other_sections_stays_as_it_is(void)
+{
+    struct config_fixture fixture;
+    const struct config *config = load(&fixture, "[udp x]\ntopics.1 = 100%\n[topics]\n2 = a/%c\n");
+    CU_ASSERT_EQUAL_FATAL(config->links[0].topics.count, 1);
+    CU_ASSERT_STRING_EQUAL(config->links[0].topics.items[0].name, "100%");
+    CU_ASSERT_EQUAL_FATAL(config->topics.count, 1);
+    CU_ASSERT_STRING_EQUAL(config->topics.items[0].name, "a/%c");
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_topic_of_a_client_is_refused(void)
+{
+    check_reports(
+        "[udp x]\n[client a]\ntopics.1 =\ntopics.2 = %c/#\ntopics.3 = %c/\xff\n"
+        "topics.0 = a\ntopics.65535 = a\ntopics.x = a\n",
+        "E main.ini:3: [client a] topics.1: \"\" is no valid topic name\n"
+        "E main.ini:4: [client a] topics.2: \"%c/#\" contains a wildcard\n"
+        "E main.ini:5: [client a] topics.3: \"%c/\\xff\" is no valid topic name\n"
+        "E main.ini:6: [client a] topics.0: \"0\" is no pre-defined topic id: 1 .. 65534\n"
+        "E main.ini:7: [client a] topics.65535: \"65535\" is no pre-defined topic id: "
+        "1 .. 65534\n"
+        "E main.ini:8: [client a] topics.x: \"x\" is no pre-defined topic id: 1 .. "
+        "65534\n");
+}
+
+static void
+other_keys_of_a_client_still_say_that_they_are_missing(void)
+{
+    check_reports("[udp x]\n[client a]\ntopics.1 = a\nretry = 5s\npublish = a/#\n",
+                  "W main.ini:4: [client a] retry: not built in yet; ignored\n"
+                  "E main.ini:5: [client a] publish: not built in yet; refused, because it would "
+                  "protect nothing\n");
+}
+
+static void
+more_than_10000_clients_are_refused(void)
+{
+    enum { LIMIT = 10000 };
+    struct config_fixture fixture;
+    char *text = malloc((LIMIT + 2) * 24);
+    size_t used;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    config_fixture_init(&fixture);
+    used = (size_t)sprintf(text, "[udp x]\n");
+    for (int i = 1; i <= LIMIT; i++)
+        used += (size_t)sprintf(text + used, "[client d%d]\n", i);
+    config_fixture_load_text(&fixture, text);
+    check_text(fixture.reports, "");
+    CU_ASSERT_EQUAL(fixture.config->client_count, LIMIT);
+    sprintf(text + used, "[client more]\n[client d1]\n");
+    config_fixture_load_text(&fixture, text);
+    check_text(fixture.reports, "E main.ini:10002: more than 10000 [client] sections\n");
+    free(text);
+    config_fixture_fini(&fixture);
+}
+
+static const struct unit_test tests[] = {
+    UNIT_TEST(clients_keep_the_order_of_the_file),
+    UNIT_TEST(sections_of_the_same_pattern_are_one_at_the_place_of_the_first),
+    UNIT_TEST(topic_given_twice_in_sections_of_the_same_pattern_is_refused),
+    UNIT_TEST(pattern_with_spaces_wildcards_and_umlauts_is_accepted),
+    UNIT_TEST(bad_pattern_is_refused_and_its_keys_go_nowhere),
+    UNIT_TEST(topic_with_a_percent_sign_that_is_not_c_is_refused),
+    UNIT_TEST(percent_sign_of_other_sections_stays_as_it_is),
+    UNIT_TEST(bad_topic_of_a_client_is_refused),
+    UNIT_TEST(other_keys_of_a_client_still_say_that_they_are_missing),
+    UNIT_TEST(more_than_10000_clients_are_refused),
+};
+
+UNIT_MAIN("config clients", tests)
