@@ -159,8 +159,8 @@ find_uplink(struct engine *e, const struct session *s, const struct mqttsn_packe
     struct uplink *u;
 
     DL_FOREACH (e->uplinks, u) {
-        if (u->session == s->number && u->msg_id == packet->msg_id && u->qos == packet->qos &&
-            (u->qos == 2 || u->connection == s->connections) &&
+        if (u->session == s->number && u->msg_id == packet->msg_id &&
+            u->qos == (uint8_t)packet->qos && (u->qos == 2 || u->connection == s->connections) &&
             dm_span_equal(name_span(u->topic), topic) &&
             dm_span_equal(dm_span(u->payload, u->len), packet->data))
             return u;
