@@ -59,6 +59,8 @@ handshake_attach(struct engine *e, struct handshake *h, struct session *s)
     if (s->handshake != NULL)
         handshake_free(e, s->handshake); /* from another address: the device has moved on */
     s->handshake = h;
+    s->handshake_again_ms =
+        0; /* a WILLMSG from now on is of this handshake, even if it is refused */
     h->session = s;
     session_heard(e, s);
     s->naps++; /* nor an answer to what it asked before */
@@ -188,7 +190,7 @@ handle_willtopic(struct engine *e, const struct dm_address *from, struct session
         handshake_free(e, h);
         return;
     }
-    h->qos = will_qos(packet);
+    h->qos = requested_qos(packet);
     h->retain = packet->retain;
     handshake_progress(e, h);
     ask(e, h, MQTTSN_WILLMSGREQ);

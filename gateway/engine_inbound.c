@@ -70,13 +70,15 @@ inbound_settled(struct message *m, uint64_t seq)
         m->inbound->seq = seq;
 }
 
-void
+bool
 inbound_load(struct engine *e, uint16_t packet_id)
 {
     struct inbound *in = inbound_new(e, 2, packet_id);
 
-    if (in != NULL)
-        in->received = true;
+    if (in == NULL)
+        return false;
+    in->received = true;
+    return true;
 }
 
 static void

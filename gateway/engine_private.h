@@ -472,9 +472,9 @@ void will_free(struct engine *e, struct will *will);
 /* Replaces the session's will, NULL: deletes it. Takes `will` over. Records what changes. */
 void will_set(struct engine *e, struct session *s, struct will *will);
 bool will_topic_is_valid(struct dm_span topic);
-/* 0b11 counts as 0 (R44). */
+/* Of a SUBSCRIBE or a will: 0b11 counts as 0 (R44). */
 static inline uint8_t
-will_qos(const struct mqttsn_packet *packet)
+requested_qos(const struct mqttsn_packet *packet)
 {
     return packet->qos > 0 ? (uint8_t)packet->qos : 0;
 }
@@ -556,7 +556,8 @@ void message_unref(struct engine *e, struct message *m);
 /* Puts the message into the session's queue, or drops it by the session's state and limits. */
 void queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos,
                bool wait_suback);
-void queue_load(struct engine *e, struct session *s, struct message *m,
+/* This and the other loaders of one row: false without memory, which ends the start. */
+bool queue_load(struct engine *e, struct session *s, struct message *m,
                 const struct store_record *record);
 /* The delivery is over: done or dropped. */
 void queue_remove(struct engine *e, struct session *s, struct delivery *d);
@@ -590,7 +591,7 @@ void send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t t
 void send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id);
 /* Tells messages of one MsgId apart; 63 bits. */
 uint64_t content_of(struct dm_span topic, struct dm_span payload);
-void received_load(struct session *s, uint16_t msg_id, uint64_t content);
+bool received_load(struct session *s, uint16_t msg_id, uint64_t content);
 void received_remove(struct engine *e, struct session *s, uint16_t msg_id);
 void received_free(struct session *s);
 
@@ -635,7 +636,7 @@ void upstream_free(struct engine *e);
 /* engine_inbound.c */
 void inbound_message(struct engine *e, const struct mqtt_packet *packet);
 void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
-void inbound_load(struct engine *e, uint16_t packet_id);
+bool inbound_load(struct engine *e, uint16_t packet_id);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
 void inbound_settled(struct message *m, uint64_t seq);

@@ -95,11 +95,11 @@ received_new(struct session *s, uint16_t msg_id, uint64_t content)
     return r;
 }
 
-void
+bool
 received_load(struct session *s, uint16_t msg_id, uint64_t content)
 {
-    if (s->received_count < RECEIVED_MAX && received_find(s, msg_id) == NULL)
-        (void)received_new(s, msg_id, content);
+    return s->received_count >= RECEIVED_MAX || received_find(s, msg_id) != NULL ||
+           received_new(s, msg_id, content) != NULL;
 }
 
 /* A device that rebooted never releases what it had open; it has one exchange at a time (R51), so

@@ -299,14 +299,14 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
     }
 }
 
-void
+bool
 queue_load(struct engine *e, struct session *s, struct message *m,
            const struct store_record *record)
 {
     struct delivery *d = append(e, s, m);
 
     if (d == NULL)
-        return;
+        return false;
     d->order = record->order;
     d->msg_id = record->msg_id;
     d->qos = record->qos;
@@ -319,4 +319,5 @@ queue_load(struct engine *e, struct session *s, struct message *m,
         s->last_order = record->order;
     if (record->msg_id != 0)
         s->last_msg_id = record->msg_id;
+    return true;
 }

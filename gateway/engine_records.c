@@ -347,7 +347,8 @@ load_filter(struct engine *e, const struct store_record *record)
 static enum dm_result
 load_subscription(struct engine *e, struct session *s, const struct store_record *record)
 {
-    if (!topic_filter_is_valid(record->name) || s->subscription_count >= SUBSCRIPTIONS_MAX)
+    if (!topic_filter_is_valid(record->name) || record->qos > 2 ||
+        record->topic_type > MQTTSN_TOPIC_SHORT || s->subscription_count >= SUBSCRIPTIONS_MAX)
         return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
     struct subscription *sub = name != NULL ? subscription_new(e, s, name, record->order) : NULL;
@@ -371,7 +372,7 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
 static enum dm_result
 load_message(struct engine *e, const struct store_record *record)
 {
-    if (!topic_name_is_valid(record->name))
+    if (!topic_name_is_valid(record->name) || record->qos > 2)
         return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
     struct message *m =
@@ -381,13 +382,13 @@ load_message(struct engine *e, const struct store_record *record)
     if (m == NULL)
         return DM_NO_MEMORY;
     m->number = record->message;
-    m->stored = true;
     if (m->number > e->last_message)
         e->last_message = m->number;
     if (!pointer_index_insert(&e->messages_loaded, m)) {
         message_unref(e, m);
         return DM_NO_MEMORY;
     }
+    m->stored = true; /* from now on its row goes with it */
     return DM_OK;
 }
 
@@ -397,10 +398,9 @@ load_delivery(struct engine *e, struct session *s, const struct store_record *re
     uint32_t hash = pointer_index_hash(0, &record->message, sizeof record->message);
     struct message *m = pointer_index_find(&e->messages_loaded, hash, &record->message);
 
-    if (m == NULL)
+    if (m == NULL || record->qos > m->qos)
         return DM_MALFORMED;
-    queue_load(e, s, m, record);
-    return DM_OK;
+    return queue_load(e, s, m, record) ? DM_OK : DM_NO_MEMORY;
 }
 
 enum dm_result
@@ -426,12 +426,9 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_RECEIVED_PUT:
         if (s == NULL)
             return DM_MALFORMED;
-        received_load(s, record->msg_id, record->content);
-        return DM_OK;
+        return received_load(s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
     case STORE_INBOUND_PUT:
-        if (e->upstream_known)
-            inbound_load(e, record->packet_id);
-        return DM_OK;
+        return !e->upstream_known || inbound_load(e, record->packet_id) ? DM_OK : DM_NO_MEMORY;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);
     case STORE_MESSAGE_PUT:

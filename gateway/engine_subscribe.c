@@ -305,6 +305,17 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     return filter;
 }
 
+/* M52: the device has given up an earlier request for this filter or under this MsgId. */
+static void
+give_up_subacks(struct session *s, struct subscription *renewed, uint16_t msg_id)
+{
+    struct subscription *sub;
+
+    LL_FOREACH (s->subscriptions, sub)
+        if (sub == renewed || sub->msg_id == msg_id)
+            suback_settled(s, sub);
+}
+
 /* Makes or renews the subscription in memory. NULL: a table is full. */
 static struct subscription *
 subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
@@ -333,7 +344,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
         return NULL;
     sub->type = packet->topic_type;
     sub->topic_id = packet->topic_id;
-    sub->qos = packet->qos > 0 ? (uint8_t)packet->qos : 0; /* 0b11 counts as 0 (R44) */
+    sub->qos = requested_qos(packet);
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)
         topic_note_predefined(s, sub->topic_id);
     sub->upstream_id = take_upstream_id(e);
@@ -362,13 +373,13 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     struct name *name = acceptable ? name_get(e, filter) : NULL;
     struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
 
-    if (sub != NULL && sub->owes_suback && sub->msg_id == packet->msg_id) {
+    if (sub != NULL && sub->owes_suback && sub->msg_id == packet->msg_id &&
+        sub->type == packet->topic_type && sub->qos == requested_qos(packet)) {
         sub->naps = s->naps; /* R70: repeated while the broker's answer is on its way */
         name_unref(e, name);
         return;
     }
-    if (sub != NULL)
-        suback_settled(s, sub); /* M52: the device has given up the earlier one */
+    give_up_subacks(s, sub, packet->msg_id);
     sub = name != NULL ? subscribe(e, s, packet, name) : NULL;
     name_unref(e, name);
     if (sub == NULL) {

@@ -315,6 +315,7 @@ uplink_release(struct engine *e, struct uplink *u)
     if (!u->released) {
         u->released = true;
         u->seq = record_release(e, u->packet_id, true);
+        uplink_hold_back(e, u); /* brokers forward a message at its PUBREL */
     }
     send_pubrel(e, u);
 }

@@ -241,7 +241,7 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
     if (reason <= 2) {
         if (f == NULL) /* nobody wants it any more, but the broker holds it until UNSUBACK */
             f = filter_get(e, r->filter);
-        if (f == NULL)
+        if (f == NULL || !filter_add_id(e, f, r->upstream_id)) /* its copies carry this one */
             return;
         if (!filter_is_held(f))
             f->held_since = ++e->last_subscription;
@@ -340,6 +340,7 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
     case MQTT_PUBREC:
     case MQTT_PUBCOMP:
         uplink_acknowledged(e, packet);
+        requests_pump(e); /* one may wait for a packet id */
         break;
     case MQTT_PUBREL:
         inbound_pubrel(e, packet);

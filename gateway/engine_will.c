@@ -99,7 +99,7 @@ handle_willtopicupd(struct engine *e, struct session *s, const struct mqttsn_pac
     } else {
         struct name *topic = name_get(e, packet->topic_name);
         struct will *will = topic != NULL ? will_new(e, topic, will_message(s->will),
-                                                     will_qos(packet), packet->retain)
+                                                     requested_qos(packet), packet->retain)
                                           : NULL;
 
         name_unref(e, topic);
