@@ -33,7 +33,9 @@ engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mq
 {
     if (!s->bound)
         return DM_NOT_FOUND;
-    return engine_send_to(e, &s->address, needs > s->connack_seq ? needs : s->connack_seq, packet);
+    needs = needs > s->connack_seq ? needs : s->connack_seq;
+    s->answer_seq = needs > s->answer_seq ? needs : s->answer_seq;
+    return engine_send_to(e, &s->address, needs, packet);
 }
 
 enum dm_result
@@ -319,6 +321,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     e->now_ms = now_ms;
     if (seq > e->committed_seq)
         e->committed_seq = seq;
+    uplink_pump(e);
     inbound_flush(e);
     DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
         if (s->gate_seq > e->committed_seq || downlink_waits_for_disk(e, s))

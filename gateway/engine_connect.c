@@ -60,9 +60,9 @@ session_continue(struct session *s)
     if (s->registration_count > 0 && s->state != ENGINE_ASLEEP && s->state != ENGINE_AWAKE) {
         /* From active too: the device rebooted or lost the CONNACK (R25). */
         s->epoch++;
-        for (size_t i = 0; i < s->registration_count; i++)
-            s->registrations[i].refused = false;
     }
+    for (size_t i = 0; i < s->registration_count; i++)
+        s->registrations[i].refused = false;
     /* The device has given up the requests of its last connection. */
     LL_FOREACH (s->subscriptions, sub)
         sub->owes_suback = false;
@@ -101,9 +101,11 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
         connect_refuse(e, from, request->client_id, MQTTSN_CONGESTION);
         return;
     }
+    handshake_end(e, s); /* begun elsewhere: this connection is newer */
     downlink_cancel(s);
     s->clean = request->clean;
     s->keepalive_s = request->keepalive_s;
+    s->maybe_active = false;
     s->unanswered = UINT32_MAX;
     s->connections++;
     s->naps++;
@@ -125,27 +127,47 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     downlink_pump(e, s);
 }
 
+/* What CleanSession means: R100 offers to ignore it when a device comes back from sleep. */
+static bool
+is_clean(const struct engine *e, const struct session *s, const struct mqttsn_packet *packet)
+{
+    bool resumes = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
+
+    return resumes && e->options->resume_ignores_clean ? s->clean : packet->clean_session;
+}
+
+static void
+refused_session_goes_on(struct engine *e, struct session *s, const struct dm_address *from)
+{
+    if (s->bound && dm_address_equal(&s->address, from))
+        session_heard(e, s); /* R76: it lives, though it cannot be served now */
+    downlink_pump(e, s);     /* a handshake may have kept it silent */
+    session_schedule(e, s);
+}
+
 void
 handle_connect(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
 {
     struct session *s = packet->client_id.len > 0 ? session_find(e, packet->client_id) : NULL;
-    bool from_sleep = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
     struct connect request = {
         .client_id = packet->client_id,
         .keepalive_s = packet->duration_s,
-        .clean = from_sleep && e->options->resume_ignores_clean ? s->clean : packet->clean_session,
+        .clean = is_clean(e, s, packet),
     };
 
     if (handshake_repeated(e, from, packet, &request))
         return;
     enum mqttsn_return_code code = connect_code(e, packet, s);
 
-    if (code != MQTTSN_ACCEPTED)
+    if (code != MQTTSN_ACCEPTED) {
         connect_refuse(e, from, packet->client_id, code);
-    else if (packet->will)
+        if (s != NULL)
+            refused_session_goes_on(e, s, from);
+    } else if (packet->will) {
         handshake_start(e, from, s, &request);
-    else
+    } else {
         connect_accept(e, from, &request);
+    }
 }
 
 void
@@ -173,13 +195,15 @@ go_to_sleep(struct engine *e, struct session *s, uint16_t duration_s)
     if (!engine_can_promise(e))
         return; /* the device repeats; an answer would promise what the disk cannot keep */
     s->sleep_s = duration_s;
+    s->maybe_active = false;
     s->naps++;
     session_set_state(e, s, ENGINE_ASLEEP);
     record_session(e, s);
     log_debug("session", "client %s: sleeps for %u s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               (unsigned)duration_s);
-    engine_send(e, s, s->seq, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+    engine_send(e, s, s->answer_seq > s->seq ? s->answer_seq : s->seq,
+                &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
 }
 
 void
@@ -195,6 +219,7 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
                            &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
         return;
     }
+    handshake_end(e, s); /* a late CONNECT began it */
     session_heard(e, s);
     if (packet->has_duration && packet->duration_s > 0) { /* R83: 0 is a plain DISCONNECT */
         go_to_sleep(e, s, packet->duration_s);
@@ -223,6 +248,8 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     if (!session_bind(e, s, from))
         return;
     session_heard(e, s);
+    if (packet->client_id.len > 0) /* only a device that wakes up names itself */
+        s->maybe_active = false;
     record_session(e, s); /* a new address, written behind */
     if (s->state == ENGINE_ACTIVE) {
         engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
@@ -230,7 +257,7 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     }
     if (s->state == ENGINE_AWAKE && s->exchange != EXCHANGE_NONE) {
         /* R96: the device did not get what is open: repeat that, not more. */
-        downlink_retry(e, s);
+        downlink_repeat(e, s);
         return;
     }
     s->pause_until_ms = 0;

@@ -120,7 +120,7 @@ handle_advertise(struct engine *e, const struct mqttsn_packet *packet)
                       (unsigned)packet->gateway_id);
         if (!logged)
             e->twin_logged_ms = e->now_ms == 0 ? 1 : e->now_ms;
-    } else if (packet->gateway_id == e->options->standby_for) {
+    } else if (packet->gateway_id == e->options->standby_for && packet->duration_s > 0) {
         note_watched(e, packet->duration_s);
     }
 }

@@ -148,6 +148,7 @@ static void
 end_awake(struct engine *e, struct session *s)
 {
     engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+    s->naps++; /* an answer that is not ready is given when the device repeats (design 3) */
     session_set_state(e, s, ENGINE_ASLEEP);
     s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */
 }
@@ -170,10 +171,22 @@ is_for_next_period(const struct engine *e, const struct session *s)
            s->queue->arrived_ms > engine_add_ms(s->awake_since_ms, e->options->awake_max_ms);
 }
 
+/* The device does not know the id of the head yet: the REGACK or SUBACK with it waits for the disk.
+ */
+static bool
+head_waits_for_its_id(const struct engine *e, const struct session *s)
+{
+    const struct registration *r =
+        s->queue != NULL ? registration_by_name(s, s->queue->message->topic) : NULL;
+
+    return s->gate_seq > e->committed_seq && r != NULL && r->just_told;
+}
+
 static bool
 head_is_ready(struct engine *e, struct session *s)
 {
-    if (s->queue == NULL || s->queue->wait_suback || is_for_next_period(e, s))
+    if (s->queue == NULL || s->queue->wait_suback || is_for_next_period(e, s) ||
+        head_waits_for_its_id(e, s))
         return false;
     if (!downlink_waits_for_disk(e, s))
         return true;
@@ -185,16 +198,18 @@ void
 downlink_pump(struct engine *e, struct session *s)
 {
     bool gated = s->gate_seq > e->committed_seq;
-    bool paused = gated || s->pause_until_ms > e->now_ms;
+    bool paused = s->pause_until_ms > e->now_ms;
 
     if (!session_is_reachable(e, s) || s->exchange != EXCHANGE_NONE || s->stalled || s->blocked)
         return;
-    /* An active device waits for its CONNACK, SUBACK or REGACK; an awake one never for the disk. */
+    /* An active device waits for its CONNACK, SUBACK or REGACK; an awake one only where the message
+     * needs the id that is in it. */
     if (gated && s->state == ENGINE_ACTIVE)
         return;
     while (!paused && head_is_ready(e, s) && send_head(e, s)) {
     }
-    if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked)
+    if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked &&
+        !head_waits_for_its_id(e, s))
         end_awake(e, s);
 }
 
@@ -250,11 +265,16 @@ give_up_round(struct engine *e, struct session *s)
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               exchange_name(exchange));
-    if (s->talked && exchange == EXCHANGE_REGISTER) {
+    /* An awake device that repeats PINGREQ talks, but perhaps hears nothing: more rounds. */
+    bool last = s->talked && ((exchange == EXCHANGE_REGISTER && s->state == ENGINE_ACTIVE) ||
+                              s->queue == NULL || ++s->queue->rounds >= ROUNDS_MAX);
+
+    if (last && exchange == EXCHANGE_REGISTER) {
         refuse_topic(e, s, registration_by_id(s, s->register_topic_id)); /* R62 */
-    } else if (s->talked && ++s->queue->rounds >= ROUNDS_MAX) {
+    } else if (last) {
         queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED); /* R61 */
     } else if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
+        s->naps++;
         session_set_state(e, s, ENGINE_ASLEEP);
         return;
     } else if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
@@ -267,15 +287,21 @@ give_up_round(struct engine *e, struct session *s)
 void
 downlink_retry(struct engine *e, struct session *s)
 {
-    enum mqttsn_topic_type type;
-    uint16_t id;
-
     if (s->retries >= e->options->retry_count) {
         give_up_round(e, s);
         return;
     }
     s->retries++;
     s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    downlink_repeat(e, s);
+}
+
+void
+downlink_repeat(struct engine *e, struct session *s)
+{
+    enum mqttsn_topic_type type;
+    uint16_t id;
+
     if (s->exchange == EXCHANGE_REGISTER) {
         send_register(e, s);
     } else if (s->exchange == EXCHANGE_PUBREL) {

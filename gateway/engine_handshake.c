@@ -23,6 +23,18 @@ handshake_find(const struct engine *e, const struct dm_address *from)
                               pointer_index_hash(from->link, from->octets, from->len), from);
 }
 
+/* Takes the reference over. Will topics of strangers count like all others. */
+static void
+handshake_set_topic(struct engine *e, struct handshake *h, struct name *topic)
+{
+    if (h->topic != NULL)
+        e->status.will_octets -= h->topic->len;
+    if (topic != NULL)
+        e->status.will_octets += topic->len;
+    name_unref(e, h->topic);
+    h->topic = topic;
+}
+
 void
 handshake_free(struct engine *e, struct handshake *h)
 {
@@ -31,10 +43,30 @@ handshake_free(struct engine *e, struct handshake *h)
     pointer_index_remove(&e->handshake_index, h);
     DL_DELETE(e->handshakes, h);
     e->handshake_count--;
-    name_unref(e, h->topic);
+    handshake_set_topic(e, h, NULL);
+    free(h);
     if (s != NULL)
         s->handshake = NULL;
-    free(h);
+}
+
+void
+handshake_end(struct engine *e, struct session *s)
+{
+    if (s->handshake != NULL)
+        handshake_free(e, s->handshake);
+}
+
+/* It came to nothing: the session goes on as it was. */
+static void
+handshake_drop(struct engine *e, struct handshake *h)
+{
+    struct session *s = h->session;
+
+    handshake_free(e, h);
+    if (s == NULL)
+        return;
+    downlink_pump(e, s);
+    session_schedule(e, s);
 }
 
 static void
@@ -43,6 +75,10 @@ handshake_progress(struct engine *e, struct handshake *h)
     DL_DELETE(e->handshakes, h);
     DL_APPEND(e->handshakes, h);
     h->deadline_ms = engine_add_ms(e->now_ms, handshake_period(e));
+    if (h->session == NULL)
+        return;
+    session_heard(e, h->session); /* R76 */
+    session_schedule(e, h->session);
 }
 
 static void
@@ -56,8 +92,7 @@ ask(struct engine *e, const struct handshake *h, enum mqttsn_type type)
 static void
 handshake_attach(struct engine *e, struct handshake *h, struct session *s)
 {
-    if (s->handshake != NULL)
-        handshake_free(e, s->handshake); /* from another address: the device has moved on */
+    handshake_end(e, s); /* from another address: the device has moved on */
     s->handshake = h;
     s->handshake_again_ms =
         0; /* a WILLMSG from now on is of this handshake, even if it is refused */
@@ -112,14 +147,18 @@ handshake_repeated(struct engine *e, const struct dm_address *from,
 
     if (h == NULL)
         return false;
-    if (packet->will && packet->protocol_id == MQTTSN_PROTOCOL_ID && h->clean == request->clean &&
-        h->keepalive_s == request->keepalive_s &&
-        dm_span_equal(dm_span(h->client_id, h->client_id_len), request->client_id)) {
+    bool same_client = dm_span_equal(dm_span(h->client_id, h->client_id_len), request->client_id);
+
+    if (same_client && packet->will && packet->protocol_id == MQTTSN_PROTOCOL_ID &&
+        h->clean == request->clean && h->keepalive_s == request->keepalive_s) {
         handshake_progress(e, h);
         ask(e, h, MQTTSN_WILLTOPICREQ);
         return true;
     }
-    handshake_free(e, h);
+    if (same_client)
+        handshake_free(e, h); /* its session goes on when this CONNECT is answered */
+    else
+        handshake_drop(e, h);
     return false;
 }
 
@@ -134,22 +173,24 @@ handshake_finish(struct engine *e, struct handshake *h, struct dm_span message)
         .replaces_will = true,
     };
     struct dm_address from = h->address;
-    bool room = engine_can_promise(e) && (session_find(e, request.client_id) != NULL ||
-                                          e->by_number.count < e->options->max_clients);
+    bool room = engine_can_promise(e) && will_has_room(e, message.len) &&
+                (session_find(e, request.client_id) != NULL ||
+                 e->by_number.count < e->options->max_clients);
 
     if (room && h->topic != NULL) {
         request.will = will_new(e, h->topic, message, h->qos, h->retain);
         room = request.will != NULL;
     }
-    /* Before the session is: it is reachable again. The request borrows the id, so free it last. */
-    if (h->session != NULL)
+    if (!room) {
+        connect_refuse(e, &from, request.client_id, MQTTSN_CONGESTION);
+        handshake_drop(e, h);
+        return;
+    }
+    if (h->session != NULL) /* it is reachable from here on */
         h->session->handshake = NULL;
     h->session = NULL;
-    if (room)
-        connect_accept(e, &from, &request);
-    else
-        connect_refuse(e, &from, request.client_id, MQTTSN_CONGESTION);
-    handshake_free(e, h);
+    connect_accept(e, &from, &request);
+    handshake_free(e, h); /* the request borrows its client id */
 }
 
 /* WILLTOPIC or WILLMSG outside of a handshake: its CONNACK may have been lost (R21, M15). */
@@ -175,19 +216,19 @@ handle_willtopic(struct engine *e, const struct dm_address *from, struct session
             handshake_over(e, from, s);
         return;
     }
-    name_unref(e, h->topic);
-    h->topic = NULL;
+    handshake_set_topic(e, h, NULL);
     if (!packet->has_flags) { /* R17: no will, and a stored one is deleted */
         handshake_finish(e, h, (struct dm_span){0});
         return;
     }
-    if (will_topic_is_valid(packet->topic_name))
-        h->topic = name_get(e, packet->topic_name);
-    if (h->topic == NULL) { /* M16, or no memory */
+    bool valid = will_topic_is_valid(packet->topic_name);
+
+    if (valid && will_has_room(e, packet->topic_name.len))
+        handshake_set_topic(e, h, name_get(e, packet->topic_name));
+    if (h->topic == NULL) { /* M16, or no room */
         connect_refuse(e, from, dm_span(h->client_id, h->client_id_len),
-                       will_topic_is_valid(packet->topic_name) ? MQTTSN_CONGESTION
-                                                               : MQTTSN_NOT_SUPPORTED);
-        handshake_free(e, h);
+                       valid ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
+        handshake_drop(e, h);
         return;
     }
     h->qos = requested_qos(packet);
@@ -213,15 +254,8 @@ handle_willmsg(struct engine *e, const struct dm_address *from, struct session *
 void
 handshake_timeout(struct engine *e)
 {
-    while (e->handshakes != NULL && e->handshakes->deadline_ms <= e->now_ms) {
-        struct session *s = e->handshakes->session;
-
-        handshake_free(e, e->handshakes); /* silently (R23) */
-        if (s == NULL)
-            continue;
-        downlink_pump(e, s);
-        session_schedule(e, s);
-    }
+    while (e->handshakes != NULL && e->handshakes->deadline_ms <= e->now_ms)
+        handshake_drop(e, e->handshakes); /* silently (R23) */
 }
 
 uint64_t

@@ -43,6 +43,7 @@ struct registration {
     struct name *name;
     uint16_t id;
     bool refused;         /* by the device, in this connection */
+    bool just_told;       /* its REGACK or SUBACK may wait for the disk: see session.gate_seq */
     uint32_t known_epoch; /* the connection in which the device knows the id; see session.epoch */
 };
 
@@ -188,7 +189,8 @@ struct session {
     bool waiting, direct;
     bool bound; /* the address is ours */
     bool clean;
-    bool heard; /* since the start */
+    bool heard;        /* since the start */
+    bool maybe_active; /* recorded as asleep, and since then only heard, not seen to sleep */
 
     enum engine_state state;
     struct dm_address address;
@@ -198,6 +200,7 @@ struct session {
     uint32_t connections; /* counts CONNECTs since the start */
     uint32_t naps;        /* counts every change of period: an answer is for its own only */
     uint64_t seq;         /* journal number that every answer depends on */
+    uint64_t answer_seq;  /* the highest that any message to it depended on */
     uint64_t connack_seq; /* nothing overtakes the CONNACK (R24) */
     uint64_t gate_seq;    /* no message overtakes the SUBACK or REGACK that names its id (R66) */
     uint64_t last_contact_ms;
@@ -242,7 +245,9 @@ struct session {
     uint64_t unanswered_content;
     uint64_t unanswered_seq; /* journal number that the PUBACK depends on */
     size_t open_uplinks;     /* not answered */
-    uint64_t uplink_seq;     /* journal number that later messages of it must not overtake */
+    size_t waiting_uplinks;  /* not sent on this connection */
+    uint64_t uplink_seq;     /* journal number that what it sent to the broker waits for: nothing
+                              * overtakes that */
     struct received *received;
     size_t received_count;
     size_t open_requests; /* SUBSCRIBEs the broker has not answered */
@@ -252,7 +257,8 @@ struct session {
     uint8_t client_id[];
 };
 
-/* A message of a device on its way to the broker: QoS 1 and 2, and wills of any QoS. */
+/* A message of a device on its way to the broker: QoS 1 and 2, wills of any QoS, and QoS 0 that
+ * must not overtake them. */
 struct uplink {
     struct uplink *prev, *next;
     uint64_t order;
@@ -272,7 +278,8 @@ struct uplink {
     bool stored;
     bool answered;
     bool sent;      /* perhaps: DUP from now on */
-    bool in_flight; /* sent on this connection */
+    bool waiting;   /* counted in session.waiting_uplinks */
+    bool in_flight; /* sent on this connection, and to be answered */
     bool released;  /* QoS 2: PUBREC came, PUBCOMP has not */
     uint32_t len;
     uint8_t payload[];
@@ -454,6 +461,8 @@ void handle_willtopic(struct engine *e, const struct dm_address *from, struct se
 void handle_willmsg(struct engine *e, const struct dm_address *from, struct session *s,
                     const struct mqttsn_packet *packet);
 void handshake_free(struct engine *e, struct handshake *h);
+/* Ends the one of the session, if there is one; what waits is sent by the caller. */
+void handshake_end(struct engine *e, struct session *s);
 void handshake_timeout(struct engine *e);
 uint64_t handshake_deadline(const struct engine *e);
 void handle_disconnect(struct engine *e, const struct dm_address *from, struct session *s,
@@ -465,7 +474,9 @@ void handle_pingreq(struct engine *e, const struct dm_address *from, struct sess
 void session_leave(struct engine *e, struct session *s, enum engine_state state);
 
 /* engine_will.c */
-/* NULL: no memory, or the limit of all sessions together is reached. `topic` may be NULL. */
+/* Whether all wills together may grow by this. */
+bool will_has_room(const struct engine *e, size_t octets);
+/* NULL: no memory. `topic` may be NULL. */
 struct will *will_new(struct engine *e, struct name *topic, struct dm_span message, uint8_t qos,
                       bool retain);
 void will_free(struct engine *e, struct will *will);
@@ -515,6 +526,8 @@ struct registration *registration_by_name(const struct session *s, const struct 
 /* Finds or makes; NULL: table full or no memory. *made tells whether it is new. */
 struct registration *registration_get(struct engine *e, struct session *s, struct name *name,
                                       bool *made);
+/* The device is told the id by the REGACK or SUBACK that follows. */
+void registration_tell(struct engine *e, struct session *s, struct registration *r);
 struct registration *registration_load(struct session *s, struct name *name, uint16_t id,
                                        uint32_t epoch);
 void registrations_free(struct engine *e, struct session *s);
@@ -575,6 +588,8 @@ bool downlink_waits_for_disk(const struct engine *e, const struct session *s);
 /* Sends what can be sent; ends an awake period when nothing is left. */
 void downlink_pump(struct engine *e, struct session *s);
 void downlink_retry(struct engine *e, struct session *s);
+/* Sends once more what is open, without counting it. */
+void downlink_repeat(struct engine *e, struct session *s);
 void downlink_cancel(struct session *s);
 /* A sign of life: goes on where silence had stopped a delivery. */
 void downlink_resume(struct engine *e, struct session *s);
@@ -597,10 +612,10 @@ void received_free(struct session *s);
 
 /* engine_uplink.c: on the way to the broker */
 /* At the end of the list, not recorded. NULL: no memory. */
-struct uplink *uplink_new(struct engine *e, struct name *topic, struct dm_span payload);
+struct uplink *uplink_new(struct engine *e, uint64_t session, struct name *topic,
+                          struct dm_span payload);
 void uplink_free(struct engine *e, struct uplink *u);
 void uplink_store(struct engine *e, struct uplink *u);
-void uplink_hold_back(struct engine *e, struct uplink *u);
 void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
 bool uplink_has_room(const struct engine *e, size_t octets);
 void uplink_pump(struct engine *e);

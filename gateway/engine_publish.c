@@ -150,8 +150,8 @@ publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mq
 /* ---- QoS 1 and 2 ---- */
 
 /* The message of this MsgId that is on its way, or was taken over from the device. A rebooted
- * device counts from the start again: only equal content is a repetition, with QoS 1 only within
- * one connection. */
+ * device counts from the start again: only equal content is a repetition; with QoS 1 only within
+ * one connection, and after its answer only with DUP. */
 static struct uplink *
 find_uplink(struct engine *e, const struct session *s, const struct mqttsn_packet *packet,
             struct dm_span topic)
@@ -159,8 +159,11 @@ find_uplink(struct engine *e, const struct session *s, const struct mqttsn_packe
     struct uplink *u;
 
     DL_FOREACH (e->uplinks, u) {
+        bool same_life =
+            u->qos == 2 || (u->connection == s->connections && (packet->dup || !u->answered));
+
         if (u->session == s->number && u->msg_id == packet->msg_id &&
-            u->qos == (uint8_t)packet->qos && (u->qos == 2 || u->connection == s->connections) &&
+            u->qos == (uint8_t)packet->qos && same_life &&
             dm_span_equal(name_span(u->topic), topic) &&
             dm_span_equal(dm_span(u->payload, u->len), packet->data))
             return u;
@@ -235,7 +238,7 @@ take_over(struct engine *e, struct session *s, struct uplink *u)
     uplink_store(e, u);
     r->seq = record_received(e, s, r, true);
     u->seq = r->seq;
-    uplink_hold_back(e, u);
+    u->needs = u->seq;
     return true;
 }
 
@@ -251,13 +254,12 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
         !uplink_has_room(e, topic.len + packet->data.len))
         return false;
     struct name *name = name_get(e, topic);
-    struct uplink *u = name != NULL ? uplink_new(e, name, packet->data) : NULL;
+    struct uplink *u = name != NULL ? uplink_new(e, s->number, name, packet->data) : NULL;
 
     name_unref(e, name);
     if (u == NULL)
         return false;
     u->order = ++e->last_spool;
-    u->session = s->number;
     u->naps = s->naps;
     u->connection = s->connections;
     u->msg_id = packet->msg_id;
@@ -283,18 +285,40 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
 
 /* ---- QoS 0 and -1 ---- */
 
+/* Behind QoS 1 and 2 messages of the device that wait for the broker's window. */
+static bool
+queue_qos0(struct engine *e, struct session *s, struct name *name, struct dm_span payload,
+           bool retain)
+{
+    struct uplink *u = uplink_has_room(e, name->len + payload.len)
+                           ? uplink_new(e, s->number, name, payload)
+                           : NULL;
+
+    if (u == NULL)
+        return false;
+    u->qos = 0;
+    u->connection = UINT32_MAX;
+    u->retain = retain;
+    u->answered = true;
+    uplink_pump(e);
+    return true;
+}
+
 static void
 publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
              struct dm_span topic, struct dm_span payload)
 {
     struct name *name = e->upstream_up ? name_get(e, topic) : NULL;
-    bool sent =
-        name != NULL &&
-        upstream_publish(e, &(struct upstream_message){.name = name,
-                                                       .payload = payload,
-                                                       .needs = s != NULL ? s->uplink_seq : 0,
-                                                       .retain = packet->retain});
+    bool sent = false;
 
+    if (name != NULL && s != NULL && s->waiting_uplinks > 0)
+        sent = queue_qos0(e, s, name, payload, packet->retain);
+    else if (name != NULL)
+        sent =
+            upstream_publish(e, &(struct upstream_message){.name = name,
+                                                           .payload = payload,
+                                                           .needs = s != NULL ? s->uplink_seq : 0,
+                                                           .retain = packet->retain});
     name_unref(e, name);
     if (sent) {
         e->status.uplink_messages++;

@@ -237,6 +237,9 @@ make_room(struct engine *e, struct session *s, const struct message *m)
     const struct engine_options *o = e->options;
     uint64_t octets = m->topic->len + m->len;
 
+    if (octets > o->queue_bytes ||
+        e->status.queued_octets - s->queued_octets + octets > o->total_bytes)
+        return false;
     if (o->overflow == ENGINE_LATEST)
         drop_same_topic(e, s, m->topic);
     while (s->queued + 1 > o->queue_messages || s->queued_octets + octets > o->queue_bytes ||

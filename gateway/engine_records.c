@@ -292,6 +292,7 @@ load_session(struct engine *e, const struct store_record *record, const struct d
         return DM_NO_MEMORY;
     s->clean = record->clean;
     s->state = (enum engine_state)record->mode;
+    s->maybe_active = s->state == ENGINE_ASLEEP;
     s->keepalive_s = record->keepalive_s;
     s->sleep_s = record->sleep_s;
     s->epoch = record->epoch;
@@ -331,6 +332,8 @@ load_filter(struct engine *e, const struct store_record *record)
         e->reserved_upstream_id = record->upstream_id;
         return DM_OK;
     }
+    if (!topic_filter_is_valid(record->name))
+        return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
     struct filter *f = name != NULL ? filter_get(e, name) : NULL;
 

@@ -277,11 +277,11 @@ supervision_deadline(const struct engine *e, const struct session *s)
         period_ms = s->keepalive_s * UINT64_C(10) * e->options->tolerance_percent;
         break;
     case ENGINE_ASLEEP:
-        /* The return from sleep is not recorded: until it is heard after a restart, the device may
+        /* The return from sleep is not recorded: until it says so after a restart, the device may
          * be active, and the longer time counts. */
-        if (!s->heard && s->keepalive_s == 0)
+        if (s->maybe_active && s->keepalive_s == 0)
             return ENGINE_NEVER;
-        period_ms = !s->heard && s->keepalive_s > s->sleep_s ? s->keepalive_s : s->sleep_s;
+        period_ms = s->maybe_active && s->keepalive_s > s->sleep_s ? s->keepalive_s : s->sleep_s;
         period_ms *= UINT64_C(10) * e->options->tolerance_percent;
         break;
     case ENGINE_DISCONNECTED:

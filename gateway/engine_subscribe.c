@@ -334,7 +334,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
             return NULL;
         /* Known by the SUBACK that follows; if that gets lost, the device repeats the SUBSCRIBE. */
         if (r->known_epoch != s->epoch) {
-            r->known_epoch = s->epoch;
+            registration_tell(e, s, r);
             record_registration(e, s, r, false);
         }
     }

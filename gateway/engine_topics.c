@@ -111,7 +111,8 @@ append(struct engine *e, size_t *len, const void *octets, size_t count)
         e->expanded = grown;
         e->expanded_room = *len + count;
     }
-    memcpy(e->expanded + *len, octets, count);
+    if (count > 0)
+        memcpy(e->expanded + *len, octets, count);
     *len += count;
     return true;
 }
@@ -267,6 +268,16 @@ registration_get(struct engine *e, struct session *s, struct name *name, bool *m
 }
 
 void
+registration_tell(struct engine *e, struct session *s, struct registration *r)
+{
+    if (s->gate_seq <= e->committed_seq) /* what was told before has left */
+        for (size_t i = 0; i < s->registration_count; i++)
+            s->registrations[i].just_told = false;
+    r->just_told = true;
+    r->known_epoch = s->epoch;
+}
+
+void
 registrations_free(struct engine *e, struct session *s)
 {
     for (size_t i = 0; i < s->registration_count; i++)
@@ -299,7 +310,7 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
     if (r != NULL) {
         bool known = r->known_epoch == s->epoch;
 
-        r->known_epoch = s->epoch;
+        registration_tell(e, s, r);
         r->refused = false;
         answer.topic_id = r->id;
         if (made)

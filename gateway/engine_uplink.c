@@ -15,6 +15,8 @@
 
 #include "topic.h"
 
+enum { PACKET_ID_IN_USE = 0x91 }; /* MQTT 5 reason code */
+
 /* ---- the list ---- */
 
 static uint64_t
@@ -23,8 +25,20 @@ uplink_octets(const struct uplink *u)
     return u->topic->len + u->len;
 }
 
+static void
+set_waiting(struct engine *e, struct uplink *u, bool waiting)
+{
+    struct session *s = u->waiting != waiting ? session_find_number(e, u->session) : NULL;
+
+    u->waiting = waiting;
+    if (s != NULL && waiting)
+        s->waiting_uplinks++;
+    else if (s != NULL)
+        s->waiting_uplinks--;
+}
+
 struct uplink *
-uplink_new(struct engine *e, struct name *topic, struct dm_span payload)
+uplink_new(struct engine *e, uint64_t session, struct name *topic, struct dm_span payload)
 {
     struct uplink *u = malloc(sizeof *u + payload.len);
 
@@ -34,6 +48,8 @@ uplink_new(struct engine *e, struct name *topic, struct dm_span payload)
         .topic = name_ref(topic), .arrived_ms = e->now_ms, .len = (uint32_t)payload.len, .qos = 1};
     if (payload.len > 0)
         memcpy(u->payload, payload.data, payload.len);
+    u->session = session;
+    set_waiting(e, u, true);
     DL_APPEND(e->uplinks, u);
     if (e->uplink_next == NULL)
         e->uplink_next = u;
@@ -49,6 +65,7 @@ uplink_free(struct engine *e, struct uplink *u)
         e->uplink_next = u->next;
     if (e->uplink_unanswered == u)
         e->uplink_unanswered = u->next;
+    set_waiting(e, u, false);
     if (u->in_flight)
         e->uplinks_in_flight--;
     if (u->packet_id != 0)
@@ -108,7 +125,7 @@ answer_until(struct engine *e, uint64_t arrived_ms)
     while (e->uplink_unanswered != NULL && e->uplink_unanswered->arrived_ms <= arrived_ms) {
         struct uplink *u = e->uplink_unanswered;
 
-        if (!u->stored)
+        if (!u->stored && u->qos > 0)
             uplink_store(e, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
         e->uplink_unanswered = u->next;
@@ -163,18 +180,16 @@ uplink_finish(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
 static uint8_t
 upstream_qos(const struct engine *e, const struct uplink *u)
 {
+    if (u->released)
+        return 2;
     return u->qos < e->upstream.maximum_qos ? u->qos : e->upstream.maximum_qos;
 }
 
-/* Neither it nor what its device sends later leaves before its row is durable. */
-void
-uplink_hold_back(struct engine *e, struct uplink *u)
+/* What it waits for, and what its device sent before it. */
+static uint64_t
+uplink_needs(const struct uplink *u, const struct session *s)
 {
-    struct session *s = session_find_number(e, u->session);
-
-    u->needs = u->seq;
-    if (s != NULL)
-        s->uplink_seq = u->seq;
+    return s != NULL && s->uplink_seq > u->needs ? s->uplink_seq : u->needs;
 }
 
 /* A packet id for a message that has none; that of a QoS 2 message is committed before it leaves.
@@ -189,38 +204,35 @@ take_packet_id(struct engine *e, struct uplink *u)
         return false;
     if (u->qos == 2) {
         uplink_store(e, u);
-        uplink_hold_back(e, u);
+        u->needs = u->seq;
     }
     return true;
-}
-
-static void
-send_pubrel(struct engine *e, const struct uplink *u)
-{
-    engine_send_upstream(e, u->seq,
-                         &(struct mqtt_packet){.type = MQTT_PUBREL, .packet_id = u->packet_id});
 }
 
 /* Sends it. Frees it if the broker can never take it, or if no answer is to come. */
 static void
 uplink_send(struct engine *e, struct uplink *u)
 {
-    const struct session *s = session_find_number(e, u->session);
+    struct session *s = session_find_number(e, u->session);
     uint8_t qos = upstream_qos(e, u);
+    uint64_t needs = uplink_needs(u, s);
 
-    if (u->released) {
-        send_pubrel(e, u);
+    set_waiting(e, u, false);
+    if (s != NULL)
+        s->uplink_seq = needs;
+    if (u->released) { /* brokers forward a message now: nothing may overtake this either */
+        engine_send_upstream(e, needs,
+                             &(struct mqtt_packet){.type = MQTT_PUBREL, .packet_id = u->packet_id});
         return;
     }
-    bool taken = upstream_publish(
-        e, &(struct upstream_message){.name = u->topic,
-                                      .payload = dm_span(u->payload, u->len),
-                                      .needs = s != NULL && s->uplink_seq > u->needs ? s->uplink_seq
-                                                                                     : u->needs,
-                                      .packet_id = u->packet_id,
-                                      .qos = qos,
-                                      .retain = u->retain,
-                                      .dup = u->sent && qos > 0});
+    bool taken =
+        upstream_publish(e, &(struct upstream_message){.name = u->topic,
+                                                       .payload = dm_span(u->payload, u->len),
+                                                       .needs = needs,
+                                                       .packet_id = qos > 0 ? u->packet_id : 0,
+                                                       .qos = qos,
+                                                       .retain = u->retain,
+                                                       .dup = u->sent && qos > 0});
     u->sent = true;
     if (!taken)
         uplink_finish(e, u, MQTTSN_NOT_SUPPORTED);
@@ -234,6 +246,10 @@ uplink_pump(struct engine *e)
     while (e->upstream_up && e->uplink_next != NULL) {
         struct uplink *u = e->uplink_next;
 
+        /* QoS 0 has no answer that would bring it back: it leaves for good when it may leave. */
+        if (upstream_qos(e, u) == 0 &&
+            uplink_needs(u, session_find_number(e, u->session)) > e->committed_seq)
+            return;
         if (upstream_qos(e, u) > 0) {
             if (e->uplinks_in_flight >= e->upstream.send_maximum ||
                 e->uplinks_in_flight >= UPLINKS_IN_FLIGHT_MAX || !take_packet_id(e, u))
@@ -267,6 +283,7 @@ uplink_connected(struct engine *e, bool session_present)
 
     DL_FOREACH (e->uplinks, u) {
         u->in_flight = false;
+        set_waiting(e, u, true);
         if (!session_present)
             forget_packet_id(e, u);
     }
@@ -279,9 +296,16 @@ void
 uplink_disconnected(struct engine *e)
 {
     struct uplink *u;
+    struct uplink *next;
 
-    DL_FOREACH (e->uplinks, u)
+    DL_FOREACH_SAFE (e->uplinks, u, next) {
         u->in_flight = false;
+        set_waiting(e, u, true);
+        if (u->qos > 0 || u->stored)
+            continue;
+        e->status.uplink_dropped++; /* QoS 0 is not spooled */
+        uplink_free(e, u);
+    }
     e->uplinks_in_flight = 0;
     e->uplink_next = e->uplinks;
     answer_until(e, e->now_ms); /* the devices need not wait for the broker to come back */
@@ -315,9 +339,26 @@ uplink_release(struct engine *e, struct uplink *u)
     if (!u->released) {
         u->released = true;
         u->seq = record_release(e, u->packet_id, true);
-        uplink_hold_back(e, u); /* brokers forward a message at its PUBREL */
+        u->needs = u->seq;
     }
-    send_pubrel(e, u);
+    uplink_send(e, u);
+}
+
+/* The broker thinks that the id is taken (reference 5.4): nobody is told, another one is. */
+static void
+uplink_send_as_another(struct engine *e, struct uplink *u)
+{
+    uint16_t old = u->packet_id;
+
+    u->packet_id = 0;
+    u->sent = false;
+    bool taken = take_packet_id(e, u);
+
+    packet_id_release(e, old);
+    if (taken)
+        uplink_send(e, u);
+    else
+        uplink_finish(e, u, MQTTSN_CONGESTION);
 }
 
 void
@@ -332,6 +373,10 @@ uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet)
 
     if (qos == 1 ? packet->type != MQTT_PUBACK : packet->type == MQTT_PUBACK)
         return;
+    if (packet->reason == PACKET_ID_IN_USE && packet->type != MQTT_PUBCOMP) {
+        uplink_send_as_another(e, u);
+        return;
+    }
     if (packet->type == MQTT_PUBREC && code == MQTTSN_ACCEPTED) {
         uplink_release(e, u);
         return;
@@ -351,13 +396,13 @@ uplink_load(struct engine *e, const struct store_record *record)
     if (!topic_name_is_valid(record->name) || record->qos > 2)
         return DM_MALFORMED;
     struct name *topic = name_get(e, record->name);
-    struct uplink *u = topic != NULL ? uplink_new(e, topic, record->payload) : NULL;
+    struct uplink *u =
+        topic != NULL ? uplink_new(e, record->session, topic, record->payload) : NULL;
 
     name_unref(e, topic);
     if (u == NULL)
         return DM_NO_MEMORY;
     u->order = record->order;
-    u->session = record->session;
     u->msg_id = record->msg_id;
     u->packet_id = record->packet_id;
     u->sent = record->packet_id != 0;

@@ -185,6 +185,7 @@ upstream_unsubscribe(struct engine *e, struct name *filter)
         return; /* the next connection sees the difference */
     if (f != NULL)
         f->leaving = true;
+    e->request_seq = e->seq; /* the end of the subscription is durable first */
     request_add(e, false, filter, NULL, 0, false);
 }
 

@@ -20,13 +20,17 @@ will_topic_is_valid(struct dm_span topic)
     return topic_name_is_valid(topic) && topic_is_harmless(topic); /* R55 */
 }
 
+bool
+will_has_room(const struct engine *e, size_t octets)
+{
+    return e->status.will_octets + octets <= e->options->total_bytes;
+}
+
 struct will *
 will_new(struct engine *e, struct name *topic, struct dm_span message, uint8_t qos, bool retain)
 {
     uint64_t octets = (topic != NULL ? topic->len : 0) + message.len;
 
-    if (e->status.will_octets + octets > e->options->total_bytes)
-        return NULL;
     struct will *will = malloc(sizeof *will + message.len);
 
     if (will == NULL)
@@ -97,7 +101,8 @@ handle_willtopicupd(struct engine *e, struct session *s, const struct mqttsn_pac
     } else if (!packet->has_flags) {
         will_set(e, s, NULL); /* R37: topic and message */
     } else {
-        struct name *topic = name_get(e, packet->topic_name);
+        bool room = will_has_room(e, packet->topic_name.len);
+        struct name *topic = room ? name_get(e, packet->topic_name) : NULL;
         struct will *will = topic != NULL ? will_new(e, topic, will_message(s->will),
                                                      requested_qos(packet), packet->retain)
                                           : NULL;
@@ -118,7 +123,7 @@ handle_willmsgupd(struct engine *e, struct session *s, const struct mqttsn_packe
     const struct will *old = s->will;
     struct will *will = NULL;
 
-    if (engine_can_promise(e))
+    if (engine_can_promise(e) && will_has_room(e, packet->data.len))
         will = will_new(e, old != NULL ? old->topic : NULL, packet->data,
                         old != NULL ? old->qos : 0, old != NULL && old->retain);
     if (will != NULL) {
@@ -142,7 +147,7 @@ will_spool(struct engine *e, struct session *s)
     log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len));
     log_escape(topic, sizeof topic, name_span(will->topic));
     struct uplink *u = uplink_has_room(e, will_octets(will))
-                           ? uplink_new(e, will->topic, will_message(will))
+                           ? uplink_new(e, s->number, will->topic, will_message(will))
                            : NULL;
 
     if (u == NULL) {
@@ -151,7 +156,6 @@ will_spool(struct engine *e, struct session *s)
         return NULL;
     }
     u->order = ++e->last_spool;
-    u->session = s->number;
     u->connection = UINT32_MAX; /* no PUBLISH of the device repeats it */
     u->qos = will->qos;
     u->retain = will->retain;
@@ -168,7 +172,6 @@ will_send(struct engine *e, struct uplink *will)
     if (will == NULL)
         return;
     /* The device counts as lost and the will is on its way, or neither: one batch (design 6). */
-    will->seq = e->seq;
-    uplink_hold_back(e, will);
+    will->needs = e->seq;
     uplink_pump(e);
 }

@@ -170,6 +170,8 @@ emit_upstream(struct runner *r, const struct engine_effect *effect)
 
     if (effect->needs <= r->committed)
         return send_upstream(r, packet);
+    if (packet->type == MQTT_PUBLISH && packet->qos == 0 && r->status.held >= HELD_MAX)
+        return DM_FULL; /* of the others there are no more than the broker's window */
     struct held *held = held_new(effect->needs, packet->topic.len + packet->payload.len);
 
     if (held == NULL)

@@ -55,7 +55,7 @@ advertise_is_sent_when_the_broker_comes_and_every_period(void) /* R8, R10 */
 }
 
 static void
-advertise_goes_on_without_a_broker_and_not_without_a_disk(void) /* design 6 */
+advertise_goes_on_without_a_broker_and_not_without_a_disk(void) /* R9: design 6 */
 {
     struct rig rig;
     struct engine_status status;

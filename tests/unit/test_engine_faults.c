@@ -388,7 +388,7 @@ invalid_topic_id_with_topic_id_0_registers_the_topic_of_the_message(void)
 
 /* Design 6: it ends in DISCONNECT at the next contact, also when that comes after a restart. */
 static void
-subscription_refused_after_it_was_accepted_is_told_after_a_restart(void)
+subscription_refused_after_it_was_accepted_is_told_after_a_restart(void) /* R85 */
 {
     struct rig rig;
 

@@ -263,8 +263,9 @@ broker_of_a_lower_qos_gets_what_it_knows(void) /* reference 5.1 */
         rig_clear(&rig);
         from_device(&rig, 9, false, "x");
         if (maximum == 0) {
-            CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t/1 qos 0 \"x\" pid 1 !5\n"
-                                            "A> PUBREC msg 9 !5\n"));
+            CU_ASSERT_TRUE(rig_expect(&rig, ""));
+            rig_commit(&rig);
+            CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t/1 qos 0 \"x\"\nA> PUBREC msg 9\n"));
         } else {
             CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t/1 qos 1 \"x\" pid 1 !5\n"));
             rig_commit(&rig);

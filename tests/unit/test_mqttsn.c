@@ -95,7 +95,7 @@ examples_cover_every_type(void)
 }
 
 static void
-long_form_of_every_example_decodes_alike(void)
+long_form_of_every_example_decodes_alike(void) /* R1 */
 {
     for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
         uint8_t octets[64];
@@ -141,7 +141,7 @@ every_example_cut_with_its_length_is_malformed_or_complete(void)
 }
 
 static void
-decode_with_an_octet_too_many_is_malformed(void)
+decode_with_an_octet_too_many_is_malformed(void) /* R3 */
 {
     for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
         uint8_t octets[64] = {0};
@@ -262,7 +262,7 @@ decode_of_what_the_session_has_to_answer_is_accepted(void)
 }
 
 static void
-unused_flags_are_ignored_when_read_and_sent_as_zero(void)
+unused_flags_are_ignored_when_read_and_sent_as_zero(void) /* R5, M12 */
 {
     static const struct {
         const uint8_t *octets; /* with all flags set */
@@ -301,7 +301,7 @@ unused_flags_are_ignored_when_read_and_sent_as_zero(void)
 }
 
 static void
-form_of_length_follows_the_size(void)
+form_of_length_follows_the_size(void) /* R2 */
 {
     static uint8_t data[MQTTSN_PACKET_MAX];
     static uint8_t octets[MQTTSN_PACKET_MAX + 1];
@@ -444,7 +444,7 @@ wrap_of_the_examples_gives_their_octets(void)
 }
 
 static void
-node_id_has_limits_of_252_sent_and_32_received(void)
+node_id_has_limits_of_252_sent_and_32_received(void) /* R113 */
 {
     uint8_t node[253] = {0};
     uint8_t octets[300];

@@ -340,11 +340,13 @@ matching_agrees_with_a_level_by_level_reference(void)
 static void
 harmful_names_are_told_apart_from_harmless_ones(void)
 {
-    static const char *const harmless[] = {"a",       "a/b",     "\xc3\xa4/\xe2\x82\xac",
-                                           "$share/", "$shared", "~"};
+    static const char *const harmless[] = {
+        "a",       "a/b", "\xc3\xa4/\xe2\x82\xac", "$share/",
+        "$shared", "~",   "\xef\xb7\x8f",          "\xef\xb7\xb0"};
     static const char *const harmful[] = {
         "$share",   "a\x01",        "\x1f",         "a\x7f",        "\xc2\x80",
         "\xc2\x9f", "\xef\xb7\x90", "\xef\xb7\xaf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbe",
+        "a\xff", /* not UTF-8 at all */
     };
     char deep[2 * TOPIC_LEVELS_MAX + 2];
 
@@ -357,8 +359,38 @@ harmful_names_are_told_apart_from_harmless_ones(void)
     CU_ASSERT_FALSE(topic_is_harmless(dm_span(deep, TOPIC_LEVELS_MAX)));
 }
 
+/* ---- patterns of client ids (design 9: [client pump-*]) ---- */
+
+static void
+pattern_star_takes_any_run_and_question_mark_one_octet(void)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } cases[] = {
+        {"", "", true},           {"", "a", false},           {"*", "", true},
+        {"*", "anything", true},  {"**", "", true},           {"?", "", false},
+        {"?", "a", true},         {"?", "ab", false},         {"pump-*", "pump-", true},
+        {"pump-*", "pum", false}, {"pump-*", "pump-1", true}, {"pump-*", "sump-1", false},
+        {"*-1", "pump-1", true},  {"*-1", "pump-12", false},  {"*-1", "a-1-1", true},
+        {"a*b*c", "abc", true},   {"a*b*c", "a--b--c", true}, {"a*b*c", "a--c--b", false},
+        {"a?c*", "abc", true},    {"a?c*", "ac", false},      {"*aab", "aaaab", true},
+        {"dev", "dev", true},     {"dev", "device", false},   {"device", "dev", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool matches =
+            topic_pattern_matches(dm_span_text(cases[i].pattern), dm_span_text(cases[i].text));
+
+        if (matches != cases[i].matches)
+            printf("\n%s and %s\n", cases[i].pattern, cases[i].text);
+        CU_ASSERT_EQUAL(matches, cases[i].matches);
+    }
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(harmful_names_are_told_apart_from_harmless_ones),
+    UNIT_TEST(pattern_star_takes_any_run_and_question_mark_one_octet),
     UNIT_TEST(text_is_valid_up_to_the_borders_of_utf8),
     UNIT_TEST(text_beyond_the_borders_of_utf8_is_refused),
     UNIT_TEST(text_with_nul_is_refused),

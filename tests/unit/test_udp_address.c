@@ -8,7 +8,7 @@
 static const uint8_t pong[] = {0x02, 0x17};
 
 static void
-udp_source_that_no_device_has_is_unusable(void)
+udp_source_that_no_device_has_is_unusable(void) /* M54 */
 {
     static const struct {
         const char *text;

@@ -91,7 +91,7 @@ udp_nodes_behind_one_forwarder_with_equal_msg_ids_are_told_apart(void)
 }
 
 static void
-udp_one_node_id_behind_two_forwarders_is_two_devices(void)
+udp_one_node_id_behind_two_forwarders_is_two_devices(void) /* R7 */
 {
     static const uint8_t wrapped[] = {0x05, 0xfe, 0x00, 0x01, 0xab, 0x02, 0x16};
     static const uint8_t answer[] = {0x05, 0xfe, 0x00, 0x01, 0xab, 0x02, 0x17};

@@ -817,7 +817,7 @@ broker_that_does_not_read_is_not_read_either(void)
 }
 
 static void
-keepalive_of_the_server_is_honoured_and_its_answer_seen(void)
+keepalive_of_the_server_is_honoured_and_its_answer_seen(void) /* R79 */
 {
     struct world world;
 
