@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's fuzz target: an engine between devices, a broker, a disk and a clock. */
+#include "engine_world.h"
+
+#include "engine_trace.h"
+#include "fuzz.h"
+
+enum {
+    EFFECTS_MAX = 20000, /* of one step; more is a flood */
+    START_MS = 1000,
+};
+#define NOW_MAX (UINT64_C(1) << 60)
+
+static struct dm_address
+address_of(unsigned who)
+{
+    return (struct dm_address){
+        .link = (uint8_t)(who % WORLD_LINKS), .len = 1, .octets = {(uint8_t)who}};
+}
+
+static unsigned
+who_is(const struct dm_address *address)
+{
+    unsigned who = address->octets[0];
+
+    FUZZ_CHECK(address->len == 1 && who < WORLD_ADDRESSES && address->link == who % WORLD_LINKS,
+               "an address that nobody has");
+    return who;
+}
+
+/* ---- effects: what leaves ---- */
+
+static void
+hear(struct world *world, unsigned who, const struct mqttsn_packet *packet)
+{
+    world->peers[who].asked[packet->type] =
+        (struct world_asked){packet->msg_id, packet->topic_id, packet->topic_type};
+}
+
+static struct world_held *
+hold(struct world *world, uint64_t needs)
+{
+    if (world->held_count == world->held_room) {
+        world->held_room = world->held_room == 0 ? 64 : world->held_room * 2;
+        world->held = realloc(world->held, world->held_room * sizeof *world->held);
+        if (world->held == NULL)
+            abort();
+    }
+    struct world_held *held = &world->held[world->held_count++];
+
+    *held = (struct world_held){.needs = needs};
+    return held;
+}
+
+static void
+hold_upstream(struct world *world, uint64_t needs, const struct mqtt_packet *packet)
+{
+    struct world_held *held = hold(world, needs);
+    size_t topic_len = packet->topic.len;
+
+    held->upstream = true;
+    held->to_broker = *packet;
+    held->octets = fuzz_alloc(topic_len + packet->payload.len);
+    if (topic_len > 0)
+        memcpy(held->octets, packet->topic.data, topic_len);
+    if (packet->payload.len > 0)
+        memcpy(held->octets + topic_len, packet->payload.data, packet->payload.len);
+    held->to_broker.topic.data = held->octets;
+    held->to_broker.payload.data = held->octets + topic_len;
+}
+
+/* Lets leave what waited for `committed`. */
+static void
+release(struct world *world, uint64_t committed)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < world->held_count; i++) {
+        struct world_held *held = &world->held[i];
+
+        if (held->needs > committed) {
+            world->held[kept++] = *held;
+            continue;
+        }
+        if (held->upstream)
+            broker_takes(&world->broker, &held->to_broker);
+        else
+            hear(world, held->who, &held->packet);
+        free(held->octets);
+    }
+    world->held_count = kept;
+}
+
+/* upstream_only: the connection ended; else the gateway did. */
+static void
+drop_held(struct world *world, bool upstream_only)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < world->held_count; i++) {
+        if (upstream_only && !world->held[i].upstream)
+            world->held[kept++] = world->held[i];
+        else
+            free(world->held[i].octets);
+    }
+    world->held_count = kept;
+}
+
+/* ---- effects: what is demanded of them ---- */
+
+/* Design 1 rule 4: a device that sleeps or is gone gets nothing but the answer to what it said. */
+static void
+check_awake(const struct world *world, unsigned who, const struct mqttsn_packet *packet)
+{
+    const struct world_peer *peer = &world->peers[who];
+    bool awake = peer->bound && (peer->state == ENGINE_ACTIVE || peer->state == ENGINE_AWAKE);
+    bool wakes = world->speaker == (int)who &&
+                 (world->said == MQTTSN_PINGREQ || world->said == MQTTSN_CONNECT);
+
+    if (packet->type == MQTTSN_PUBLISH || packet->type == MQTTSN_REGISTER)
+        FUZZ_CHECK(awake || wakes, "a message for a device that sleeps or is gone");
+    else
+        FUZZ_CHECK(awake || wakes || peer->listens,
+                   "a device that sleeps or is gone gets what it did not ask for");
+}
+
+static enum dm_result
+emit_send(struct world *world, const struct engine_effect *effect)
+{
+    static uint8_t datagram[MQTTSN_PACKET_MAX];
+    unsigned who = who_is(&effect->address);
+    unsigned link = effect->address.link;
+    size_t len = 0;
+
+    FUZZ_CHECK(mqttsn_encode(&effect->packet, datagram, sizeof datagram, &len) == DM_OK,
+               "a message that cannot be encoded");
+    FUZZ_CHECK(len <= world->links[link].mtu, "a message longer than the mtu");
+    check_awake(world, who, &effect->packet);
+    if (effect->packet.type == MQTTSN_PINGRESP ||
+        (effect->packet.type == MQTTSN_DISCONNECT && world->speaker == (int)who &&
+         world->said == MQTTSN_DISCONNECT))
+        world->peers[who].listens = false;
+    if (effect->needs > world->disk.committed) {
+        struct world_held *held = hold(world, effect->needs);
+
+        held->who = (uint8_t)who;
+        held->packet = effect->packet;
+        return DM_OK;
+    }
+    if (world->link_full[link])
+        return DM_FULL;
+    hear(world, who, &effect->packet);
+    return DM_OK;
+}
+
+static enum dm_result
+emit_broadcast(struct world *world, const struct engine_effect *effect)
+{
+    uint8_t datagram[256];
+    size_t len = 0;
+
+    FUZZ_CHECK(effect->address.link < WORLD_LINKS, "a link that nobody has");
+    FUZZ_CHECK(effect->packet.type == MQTTSN_ADVERTISE || effect->packet.type == MQTTSN_GWINFO,
+               "not a gateway's broadcast");
+    FUZZ_CHECK(mqttsn_encode(&effect->packet, datagram, sizeof datagram, &len) == DM_OK,
+               "a broadcast that cannot be encoded");
+    if (effect->has_address)
+        who_is(&effect->address);
+    return world->link_full[effect->address.link] ? DM_FULL : DM_OK;
+}
+
+static enum dm_result
+emit_upstream(struct world *world, const struct engine_effect *effect)
+{
+    const struct mqtt_packet *packet = &effect->upstream;
+    size_t room = mqtt_encoded_max(packet);
+    uint8_t *octets = fuzz_alloc(room);
+    size_t len = 0;
+
+    FUZZ_CHECK(mqtt_encode(world->broker.session.version, packet, octets, room, &len) == DM_OK,
+               "a packet that cannot be encoded");
+    free(octets);
+    FUZZ_CHECK(world->broker.up, "a packet without a connection");
+    if (effect->needs > world->disk.committed) {
+        hold_upstream(world, effect->needs, packet);
+        return DM_OK;
+    }
+    if (packet->type == MQTT_PUBLISH && world->publish_result != DM_OK) {
+        if (world->publish_result != DM_IO)
+            broker_refuses(&world->broker, packet->packet_id);
+        return world->publish_result;
+    }
+    broker_takes(&world->broker, packet);
+    return DM_OK;
+}
+
+static enum dm_result
+emit(void *ctx, const struct engine_effect *effect)
+{
+    struct world *world = ctx;
+
+    trace_effect(effect, world->disk.seq + 1);
+    FUZZ_CHECK(world->started, "an effect before the start or after the end");
+    FUZZ_CHECK(++world->effects <= EFFECTS_MAX, "a flood");
+    FUZZ_CHECK(effect->needs <= world->disk.seq, "waits for a record that does not exist");
+    switch (effect->type) {
+    case ENGINE_SEND:
+        return emit_send(world, effect);
+    case ENGINE_BROADCAST:
+        return emit_broadcast(world, effect);
+    case ENGINE_UPSTREAM:
+        return emit_upstream(world, effect);
+    case ENGINE_RECORD:
+        engine_disk_append(&world->disk, effect);
+        FUZZ_CHECK(world->disk.fault == NULL, world->disk.fault);
+        return DM_OK;
+    }
+    FUZZ_CHECK(false, "an effect of no type");
+    return DM_INVALID;
+}
+
+/* ---- the state that can be seen ---- */
+
+struct survey {
+    struct world *world;
+    size_t sessions[ENGINE_STATE_COUNT];
+    uint64_t messages, octets;
+};
+
+static void
+visit_session(void *ctx, const struct engine_session_status *session)
+{
+    struct survey *survey = ctx;
+    struct world *world = survey->world;
+    const struct engine_options *options = &world->options;
+
+    FUZZ_CHECK(session->state < ENGINE_STATE_COUNT, "a state that does not exist");
+    FUZZ_CHECK(session->client_id.len > 0 && session->client_id.len <= options->client_id_max,
+               "a client id that was to be refused");
+    FUZZ_CHECK(session->queued_messages <= options->queue_messages &&
+                   session->queued_octets <= options->queue_bytes,
+               "a queue beyond its limit");
+    FUZZ_CHECK(session->last_contact_ms <= world->now_ms, "heard in the future");
+    survey->sessions[session->state]++;
+    survey->messages += session->queued_messages;
+    survey->octets += session->queued_octets;
+    if (!session->has_address)
+        return;
+    struct world_peer *peer = &world->peers[who_is(&session->address)];
+
+    FUZZ_CHECK(!peer->bound, "two sessions at one address");
+    peer->bound = true;
+    peer->state = session->state;
+}
+
+/* Also notes which device is in which state, for the next step. */
+static void
+look(struct world *world)
+{
+    const struct engine_options *options = &world->options;
+    struct survey survey = {.world = world};
+    struct engine_status status;
+    size_t count = 0;
+
+    for (size_t i = 0; i < WORLD_ADDRESSES; i++)
+        world->peers[i].bound = false;
+    engine_each_session(world->engine, world->now_ms, visit_session, &survey);
+    engine_status(world->engine, &status);
+    for (size_t i = 0; i < ENGINE_STATE_COUNT; i++) {
+        FUZZ_CHECK(status.sessions[i] == survey.sessions[i], "sessions are miscounted");
+        count += status.sessions[i];
+    }
+    FUZZ_CHECK(count <= options->max_clients, "more sessions than allowed");
+    FUZZ_CHECK(status.queued_messages == survey.messages && status.queued_octets == survey.octets,
+               "queues are miscounted");
+    FUZZ_CHECK(status.queued_octets <= options->total_bytes, "queues beyond their limit");
+    FUZZ_CHECK(status.spooled_octets <= options->spool_bytes, "a spool beyond its limit");
+}
+
+static void
+begin_step(struct world *world)
+{
+    world->speaker = -1;
+    world->effects = 0;
+}
+
+/* The turn of the loop ends, and what is due runs. */
+static void
+end_step(struct world *world)
+{
+    engine_disk_end_turn(&world->disk);
+    look(world);
+    begin_step(world);
+    engine_time(world->engine, world->now_ms);
+    engine_disk_end_turn(&world->disk);
+    FUZZ_CHECK(engine_next_deadline(world->engine) > world->now_ms,
+               "a deadline in the past: the loop would spin");
+    look(world);
+    begin_step(world);
+}
+
+/* ---- life ---- */
+
+static void
+start_engine(struct world *world)
+{
+    world->engine = engine_new(&world->options, emit, world);
+    if (world->engine == NULL)
+        abort();
+    FUZZ_CHECK(engine_disk_load(&world->disk, world->engine) == DM_OK,
+               "what was written cannot be read");
+    look(world);
+    world->started = true;
+    engine_start(world->engine, world->now_ms);
+    end_step(world);
+}
+
+static void
+end_engine(struct world *world)
+{
+    world->started = false;
+    engine_free(world->engine);
+    broker_gateway_restarts(&world->broker);
+    drop_held(world, false);
+    engine_disk_crash(&world->disk);
+}
+
+void
+world_start(struct world *world)
+{
+    world->now_ms = START_MS;
+    world->publish_result = DM_OK;
+    memset(world->link_full, 0, sizeof world->link_full);
+    memset(world->peers, 0, sizeof world->peers);
+    engine_disk_init(&world->disk);
+    broker_init(&world->broker);
+    begin_step(world);
+    start_engine(world);
+}
+
+void
+world_restart(struct world *world, bool orderly, bool reboot)
+{
+    trace_text("%s, clock %s\n", orderly ? "restart" : "crash", reboot ? "anew" : "goes on");
+    if (orderly) {
+        engine_shutdown(world->engine, world->now_ms);
+        engine_disk_end_turn(&world->disk);
+        engine_disk_commit(&world->disk, world->disk.seq);
+        FUZZ_CHECK(world->disk.fault == NULL, world->disk.fault);
+    }
+    end_engine(world);
+    if (reboot)
+        world->now_ms = START_MS;
+    for (size_t i = 0; i < WORLD_LINKS; i++)
+        world->link_full[i] = false;
+    start_engine(world);
+}
+
+void
+world_finish(struct world *world)
+{
+    world_restart(world, true, false);
+    end_engine(world);
+    engine_disk_fini(&world->disk);
+    free(world->held);
+    world->held = NULL;
+    world->held_room = 0;
+}
+
+/* ---- steps ---- */
+
+void
+world_datagram(struct world *world, unsigned who, const struct mqttsn_packet *packet)
+{
+    struct dm_address from = address_of(who);
+
+    trace_datagram(who, packet);
+    world->speaker = (int)who;
+    world->said = packet->type;
+    world->peers[who].listens = true;
+    engine_datagram(world->engine, world->now_ms, &from, packet);
+    end_step(world);
+}
+
+void
+world_broker_up(struct world *world, const struct upstream_session *session)
+{
+    struct upstream_session granted = *session;
+
+    if (world->broker.up)
+        return;
+    granted.session_present = session->session_present && !engine_needs_clean_start(world->engine);
+    trace_text("connected, MQTT %u, session %s, %u open, qos %u, %s\n",
+               granted.version == MQTT_5 ? 5 : 3, granted.session_present ? "present" : "new",
+               granted.send_maximum, granted.maximum_qos,
+               granted.retain_available ? "retain" : "no retain");
+    broker_connect(&world->broker, &granted);
+    engine_upstream_connected(world->engine, world->now_ms, &granted);
+    end_step(world);
+}
+
+void
+world_broker_down(struct world *world)
+{
+    if (!world->broker.up)
+        return;
+    trace_text("disconnected\n");
+    broker_disconnect(&world->broker);
+    drop_held(world, true);
+    engine_upstream_disconnected(world->engine, world->now_ms);
+    end_step(world);
+}
+
+/* Whether a packet of the gateway with this id waits for the disk. */
+static bool
+is_held(const struct world *world, uint16_t packet_id)
+{
+    for (size_t i = 0; i < world->held_count; i++)
+        if (world->held[i].upstream && world->held[i].to_broker.packet_id == packet_id)
+            return true;
+    return false;
+}
+
+void
+world_broker_packet(struct world *world, const struct mqtt_packet *packet)
+{
+    bool is_answer = packet->type != MQTT_PUBLISH && packet->type != MQTT_PUBREL;
+
+    if (!world->broker.up || (is_answer && is_held(world, packet->packet_id)))
+        return; /* nobody answers what has not left */
+    trace_broker("broker says", packet);
+    broker_answers(&world->broker, packet);
+    engine_upstream_packet(world->engine, world->now_ms, packet);
+    end_step(world);
+}
+
+void
+world_commit(struct world *world, uint64_t seq)
+{
+    uint64_t committed = engine_disk_commit(&world->disk, seq);
+
+    trace_text("committed %llu\n", (unsigned long long)committed);
+    FUZZ_CHECK(world->disk.fault == NULL, world->disk.fault);
+    release(world, committed);
+    engine_committed(world->engine, world->now_ms, committed);
+    end_step(world);
+}
+
+void
+world_link(struct world *world, unsigned link, bool up)
+{
+    trace_text("link %u %s\n", link, up ? "up" : "down");
+    world->links[link].up = up;
+    world->link_full[link] = false;
+    engine_link(world->engine, world->now_ms, (uint8_t)link, up);
+    end_step(world);
+}
+
+void
+world_link_full(struct world *world, unsigned link, bool full)
+{
+    trace_text("link %u %s\n", link, full ? "full" : "has room");
+    world->link_full[link] = full;
+    if (!full)
+        engine_link_room(world->engine, world->now_ms, (uint8_t)link);
+    end_step(world);
+}
+
+void
+world_forget(struct world *world, struct dm_span client_id)
+{
+    trace_text("forget\n");
+    engine_forget(world->engine, world->now_ms, client_id);
+    end_step(world);
+}
+
+void
+world_wait(struct world *world, uint64_t ms)
+{
+    uint64_t left = NOW_MAX - world->now_ms;
+
+    world->now_ms += ms < left ? ms : left;
+    trace_text("now %llu\n", (unsigned long long)world->now_ms);
+    end_step(world);
+}
