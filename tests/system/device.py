@@ -2,9 +2,11 @@
 """Devices as the gateway meets them: over UDP and over a real pseudo terminal."""
 
 import os
+import pathlib
 import pty
 import select
 import socket
+import struct
 import time
 import tty
 
@@ -42,6 +44,57 @@ class UdpLink:
         port = self.gateway[1]
         self.close()
         self.__init__(port)
+
+    def close(self):
+        self.socket.close()
+
+
+def interface_for_ipv6_groups():
+    """(name, link-local address) of an interface, or None. Loopback has no route to IPv6 groups."""
+    try:
+        lines = pathlib.Path("/proc/net/if_inet6").read_text().splitlines()
+    except FileNotFoundError:
+        return None  # a kernel without IPv6
+    for line in lines:
+        octets, _, _, scope, _, name = line.split()
+        flags = int(pathlib.Path(f"/sys/class/net/{name}/flags").read_text(), 16)
+        if scope == "20" and flags & 0x1001 == 0x1001:  # link-local; IFF_UP, IFF_MULTICAST
+            return name, socket.inet_ntop(socket.AF_INET6, bytes.fromhex(octets))
+    return None
+
+
+class GroupLink:
+    """A device that looks for gateways: a member of a multicast group.
+    `receive` tells where a datagram came from, which is the address of a gateway."""
+
+    def __init__(self, group, port, interface="lo"):
+        family = socket.AF_INET6 if ":" in group else socket.AF_INET
+        index = socket.if_nametoindex(interface)
+        self.group = (group, port, 0, index) if family == socket.AF_INET6 else (group, port)
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.group)
+        packed = socket.inet_pton(family, group)
+        if family == socket.AF_INET:
+            # Datagrams leave from this address; of itself the kernel never takes it for a group.
+            request = struct.pack("=4s4si", packed, socket.inet_aton("127.0.0.1"), index)
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+        else:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                                   packed + struct.pack("=i", index))
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+
+    def send(self, raw):
+        self.socket.sendto(raw, self.group)
+
+    def receive(self, seconds=ANSWER_S):
+        """(octets, (address, port)); what this socket sent itself comes back and is left out."""
+        self.socket.settimeout(seconds)
+        while True:
+            raw, source = self.socket.recvfrom(65536)
+            if source[1] != self.group[1]:
+                return raw, source[:2]
 
     def close(self):
         self.socket.close()
@@ -180,6 +233,13 @@ class Device:
         if clean:
             self.names = {}
         self.accepted(sn.connect(self.client_id, clean, keepalive), sn.CONNACK)
+        return self
+
+    def connect_with_will(self, topic, message, qos=1, retain=False, keepalive=600):
+        """The handshake of R16."""
+        self.ask(sn.connect(self.client_id, keepalive=keepalive, will=True), sn.WILLTOPICREQ)
+        self.ask(sn.will_topic(topic, qos, retain), sn.WILLMSGREQ)
+        self.accepted(sn.message(sn.WILLMSG, message), sn.CONNACK)
         return self
 
     def register(self, name):

@@ -6,12 +6,12 @@ from collections import namedtuple
 
 ADVERTISE, SEARCHGW, GWINFO = 0x00, 0x01, 0x02
 CONNECT, CONNACK = 0x04, 0x05
-WILLTOPIC, WILLMSG = 0x07, 0x09
+WILLTOPICREQ, WILLTOPIC, WILLMSGREQ, WILLMSG = 0x06, 0x07, 0x08, 0x09
 REGISTER, REGACK = 0x0A, 0x0B
 PUBLISH, PUBACK, PUBCOMP, PUBREC, PUBREL = 0x0C, 0x0D, 0x0E, 0x0F, 0x10
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 0x12, 0x13, 0x14, 0x15
 PINGREQ, PINGRESP, DISCONNECT = 0x16, 0x17, 0x18
-WILLTOPICUPD, WILLMSGUPD = 0x1A, 0x1C
+WILLTOPICUPD, WILLTOPICRESP, WILLMSGUPD, WILLMSGRESP = 0x1A, 0x1B, 0x1C, 0x1D
 ENCAPSULATED = 0xFE
 
 NAMES = {number: name for name, number in list(globals().items())
@@ -34,6 +34,15 @@ def connect(client_id, clean=False, keepalive=60, will=False, protocol=1):
     return message(CONNECT, struct.pack(">BBH", flags, protocol, keepalive) + client_id.encode())
 
 
+def searchgw(radius=1):
+    return message(SEARCHGW, bytes([radius]))
+
+
+def will_topic(topic, qos=0, retain=False, kind=WILLTOPIC):
+    """WILLTOPIC, or WILLTOPICUPD as `kind`."""
+    return message(kind, bytes([(qos & 3) << 5 | (RETAIN if retain else 0)]) + topic.encode())
+
+
 def register(msg_id, name):
     return message(REGISTER, struct.pack(">HH", 0, msg_id) + name.encode())
 
@@ -49,6 +58,11 @@ def publish(topic_id, msg_id, data, qos=0, kind=NORMAL, dup=False, retain=False)
 
 def puback(topic_id, msg_id, code=ACCEPTED):
     return message(PUBACK, struct.pack(">HHB", topic_id, msg_id, code))
+
+
+def step(kind, msg_id):
+    """PUBREC, PUBREL or PUBCOMP."""
+    return message(kind, struct.pack(">H", msg_id))
 
 
 def subscribe(msg_id, topic, qos=0, kind=NORMAL):
@@ -79,7 +93,8 @@ def short_name(text):
     return struct.unpack(">H", text.encode())[0]
 
 
-Packet = namedtuple("Packet", "kind flags topic_id msg_id code data raw")
+# `code` of ADVERTISE and GWINFO is the GwId.
+Packet = namedtuple("Packet", "kind flags topic_id msg_id code duration data raw")
 
 
 def decode(raw):
@@ -92,15 +107,17 @@ def decode(raw):
     layouts = {CONNACK: ("c", ">B"), REGISTER: ("tm", ">HH"), REGACK: ("tmc", ">HHB"),
                PUBLISH: ("ftm", ">BHH"), PUBACK: ("tmc", ">HHB"), SUBACK: ("ftmc", ">BHHB"),
                UNSUBACK: ("m", ">H"), PUBCOMP: ("m", ">H"), PUBREC: ("m", ">H"),
-               PUBREL: ("m", ">H"), GWINFO: ("c", ">B"), PINGREQ: ("", ">"), PINGRESP: ("", ">"),
-               DISCONNECT: ("", ">")}
+               PUBREL: ("m", ">H"), ADVERTISE: ("cd", ">BH"), GWINFO: ("c", ">B"),
+               PINGREQ: ("", ">"), PINGRESP: ("", ">"), DISCONNECT: ("", ">"),
+               WILLTOPICREQ: ("", ">"), WILLMSGREQ: ("", ">"), WILLTOPICRESP: ("c", ">B"),
+               WILLMSGRESP: ("c", ">B")}
     assert kind in layouts, f"the gateway sent type {kind:#x}: {raw.hex()}"
     letters, layout = layouts[kind]
     size = struct.calcsize(layout)
     assert len(body) == size or (len(body) > size and kind in (PUBLISH, REGISTER)), raw.hex()
     found = dict(zip(letters, struct.unpack(layout, body[:size])))
     return Packet(kind, found.get("f", 0), found.get("t", 0), found.get("m", 0),
-                  found.get("c", 0), body[size:], raw)
+                  found.get("c", 0), found.get("d", 0), body[size:], raw)
 
 
 def qos_of(packet):

@@ -155,7 +155,7 @@ class BrokerRestart(SystemTest):
 class Sharing(SystemTest):
     """One upstream connection for all devices (R108)."""
 
-    def test_retained_message_reaches_a_new_subscriber_exactly_once(self):
+    def test_retained_message_reaches_a_new_subscriber_exactly_once(self):  # R108
         self.start_gateway()
         broker = self.broker.client()
         broker.publish(TOPIC, b"retained", retain=True)
@@ -191,7 +191,7 @@ class Sharing(SystemTest):
         watcher.subscribe(TOPIC)
         self.assertEqual(watcher.receive(), [(TOPIC, b"kept")])
 
-    def test_two_devices_on_one_filter_get_one_copy_each(self):
+    def test_two_devices_on_one_filter_get_one_copy_each(self):  # R108
         self.start_gateway()
         devices = [self.device(f"d{i}").connect() for i in range(2)]
         for device in devices:
@@ -218,7 +218,7 @@ class Sharing(SystemTest):
         self.assertEqual(self.texts(device, device.take(2)), [("a/b", b"1"), ("a/b", b"2")])
         self.assertEqual(device.before_barrier(), [])
 
-    def test_qos_0_filter_of_one_does_not_downgrade_the_other(self):  # design section 6
+    def test_qos_0_filter_of_one_does_not_downgrade_the_other(self):  # R108, design section 6
         self.start_gateway()
         careful = self.device("careful").connect()
         careful.subscribe(TOPIC, qos=1)
@@ -257,7 +257,7 @@ class Sharing(SystemTest):
         wait_until(lambda: self.gateway.rows("message") == [], "no body is left on disk")
         self.assertEqual(self.gateway.rows("delivery"), [])
 
-    def test_sleeping_devices_do_not_stall_the_others(self):  # style guide: the trap of 20
+    def test_sleeping_devices_do_not_stall_the_others(self):  # R104, style guide: the trap of 20
         self.start_gateway()
         sleeper = self.device("sleeper").connect()
         sleeper.subscribe("bulk")
@@ -340,7 +340,7 @@ class OldBroker(SystemTest):
         self.assertEqual(self.texts(device, device.take()), [("cmd", b"x")])
         self.assertEqual(peer.read(mqtt.PUBACK)[1], b"\x00\x01")
 
-    def test_puback_to_the_broker_waits_for_the_device_or_the_disk(self):  # rule 1
+    def test_puback_to_the_broker_waits_for_the_device_or_the_disk(self):  # R104, rule 1
         peer = mqtt.OldBroker(self.broker.port)
         self.addCleanup(peer.close)
         self.start_gateway(online=False, sessions={"store_after": "1h"})

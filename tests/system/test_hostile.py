@@ -91,7 +91,7 @@ class Attack(SystemTest):
 
 
 class Datagrams(Attack):
-    def test_random_datagrams_leave_the_control_device_alone(self):
+    def test_random_datagrams_leave_the_control_device_alone(self):  # M53
         print(f"DORMOUSE_SEED={self.seed}", flush=True)
         self.start_gateway(udp_lan={"qos_minus_one": "yes", "topics.7": "mutant/seven"})
         control = self.control()
@@ -155,14 +155,14 @@ class Datagrams(Attack):
         return (status["input"]["malformed"] + status["input"]["unsupported"]
                 + sum(link["rx_dropped"] for link in status["links"]))
 
-    def test_message_with_octets_behind_it_is_dropped(self):  # M3
+    def test_message_with_octets_behind_it_is_dropped(self):  # R3, M3
         self.start_gateway()
         device = self.device("mutant").connect()
         device.send(sn.disconnect() + b"\x00")
         device.send(sn.disconnect() + sn.disconnect())
         self.assertEqual(device.before_barrier(), [])
 
-    def test_reserved_types_are_dropped(self):  # M5
+    def test_reserved_types_are_dropped(self):  # R4, M5
         self.start_gateway()
         device = self.device("mutant").connect()
         for kind in [0x03, 0x11, 0x19, *range(0x1E, 0xFE), 0xFF]:

@@ -160,7 +160,7 @@ class PersistentSession(SystemTest):
         wait_until(lambda: self.broker.lines("Received UNSUBSCRIBE from dormouse-test"),
                    "the gateway unsubscribed at the broker")
 
-    def test_full_queue_drops_the_oldest_and_counts_it(self):  # design section 4
+    def test_full_queue_drops_the_oldest_and_counts_it(self):  # R102, design section 4
         self.start_gateway(sessions={"queue_messages": 2})
         device = self.subscriber().sleep()
         broker = self.broker.client()

@@ -187,7 +187,7 @@ class Sleep(SystemTest):
         self.assertEqual(self.texts(device, packets), [("cmd", b"1"), ("cmd", b"2")])
         self.assertEqual(packets[0].msg_id, first.msg_id)  # rule 3
 
-    def test_new_duration_while_asleep_is_answered(self):  # R101
+    def test_new_duration_while_asleep_is_answered(self):  # R81, R101
         self.start_gateway()
         device = self.device("sleeper").connect().sleep(600)
         device.sleep(1200)
