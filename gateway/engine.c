@@ -38,6 +38,13 @@ engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mq
     return engine_send_to(e, &s->address, needs, packet);
 }
 
+void
+engine_withdraw(struct engine *e, const struct dm_address *from)
+{
+    e->emit(e->ctx, &(struct engine_effect){
+                        .type = ENGINE_WITHDRAW, .address = *from, .has_address = true});
+}
+
 enum dm_result
 engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet)
 {

@@ -26,6 +26,8 @@ enum engine_effect_type {
     ENGINE_BROADCAST, /* `packet` to all on link address.link, within `radius`; has_address: who
                        * asked
                        */
+    ENGINE_WITHDRAW,  /* what is still held for `address` is not sent: the device has moved on, or
+                       * begins a new connection */
     ENGINE_UPSTREAM,  /* `upstream` to the broker; dropped if the connection changed meanwhile */
     ENGINE_RECORD,    /* `record` to the journal; `address`, if has_address, becomes its text */
 };

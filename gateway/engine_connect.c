@@ -101,7 +101,8 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
         connect_refuse(e, from, request->client_id, MQTTSN_CONGESTION);
         return;
     }
-    handshake_end(e, s); /* begun elsewhere: this connection is newer */
+    handshake_end(e, s);      /* begun elsewhere: this connection is newer */
+    engine_withdraw(e, from); /* R24: nothing of the last connection comes before the CONNACK */
     downlink_cancel(s);
     s->clean = request->clean;
     s->keepalive_s = request->keepalive_s;

@@ -371,6 +371,8 @@ enum dm_result engine_send_to(struct engine *e, const struct dm_address *to, uin
                               const struct mqttsn_packet *packet);
 enum dm_result engine_send(struct engine *e, struct session *s, uint64_t needs,
                            const struct mqttsn_packet *packet);
+/* Answers of before that wait for the disk do not go to this address any more. */
+void engine_withdraw(struct engine *e, const struct dm_address *from);
 enum dm_result engine_send_upstream(struct engine *e, uint64_t needs,
                                     const struct mqtt_packet *packet);
 /* True at most once a second for an address (R82, R84). */

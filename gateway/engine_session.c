@@ -204,6 +204,7 @@ session_unbind(struct engine *e, struct session *s)
         return;
     pointer_index_remove(&e->by_address, s);
     s->bound = false;
+    engine_withdraw(e, &s->address); /* R26: another device may be there now */
     downlink_cancel(s);
     if (s->state == ENGINE_AWAKE) /* nobody there to answer: supervised as asleep again */
         session_set_state(e, s, ENGINE_ASLEEP);

@@ -130,6 +130,18 @@ emit_send(struct runner *r, const struct engine_effect *effect)
     return DM_OK;
 }
 
+static void
+withdraw(struct runner *r, const struct dm_address *address)
+{
+    struct held *held;
+    struct held *next;
+
+    DL_FOREACH_SAFE (r->held, held, next) {
+        if (!held->upstream && dm_address_equal(&held->address, address))
+            held_free(r, held);
+    }
+}
+
 /* Depends on nothing, and what is lost of it comes again. */
 static enum dm_result
 emit_broadcast(struct runner *r, const struct engine_effect *effect)
@@ -214,6 +226,9 @@ emit(void *ctx, const struct engine_effect *effect)
     switch (effect->type) {
     case ENGINE_SEND:
         return emit_send(r, effect);
+    case ENGINE_WITHDRAW:
+        withdraw(r, &effect->address);
+        return DM_OK;
     case ENGINE_BROADCAST:
         return emit_broadcast(r, effect);
     case ENGINE_UPSTREAM:

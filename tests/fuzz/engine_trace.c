@@ -101,6 +101,9 @@ trace_effect(const struct engine_effect *effect, uint64_t seq)
         trace_text("  to %u !%" PRIu64 " %s\n", effect->address.octets[0], effect->needs,
                    mqttsn_describe(&effect->packet, text, sizeof text));
         break;
+    case ENGINE_WITHDRAW:
+        trace_text("  withdraw what is held for %u\n", effect->address.octets[0]);
+        break;
     case ENGINE_BROADCAST:
         trace_text("  to all on link %u %s\n", effect->address.link,
                    mqttsn_describe(&effect->packet, text, sizeof text));

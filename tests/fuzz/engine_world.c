@@ -206,6 +206,9 @@ emit(void *ctx, const struct engine_effect *effect)
     switch (effect->type) {
     case ENGINE_SEND:
         return emit_send(world, effect);
+    case ENGINE_WITHDRAW:
+        FUZZ_CHECK(effect->has_address, "withdraws for no address");
+        return DM_OK;
     case ENGINE_BROADCAST:
         return emit_broadcast(world, effect);
     case ENGINE_UPSTREAM:

@@ -207,6 +207,8 @@ emit(void *ctx, const struct engine_effect *effect)
         add(rig, "%c> ", effect->address.octets[0]);
         add_packet(rig, &effect->packet);
         break;
+    case ENGINE_WITHDRAW: /* the runner's business */
+        return DM_OK;
     case ENGINE_BROADCAST:
         add(rig, "*%c> ", effect->has_address ? effect->address.octets[0] : ' ');
         add_packet(rig, &effect->packet);

@@ -695,6 +695,41 @@ messages_of_qos_0_held_behind_a_slow_disk_are_bounded(void)
     bench_fini(&b);
 }
 
+/* R26: nothing goes to the old address of a device that roams; another device may be there now. */
+static void
+answer_held_for_a_device_that_moved_does_not_go_to_its_old_address(void)
+{
+    struct bench b;
+
+    bench_init(&b);
+    receive_connect(&b, 'A', "aaa");
+    commit_all(&b);
+    b.text[0] = '\0';
+    receive_register(&b, 'A', "x", 1);
+    receive(&b, 'B',
+            &(struct mqttsn_packet){.type = MQTTSN_PINGREQ, .client_id = dm_span_text("aaa")});
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "B> PINGRESP msg 0 code 0\n"));
+    bench_fini(&b);
+}
+
+/* R24: the REGACK of the last connection would come between CONNECT and CONNACK. */
+static void
+answer_held_for_the_last_connection_does_not_come_before_the_connack(void)
+{
+    struct bench b;
+
+    bench_init(&b);
+    receive_connect(&b, 'A', "aaa");
+    commit_all(&b);
+    b.text[0] = '\0';
+    receive_register(&b, 'A', "x", 1);
+    receive_connect(&b, 'A', "aaa");
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "A> CONNACK msg 0 code 0\n"));
+    bench_fini(&b);
+}
+
 static void
 broadcast_goes_to_the_link_with_its_radius(void)
 {
@@ -895,6 +930,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(publish_the_broker_can_never_take_is_refused_to_the_device),
     UNIT_TEST(held_publish_the_broker_can_never_take_is_refused_to_the_device),
     UNIT_TEST(messages_of_qos_0_held_behind_a_slow_disk_are_bounded),
+    UNIT_TEST(answer_held_for_a_device_that_moved_does_not_go_to_its_old_address),
+    UNIT_TEST(answer_held_for_the_last_connection_does_not_come_before_the_connack),
     UNIT_TEST(broadcast_goes_to_the_link_with_its_radius),
     UNIT_TEST(disk_that_fails_means_congestion_until_it_recovers),
     UNIT_TEST(forget_removes_the_session_or_finds_none),
