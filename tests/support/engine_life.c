@@ -23,9 +23,6 @@ life_one_in(struct life *l, unsigned n)
 void
 life_broken(const struct life *l, const char *what, const char *detail)
 {
-#ifdef LIFE_TRACE
-    printf("TURN %s\n", l->rig.text);  for (size_t i=0;i<l->will_count;i++) printf("will %u %u\n", (unsigned)l->wills[i].session,l->wills[i].payload); for (int c=0;c<6;c++) printf("%d: there %d num %u state %d/%d will %d/%d\n", c, l->before[c].there, (unsigned)l->before[c].number, (int)l->before[c].state, (int)l->seen[c].state, l->before[c].will,l->seen[c].will);
-#endif
     printf("\nstep %u: %s: %s\n", l->step, what, detail);
     CU_FAIL_FATAL("a promise is broken");
 }
@@ -211,8 +208,6 @@ line_of(const struct life *l, const char *text)
 
     snprintf(line.text, sizeof line.text, "%s", text);
     line.needs = mark != NULL ? strtoull(mark + 2, NULL, 10) : 0;
-    if (strncmp(text, "^ UNSUBSCRIBE", 13) == 0) /* gap 4 */
-        line.needs = l->rig.disk.seq;
     for (unsigned c = 0; c < LIFE_CLIENTS; c++)
         if (l->seen[c].bound && l->seen[c].address == (uint8_t)text[0])
             line.session = l->seen[c].number;
@@ -224,6 +219,17 @@ line_of(const struct life *l, const char *text)
     return line;
 }
 
+void
+life_withdraw(struct life *l, char address)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->held_count; i++)
+        if (l->held[i].text[0] != address)
+            l->held[kept++] = l->held[i];
+    l->held_count = kept;
+}
+
 static void
 read_effects(struct life *l)
 {
@@ -233,14 +239,12 @@ read_effects(struct life *l)
          text = strtok_r(NULL, "\n", &save)) {
         struct life_line line = line_of(l, text);
 
-#ifdef LIFE_TRACE
-        if (text[0] == '#' || text[0] == '~') { printf("%u     %s\n", l->step, text); continue; }
-#endif
         if (text[0] == '*') /* GWINFO, to nobody in particular */
             continue;
-#ifdef LIFE_TRACE
-        printf("%u t%llu c%llu s%u ty%d: %s\n", l->step, (unsigned long long)l->rig.now_ms, (unsigned long long)l->committed, (unsigned)line.session, l->stepping?(int)l->stepping_type:-1, text);
-#endif
+        if (strcmp(text + 1, "> WITHDRAW") == 0) {
+            life_withdraw(l, text[0]);
+            continue;
+        }
         queue_line(l, &line);
         promise_line(l, &line);
         if (line.needs <= l->committed) {
@@ -257,9 +261,6 @@ read_effects(struct life *l)
 void
 life_turn(struct life *l)
 {
-#ifdef LIFE_TRACE
-    l->rig.log_records = true;
-#endif
     engine_disk_end_turn(&l->rig.disk);
     memset(l->missing, 0, sizeof l->missing);
     l->will_count = 0;
@@ -279,9 +280,6 @@ life_datagram(struct life *l, char from, const struct mqttsn_packet *packet)
 {
     l->stepping = (uint8_t)from;
     l->stepping_type = packet->type;
-#ifdef LIFE_TRACE
-    printf("%u t%llu       %c< %s msg %u qos %d dup %d id %u clean %d will %d dur %u code %d id '%.*s' tn '%.*s' data '%.*s' %s\n", l->step, (unsigned long long)l->rig.now_ms, from, mqttsn_type_name(packet->type), packet->msg_id, packet->qos, packet->dup, packet->topic_id, packet->clean_session, packet->will, packet->duration_s, packet->return_code, (int)packet->client_id.len, (const char*)packet->client_id.data, (int)packet->topic_name.len, (const char *)packet->topic_name.data, (int)packet->data.len, (const char *)packet->data.data, l->nonsense?"NONSENSE":"");
-#endif
     rig_send(&l->rig, from, packet);
     life_turn(l);
 }
@@ -361,9 +359,6 @@ life_crash(struct life *l)
     l->restarts++;
     queue_restarted(l);
     promise_restarted(l);
-#ifdef LIFE_TRACE
-    printf("%u RESTART\n", l->step);
-#endif
     rig_restart(&l->rig);
     look(l); /* what the new engine sends, it sends by the rows */
     memcpy(l->before, l->seen, sizeof l->before);
@@ -390,6 +385,7 @@ life_init(struct life *l, unsigned steps)
         abort();
     rig_init(&l->rig);
     l->rig.commits_late = true;
+    l->rig.log_withdrawals = true;
     l->rig.options.queue_messages = 40;
     l->link_up = true;
     engine_disk_init(&l->latest);

@@ -6,6 +6,7 @@
  *   engine_life.c          turns, the disk, the clock
  *   engine_life_broker.c   the broker
  *   engine_life_device.c   the devices and their radio
+ *   engine_life_stranger.c nonsense
  *   engine_life_queue.c    promises about messages to devices
  *   engine_life_promise.c  promises about messages of devices, wills, and what must be durable
  *
@@ -17,7 +18,6 @@
  *      session for the one before.
  *   3. The MsgIds towards a device may begin again after a restart, also those of QoS 2 messages
  *      that were dropped after the device had them.
- *   4. UNSUBSCRIBE leaves before it is durable that nobody wants the filter.
  */
 #ifndef DORMOUSE_TESTS_ENGINE_LIFE_H
 #define DORMOUSE_TESTS_ENGINE_LIFE_H
@@ -84,7 +84,7 @@ struct life_filter {
 struct life_broker {
     bool up;
     bool loses_session; /* at the next connection */
-    uint32_t epoch; /* counts its sessions */
+    uint32_t epoch;     /* counts its sessions */
     struct life_message open[LIFE_WINDOW];
     size_t open_count;
     struct life_packet packets[LIFE_PACKETS_MAX];
@@ -177,12 +177,12 @@ struct life_fact {
     uint8_t device;                /* whose message or will it is */
     uint32_t sessions;             /* of the device that had ended */
     bool will;
-    bool seen;                     /* by the broker */
-    bool promised;                 /* the device was told, or the will is on disk */
-    bool reached;                  /* the broker has it for good */
-    uint32_t epoch;                /* session of the broker that took it last */
-    uint16_t taken;                /* QoS 2: times in that session */
-    uint16_t allowed;              /* times it may be taken */
+    bool seen;        /* by the broker */
+    bool promised;    /* the device was told, or the will is on disk */
+    bool reached;     /* the broker has it for good */
+    uint32_t epoch;   /* session of the broker that took it last */
+    uint16_t taken;   /* QoS 2: times in that session */
+    uint16_t allowed; /* times it may be taken */
 };
 
 /* A session as it is at the end of a turn. */
@@ -220,9 +220,9 @@ struct life {
     struct engine_disk latest; /* what the disk will hold when all is committed */
     uint64_t learned;          /* journal number of the last record in it */
     struct life_seen before[LIFE_CLIENTS], seen[LIFE_CLIENTS];
-    uint64_t hard_drops;             /* so far, for other reasons than QoS 0 */
-    unsigned missing[LIFE_CLIENTS];  /* taken from the queue in this turn, not delivered */
-    uint64_t unused[LIFE_CLIENTS];   /* drops that explained nothing so far */
+    uint64_t hard_drops;                      /* so far, for other reasons than QoS 0 */
+    unsigned missing[LIFE_CLIENTS];           /* taken from the queue in this turn, not delivered */
+    uint64_t unused[LIFE_CLIENTS];            /* drops that explained nothing so far */
     struct life_will wills[LIFE_SPOOLED_MAX]; /* spooled in this turn */
     size_t will_count;
 
@@ -241,7 +241,7 @@ struct life {
     size_t spooled_count;
     unsigned subscribed[LIFE_SESSIONS]; /* step of the last SUBSCRIBE or UNSUBSCRIBE */
     unsigned lowered[LIFE_SESSIONS];    /* of the last that asks for less than before */
-    uint32_t last_handed[LIFE_DEVICES][LIFE_TOPICS][3];   /* by topic and QoS */
+    uint32_t last_handed[LIFE_DEVICES][LIFE_TOPICS][3]; /* by topic and QoS */
     uint64_t last_handed_session[LIFE_DEVICES];
     uint32_t last_uplink[LIFE_DEVICES]; /* of those the broker has seen */
 
@@ -255,22 +255,25 @@ void life_fini(struct life *l);
 void life_broken(const struct life *l, const char *what, const char *detail);
 unsigned life_below(struct life *l, unsigned limit);
 bool life_one_in(struct life *l, unsigned n);
-uint32_t life_new_payload(struct life *l);
+uint32_t life_new_payload(struct life *l); /* a number that no message or will has had */
 /* After each input of the engine: learns what it did, lets leave what may, checks. */
 void life_turn(struct life *l);
+/* What is held for a device, or ('^') for the broker, does not leave any more. */
+void life_withdraw(struct life *l, char address);
 void life_datagram(struct life *l, char from, const struct mqttsn_packet *packet);
 /* Makes durable what is needed for journal number `seq`; what waited for it leaves. */
 void life_commit(struct life *l, uint64_t seq);
 void life_wait(struct life *l, uint64_t ms);
 /* Kills the engine; all that is not committed is lost. */
 void life_crash(struct life *l);
-void life_restart(struct life *l); /* orderly */
+void life_restart(struct life *l);                        /* orderly */
 uint32_t life_number(const char *line, const char *word); /* behind the word; 0: not there */
-/* The row of this kind and key among those of a disk; `key`: see key_of. NULL: none. */
+/* The row of this kind and key among those of a disk; `key`: see life_key. NULL: none. */
 const struct store_record *life_row(const struct engine_disk *disk, enum store_op put,
                                     uint64_t session, uint64_t key);
 /* MsgId, packet id, number of the message or order, by what the kind of row has. */
 uint64_t life_key(const struct store_record *record);
+/* The number in a payload 'm' (broker's), 'd' (device's) or 'w' (will); 0: another payload. */
 uint32_t life_payload(const struct store_record *record, char kind);
 /* Index of the client whose session has this number, now or before the turn; LIFE_CLIENTS: none. */
 unsigned life_client(const struct life *l, uint64_t session);
@@ -293,30 +296,39 @@ void device_step(struct life *l);
 /* One answer arrives, or is lost. False: there is none. */
 bool device_answers(struct life *l);
 void devices_connect_and_ping(struct life *l);
-void device_nonsense(struct life *l);
+
+/* engine_life_stranger.c */
+void stranger_step(struct life *l);
 
 /* engine_life_queue.c */
-void queue_owe(struct life *l, uint32_t payload);
+void queue_owe(struct life *l, uint32_t payload); /* to all who want it with QoS 1 or 2 */
+/* Nobody is owed the message any more: the broker lost it before it was acknowledged. */
 void queue_forgive(struct life *l, uint32_t payload);
 void queue_refused(struct life *l, uint64_t session, uint32_t payload);
+/* Device `d` gave the message to its application. */
 void queue_handed_over(struct life *l, unsigned d, uint64_t session, uint32_t payload, uint8_t qos);
 /* The broker need not keep this copy any more. */
 void queue_acknowledged(struct life *l, const struct life_message *message);
+/* A record, before it is among the latest rows; the end of the turn; a line as it is emitted. */
 void queue_record(struct life *l, const struct store_record *record);
 void queue_turn(struct life *l);
 void queue_line(struct life *l, const struct life_line *line);
 void queue_restarted(struct life *l);
-void queue_check_all(struct life *l);
+void queue_check_all(struct life *l); /* at the end: nothing is owed */
 
 /* engine_life_promise.c */
+/* The device was told that its message is safe. */
 void promise_to_device(struct life *l, uint32_t payload);
+/* The broker reads a PUBLISH of QoS 1 or 2; with QoS 2 its packet id is not known to it. */
 void promise_taken(struct life *l, const struct life_packet *packet);
-void promise_reached(struct life *l, uint32_t payload);
+void promise_reached(struct life *l, uint32_t payload); /* the broker has it for good */
+/* As those of the queue. */
 void promise_record(struct life *l, const struct disk_row *row);
 void promise_turn(struct life *l);
 void promise_line(struct life *l, const struct life_line *line);
 void promise_committed(struct life *l);
 void promise_restarted(struct life *l);
-void promise_check_all(struct life *l);
+void
+promise_check_all(struct life *l); /* at the end: all that was promised has reached the broker */
 
 #endif

@@ -13,9 +13,6 @@ const char *const life_topics[LIFE_TOPICS] = {"t/1", "t/2", "u/1"};
 static void
 send_packet(struct life *l, const struct mqtt_packet *packet)
 {
-#ifdef LIFE_TRACE
-    printf("%u  v type %d qos %d pid %d dup %d sid %u '%.*s' reason %d\n", l->step, (int)packet->type, packet->qos, packet->packet_id, packet->dup, packet->subscription_ids[0], (int)packet->payload.len, (const char *)packet->payload.data, packet->reason);
-#endif
     rig_broker_packet(&l->rig, packet);
     life_turn(l);
 }
@@ -23,8 +20,7 @@ send_packet(struct life *l, const struct mqtt_packet *packet)
 static void
 answer(struct life *l, enum mqtt_type type, uint16_t packet_id, uint8_t reason)
 {
-    send_packet(
-        l, &(struct mqtt_packet){.type = type, .packet_id = packet_id, .reason = reason});
+    send_packet(l, &(struct mqtt_packet){.type = type, .packet_id = packet_id, .reason = reason});
 }
 
 /* ---- messages to the gateway ---- */
@@ -155,8 +151,8 @@ type_of(const char *text)
         const char *name;
         enum mqtt_type type;
     } names[] = {
-        {"PUBLISH ", MQTT_PUBLISH}, {"PUBACK ", MQTT_PUBACK},       {"PUBREC ", MQTT_PUBREC},
-        {"PUBREL ", MQTT_PUBREL},   {"PUBCOMP ", MQTT_PUBCOMP},     {"SUBSCRIBE ", MQTT_SUBSCRIBE},
+        {"PUBLISH ", MQTT_PUBLISH},   {"PUBACK ", MQTT_PUBACK},   {"PUBREC ", MQTT_PUBREC},
+        {"PUBREL ", MQTT_PUBREL},     {"PUBCOMP ", MQTT_PUBCOMP}, {"SUBSCRIBE ", MQTT_SUBSCRIBE},
         {"UNSUBS", MQTT_UNSUBSCRIBE},
     };
 
@@ -316,7 +312,6 @@ broker_loses_connection(struct life *l)
 {
     struct life_broker *b = &l->broker;
     size_t read = life_below(l, (unsigned)b->packet_count + 1);
-    size_t kept = 0;
 
     for (size_t i = 0; i < read; i++)
         handle(l, &b->packets[i]);
@@ -324,10 +319,7 @@ broker_loses_connection(struct life *l)
     b->up = false;
     for (size_t i = 0; i < b->open_count; i++)
         b->open[i].acknowledged = b->open[i].released;
-    for (size_t i = 0; i < l->held_count; i++) /* the runner drops what was for this connection */
-        if (l->held[i].text[0] != '^')
-            l->held[kept++] = l->held[i];
-    l->held_count = kept;
+    life_withdraw(l, '^'); /* what waited was for this connection */
 }
 
 void

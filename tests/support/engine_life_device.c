@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices of a random life. They keep MQTT-SN as far as constrained devices do: they repeat what
- * was not answered, now and then give up, sleep, reboot and fall silent; the radio loses a part.
- * With QoS 2 they hand a message over at its PUBLISH and know it again until PUBREL.
+ * The devices of a random life. They keep MQTT-SN as far as constrained devices do: they repeat
+ * what was not answered, now and then give up, sleep, reboot and fall silent; the radio loses a
+ * part. With QoS 2 they hand a message over at its PUBLISH and know it again until PUBREL.
  */
 #include "engine_life.h"
 
@@ -195,8 +195,7 @@ device_publish(struct life *l, unsigned d)
     else if (device->phase == LIFE_PUBLISHED)
         send_publish(l, d, device->qos, true);
     else
-        from_device(l, d,
-                    &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = device->msg_id});
+        from_device(l, d, &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = device->msg_id});
 }
 
 /* ---- hearing ---- */
@@ -296,13 +295,12 @@ hear_acknowledgement(struct life *l, unsigned d, const struct life_line *line)
         else if (life_number(text, " code ") == 0)
             life_broken(l, "QoS 2, and accepted by PUBACK", line->text);
         device->phase = LIFE_IDLE;
-    } else if (strncmp(text, "PUBREC", 6) == 0 && device->qos == 2 &&
-               device->phase != LIFE_IDLE) {
+    } else if (strncmp(text, "PUBREC", 6) == 0 && device->qos == 2 && device->phase != LIFE_IDLE) {
         if (device->phase == LIFE_PUBLISHED)
             promise_to_device(l, device->payload);
         device->phase = LIFE_RELEASED;
-        answer(l, (struct life_answer){
-                      .device = d, .type = MQTTSN_PUBREL, .msg_id = device->msg_id});
+        answer(l,
+               (struct life_answer){.device = d, .type = MQTTSN_PUBREL, .msg_id = device->msg_id});
     } else if (strncmp(text, "PUBCOMP", 7) == 0 && device->phase == LIFE_RELEASED) {
         device->phase = LIFE_IDLE;
     }
@@ -349,9 +347,8 @@ device_gets(struct life *l, const struct life_line *line)
                                        .type = MQTTSN_REGACK,
                                        .topic_id = (uint16_t)life_number(text, "REGISTER "),
                                        .msg_id = (uint16_t)life_number(text, " msg "),
-                                       .code = !l->calm && life_one_in(l, 40)
-                                                   ? MQTTSN_NOT_SUPPORTED
-                                                   : MQTTSN_ACCEPTED});
+                                       .code = !l->calm && life_one_in(l, 40) ? MQTTSN_NOT_SUPPORTED
+                                                                              : MQTTSN_ACCEPTED});
     else if (strncmp(text, "DISCONNECT", 10) == 0)
         l->devices[d].connecting = l->devices[d].connecting || life_one_in(l, 2);
     else if (line->attempt != 0 && line->attempt == l->devices[d].attempt.number)
@@ -376,11 +373,10 @@ send_answer(struct life *l, const struct life_answer *a)
             device->pubrec_msg_id = a->msg_id;
             device->pubrec_session = device->set_session;
         }
-    life_datagram(l, (char)('A' + a->device),
-                  &(struct mqttsn_packet){.type = a->type,
-                                          .topic_id = a->topic_id,
-                                          .msg_id = a->msg_id,
-                                          .return_code = a->code});
+    life_datagram(
+        l, (char)('A' + a->device),
+        &(struct mqttsn_packet){
+            .type = a->type, .topic_id = a->topic_id, .msg_id = a->msg_id, .return_code = a->code});
 }
 
 bool
@@ -481,67 +477,4 @@ devices_connect_and_ping(struct life *l)
         begin_attempt(l, d, LIFE_PLAIN, MQTTSN_CONNECT);
         send_attempt(l, d);
     }
-}
-
-/* ---- nonsense ---- */
-
-/* What the devices believe of their wills may be wrong now. */
-static void
-confuse(struct life *l, char from, const struct mqttsn_packet *packet)
-{
-    for (unsigned d = 0; d < LIFE_DEVICES; d++) {
-        bool named = packet->client_id.len > 0 && packet->client_id.data[0] == 'a' + d;
-        bool bound = l->seen[d].bound && l->seen[d].address == (uint8_t)from;
-
-        if (!named && !bound && from != (char)('A' + d))
-            continue;
-        l->devices[d].armed = false;
-        l->devices[d].attempt.number = 0;
-    }
-}
-
-/* Any message with any content. It may lie about everything but what only the device knows: which
- * message it has. Under another's client id it comes from the stranger. */
-void
-device_nonsense(struct life *l)
-{
-    static const char *const ids[] = {"", "aa", "bb", "zz"};
-    static const char *const texts[] = {"", "aa", "zz", "a/#", "t/1", "\xff", "+", "t/2"};
-    struct mqttsn_packet packet = {
-        .type = (enum mqttsn_type)life_below(l, MQTTSN_TYPE_COUNT),
-        .dup = life_one_in(l, 2),
-        .retain = life_one_in(l, 2),
-        .will = life_one_in(l, 4),
-        .clean_session = life_one_in(l, 8),
-        .has_duration = life_one_in(l, 2),
-        .has_flags = life_one_in(l, 2),
-        .bad_topic = life_one_in(l, 8),
-        .qos = (int8_t)((int)life_below(l, 4) - 1),
-        .topic_type = (enum mqttsn_topic_type)life_below(l, 4),
-        .return_code = (enum mqttsn_return_code)life_below(l, 5),
-        .protocol_id = life_one_in(l, 4) ? 2 : 1,
-        .topic_id = (uint16_t)(life_one_in(l, 4) ? random_next(&l->source) : life_below(l, 12)),
-        .msg_id = (uint16_t)(50000 + life_below(l, 4)), /* none that a device uses */
-        .duration_s = (uint16_t)life_below(l, 200),
-        .client_id = dm_span_text(ids[life_below(l, 4)]),
-        .topic_name = dm_span_text(texts[life_below(l, 8)]),
-        .data = dm_span_text("nonsense"),
-    };
-    bool names = packet.client_id.len > 0 &&
-                 (packet.type == MQTTSN_CONNECT || packet.type == MQTTSN_PINGREQ);
-    char from = names || life_one_in(l, 4) ? (char)LIFE_STRANGER
-                                           : (char)('A' + life_below(l, LIFE_DEVICES));
-
-    if (packet.topic_type == MQTTSN_TOPIC_SHORT)
-        packet.topic_id = 't' << 8 | 'p'; /* a name that the effects can be read with */
-    if (packet.type == MQTTSN_PUBACK) { /* a refusal of any message is counted as a drop */
-        packet.msg_id = (uint16_t)life_below(l, 40);
-        packet.return_code = MQTTSN_INVALID_TOPIC_ID;
-    }
-    if (packet.type == MQTTSN_CONNECT || packet.type == MQTTSN_WILLTOPIC ||
-        packet.type == MQTTSN_WILLMSG || packet.type == MQTTSN_WILLTOPICUPD ||
-        packet.type == MQTTSN_WILLMSGUPD)
-        confuse(l, from, &packet);
-    l->nonsense = true;
-    life_datagram(l, from, &packet);
 }

@@ -33,7 +33,6 @@ promise_reached(struct life *l, uint32_t payload)
     l->facts[payload].reached = true;
 }
 
-/* A PUBLISH of QoS 1 or 2; with QoS 2 its packet id is not known yet. */
 void
 promise_taken(struct life *l, const struct life_packet *packet)
 {
@@ -169,7 +168,7 @@ check_will(struct life *l, unsigned c, bool lost)
     return found;
 }
 
-/* The turns's datagram was a sign of life (R76). */
+/* The turn's datagram was a sign of life (R76). */
 static void
 note_contact(struct life *l, unsigned c)
 {
@@ -181,8 +180,7 @@ note_contact(struct life *l, unsigned c)
         return;
     if (connects ? is->state == ENGINE_ACTIVE &&
                        (was->number != is->number || was->state != ENGINE_ACTIVE)
-                 : life_is_talking(was) && was->number == is->number &&
-                       was->address == l->stepping)
+                 : life_is_talking(was) && was->number == is->number && was->address == l->stepping)
         l->devices[c].heard_ms = l->rig.now_ms;
 }
 

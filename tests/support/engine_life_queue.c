@@ -397,8 +397,7 @@ queue_line(struct life *l, const struct life_line *line)
     if (publish || strncmp(text, "REGISTER", 8) == 0 || strncmp(text, "PUBREL", 6) == 0)
         check_awake(l, line);
     if (publish && d < LIFE_DEVICES && line->session != 0 &&
-        l->devices[d].pubrec_session == line->session &&
-        life_number(text, " qos ") == 2 &&
+        l->devices[d].pubrec_session == line->session && life_number(text, " qos ") == 2 &&
         l->devices[d].pubrec_msg_id == life_number(text, " msg "))
         life_broken(l, "PUBLISH after its PUBREC", line->text);
 }

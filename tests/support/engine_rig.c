@@ -208,7 +208,10 @@ emit(void *ctx, const struct engine_effect *effect)
         add_packet(rig, &effect->packet);
         break;
     case ENGINE_WITHDRAW: /* the runner's business */
-        return DM_OK;
+        if (!rig->log_withdrawals)
+            return DM_OK;
+        add(rig, "%c> WITHDRAW", effect->address.octets[0]);
+        break;
     case ENGINE_BROADCAST:
         add(rig, "*%c> ", effect->has_address ? effect->address.octets[0] : ' ');
         add_packet(rig, &effect->packet);

@@ -17,10 +17,11 @@ struct rig {
     struct engine_link link;
     struct engine *engine;
     uint64_t now_ms;
-    uint64_t seq;     /* records emitted */
-    bool full;        /* the link takes nothing */
-    bool log_records; /* include journal lines */
-    char text[65536]; /* effects since the last rig_expect */
+    uint64_t seq;         /* records emitted */
+    bool full;            /* the link takes nothing */
+    bool log_records;     /* include journal lines */
+    bool log_withdrawals; /* include "A> WITHDRAW": what is held for A does not leave */
+    char text[65536];     /* effects since the last rig_expect */
     size_t len;
     struct engine_disk disk; /* to start another engine from */
     bool commits_late;       /* only rig_commit makes records durable; else each is at once, though

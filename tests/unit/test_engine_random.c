@@ -84,7 +84,7 @@ world_step(struct life *l)
     else if (what < 20)
         disk_step(l);
     else if (what < 21)
-        device_nonsense(l);
+        stranger_step(l);
     else
         broker_read(l);
 }
