@@ -32,8 +32,9 @@ void
 config_loader_report_key(struct config_loader *loader, bool warning,
                          const struct config_place *place, const char *key, const char *reason)
 {
-    char where[192], shown[96];
-    snprintf(where, sizeof(where), "[%s] %s", loader->section_text,
+    char where[288], section[192], shown[96];
+    snprintf(where, sizeof(where), "[%s] %s",
+             log_escape(section, sizeof(section), dm_span_text(loader->section_text)),
              log_escape(shown, sizeof(shown), dm_span_text(key)));
     config_loader_report(loader, warning, place, where, reason);
 }

@@ -40,6 +40,18 @@ clients_keep_the_order_of_the_file(void)
     config_fixture_fini(&fixture);
 }
 
+/* A report is one line that any terminal can show. */
+static void
+pattern_that_is_not_ascii_is_escaped_in_reports(void)
+{
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    config_fixture_load_text(&fixture, "[udp x]\n[client p\xc3\xbcmp]\nnothing = 1\n");
+    CU_ASSERT_PTR_NOT_NULL(strstr(fixture.reports, "[client p\\xc3\\xbcmp] nothing: "));
+    CU_ASSERT_PTR_NULL(strchr(fixture.reports, '\xc3'));
+    config_fixture_fini(&fixture);
+}
+
 static void
 sections_of_the_same_pattern_are_one_at_the_place_of_the_first(void)
 {
@@ -172,6 +184,7 @@ more_than_10000_clients_are_refused(void)
 
 static const struct unit_test tests[] = {
     UNIT_TEST(clients_keep_the_order_of_the_file),
+    UNIT_TEST(pattern_that_is_not_ascii_is_escaped_in_reports),
     UNIT_TEST(sections_of_the_same_pattern_are_one_at_the_place_of_the_first),
     UNIT_TEST(topic_given_twice_in_sections_of_the_same_pattern_is_refused),
     UNIT_TEST(pattern_with_spaces_wildcards_and_umlauts_is_accepted),
