@@ -18,7 +18,7 @@ static void
 replay_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    long size;
+    long size = -1;
 
     if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0)
         fail("cannot open", path);
