@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices as the gateway meets them: over UDP and over a real pseudo terminal."""
 
+import fcntl
 import os
 import pathlib
 import pty
@@ -11,6 +12,8 @@ import time
 import tty
 
 import mqttsn as sn
+
+SIOCGIFFLAGS = 0x8913
 
 ANSWER_S = 10  # far above any delay of the gateway, even under sanitizers on a busy machine
 
@@ -49,6 +52,13 @@ class UdpLink:
         self.socket.close()
 
 
+def interface_flags(name):
+    """By ioctl, since a container may have no /sys."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        answer = fcntl.ioctl(probe, SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
+    return struct.unpack("16xH22x", answer)[0]
+
+
 def interface_for_ipv6_groups():
     """(name, link-local address) of an interface, or None. Loopback has no route to IPv6 groups."""
     try:
@@ -57,8 +67,7 @@ def interface_for_ipv6_groups():
         return None  # a kernel without IPv6
     for line in lines:
         octets, _, _, scope, _, name = line.split()
-        flags = int(pathlib.Path(f"/sys/class/net/{name}/flags").read_text(), 16)
-        if scope == "20" and flags & 0x1001 == 0x1001:  # link-local; IFF_UP, IFF_MULTICAST
+        if scope == "20" and interface_flags(name) & 0x1001 == 0x1001:  # IFF_UP, IFF_MULTICAST
             return name, socket.inet_ntop(socket.AF_INET6, bytes.fromhex(octets))
     return None
 
