@@ -48,6 +48,8 @@ engine_withdraw(struct engine *e, const struct dm_address *from)
 enum dm_result
 engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet)
 {
+    needs = needs > e->broker_seq ? needs : e->broker_seq;
+
     struct engine_effect effect = {.type = ENGINE_UPSTREAM,
                                    .needs = needs > e->committed_seq ? needs : 0,
                                    .upstream = *packet};

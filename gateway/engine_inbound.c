@@ -18,7 +18,9 @@ content_hash(const struct mqtt_packet *packet)
     uint32_t payload =
         pointer_index_hash(packet->retain, packet->payload.data, packet->payload.len);
 
-    return (uint64_t)topic << 32 | payload;
+    uint64_t content = ((uint64_t)topic << 32 | payload) & INT64_MAX;
+
+    return content != 0 ? content : 1;
 }
 
 static struct inbound *
@@ -71,13 +73,14 @@ inbound_settled(struct message *m, uint64_t seq)
 }
 
 bool
-inbound_load(struct engine *e, uint16_t packet_id)
+inbound_load(struct engine *e, uint16_t packet_id, uint64_t content)
 {
     struct inbound *in = inbound_new(e, 2, packet_id);
 
     if (in == NULL)
         return false;
     in->received = true;
+    in->content = content;
     return true;
 }
 
@@ -129,14 +132,17 @@ is_redelivery(struct engine *e, const struct mqtt_packet *packet)
 
     if (in == NULL)
         return false;
-    if (in->received) { /* QoS 2: ours since PUBREC, until PUBREL */
+    bool same = in->content == 0 || in->content == content_hash(packet);
+
+    if (in->received && same) { /* QoS 2: ours since PUBREC, until PUBREL */
         acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
         return true;
     }
-    if (in->current)
+    if (in->current && same)
         return true; /* a broker that repeats inside a connection */
-    if (!packet->dup || in->content != content_hash(packet)) {
-        inbound_free(e, in); /* the broker gave the old message up and uses the id again */
+    if (in->received || !packet->dup || !same) {
+        /* The broker gave the old message up, or lost its session, and uses the id again. */
+        inbound_free(e, in);
         return false;
     }
     /* The same message, not acknowledged yet: it takes its place in the new connection's order. */
@@ -211,8 +217,10 @@ inbound_message(struct engine *e, const struct mqtt_packet *packet)
         route_message(e, m, packet);
         message_unref(e, m);
     }
+    if (in != NULL && in->seq < e->route_seq)
+        in->seq = e->route_seq;
     if (in != NULL && in->qos == 2) { /* recognised again until PUBREL */
-        uint64_t seq = record_inbound(e, in->packet_id, true);
+        uint64_t seq = record_inbound(e, in, true);
 
         in->seq = seq > in->seq ? seq : in->seq;
     }
@@ -225,7 +233,7 @@ inbound_pubrel(struct engine *e, const struct mqtt_packet *packet)
     struct inbound *in = inbound_find(e, 2, packet->packet_id);
 
     if (in != NULL && in->received) {
-        e->release_seq = record_inbound(e, packet->packet_id, false);
+        e->release_seq = record_inbound(e, in, false);
         inbound_free(e, in);
     }
     acknowledge(e, MQTT_PUBCOMP, packet->packet_id, e->release_seq);

@@ -69,6 +69,7 @@ struct filter_id {
     uint32_t id;
     struct filter *filter;
     struct filter_id *next; /* of the filter, oldest first */
+    bool stored;            /* it has a row of its own, besides that of a subscription */
 };
 
 /* What the shared upstream connection is subscribed to, once for all devices. */
@@ -78,10 +79,10 @@ struct filter {
     struct subscription *subscriptions;
     size_t subscription_count;
     struct filter_id *ids;
-    size_t id_count;
+    size_t id_count, stored_ids;
     bool acked; /* the broker holds it, or held it before an UNSUBSCRIBE whose answer is missing */
     bool leaving;        /* the latter: whether it is still held is not known */
-    uint64_t held_since; /* on the scale of subscription.order; 0: since before the start */
+    uint64_t held_since; /* on the scale of subscription.order */
     uint32_t acked_id;   /* identifier the broker holds it under */
 };
 
@@ -89,7 +90,8 @@ struct filter {
 struct inbound {
     struct inbound *prev, *next;
     struct message *message; /* while a recipient has it and it is not acknowledged */
-    uint64_t content;        /* hash: a redelivery is the same message only if this is equal */
+    uint64_t content;        /* hash: a redelivery is the same message only if this is equal;
+                              * 0: not known */
     uint64_t seq;            /* journal number the acknowledgement depends on */
     uint32_t pending;        /* recipients that neither have it nor have it committed */
     uint16_t packet_id;
@@ -330,6 +332,10 @@ struct engine {
 
     bool upstream_up;
     bool upstream_known; /* the broker holds, or may hold, our session */
+    bool upstream_met;   /* there was a connection since the start */
+    /* Nothing shows yet that the session which the broker kept is the one in the rows: a process
+     * that was killed right after CONNACK may have left a new one. */
+    bool upstream_doubtful;
     struct upstream_session upstream;
     struct inbound *inbound[3]; /* by QoS; [0] is not used */
     size_t inbound_held;        /* not acknowledged in this connection */
@@ -337,6 +343,8 @@ struct engine {
     struct request *requests;
     struct request *request_next; /* first that is not sent */
     uint64_t request_seq;
+    uint64_t broker_seq; /* journal number of the broker session: nothing goes there before */
+    uint64_t route_seq;  /* of the last change of which filters the broker holds */
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
     uint8_t packet_ids[65536 / 8];
@@ -383,6 +391,7 @@ uint64_t engine_add_ms(uint64_t at_ms, uint64_t duration_ms);
 
 /* engine_records.c: each gives the journal number of its record */
 uint64_t record_session(struct engine *e, struct session *s);
+void record_msg_id(struct engine *e, const struct session *s);
 uint64_t record_session_delete(struct engine *e, const struct session *s);
 uint64_t record_registration(struct engine *e, const struct session *s,
                              const struct registration *r, bool lazy);
@@ -400,8 +409,9 @@ uint64_t record_received(struct engine *e, const struct session *s, const struct
 uint64_t record_release(struct engine *e, uint16_t packet_id, bool present);
 uint64_t record_uplink(struct engine *e, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
-uint64_t record_inbound(struct engine *e, uint16_t packet_id, bool present);
-uint64_t record_filter(struct engine *e, const struct filter *f);
+uint64_t record_inbound(struct engine *e, const struct inbound *in, bool present);
+uint64_t record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy);
+void record_filter_delete(struct engine *e, const struct filter *f, uint32_t id);
 uint64_t record_broker(struct engine *e);
 /* The row that says how far identifiers were used: a filter without a name. */
 uint64_t record_reserved_id(struct engine *e, uint32_t id);
@@ -560,6 +570,12 @@ struct filter *filter_find(const struct engine *e, const struct name *name);
 struct filter *filter_get(struct engine *e, struct name *name);
 /* Whether the broker surely sends copies for it. */
 bool filter_is_held(const struct filter *f);
+/* The broker holds it under this identifier. */
+void filter_hold(struct engine *e, struct filter *f, uint32_t id);
+/* The broker does not hold it any more. `rows`: those of its identifiers have to go. */
+void filter_release(struct engine *e, struct filter *f, bool rows);
+/* Loads or records a row. */
+void filter_id_store(struct filter_id *id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
@@ -653,7 +669,7 @@ void upstream_free(struct engine *e);
 /* engine_inbound.c */
 void inbound_message(struct engine *e, const struct mqtt_packet *packet);
 void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
-bool inbound_load(struct engine *e, uint16_t packet_id);
+bool inbound_load(struct engine *e, uint16_t packet_id, uint64_t content);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
 void inbound_settled(struct message *m, uint64_t seq);

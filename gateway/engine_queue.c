@@ -153,6 +153,8 @@ void
 queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why)
 {
     count_drop(e, s, d->message->topic, why);
+    if (d->qos == 2 && d->sent) /* the device may hold it under its MsgId: not again soon */
+        record_msg_id(e, s);
     queue_remove(e, s, d);
 }
 
@@ -320,7 +322,8 @@ queue_load(struct engine *e, struct session *s, struct message *m,
     d->stored = true;
     if (record->order > s->last_order)
         s->last_order = record->order;
-    if (record->msg_id != 0)
+    /* On the circle of MsgIds, the later of those of the session's row and its queue. */
+    if (record->msg_id != 0 && (uint16_t)(record->msg_id - s->last_msg_id) < 0x8000)
         s->last_msg_id = record->msg_id;
     return true;
 }

@@ -33,6 +33,33 @@ image_address_equal(const struct session_image *a, const struct session_image *b
            (!a->has_address || dm_address_equal(&a->address, &b->address));
 }
 
+static uint64_t
+emit_session(struct engine *e, const struct session *s, const struct session_image *image,
+             bool lazy)
+{
+    struct store_record record = {
+        .op = STORE_SESSION_PUT,
+        .lazy = lazy,
+        .session = s->number,
+        .client_id = dm_span(s->client_id, s->client_id_len),
+        .clean = image->clean,
+        .mode = (uint8_t)image->mode,
+        .keepalive_s = image->keepalive_s,
+        .sleep_s = image->sleep_s,
+        .epoch = image->epoch,
+        .msg_id = s->last_msg_id,
+    };
+
+    return emit_record(e, &record, image->has_address ? &image->address : NULL);
+}
+
+/* The row as it is, but with the latest MsgId: the next start goes on from there. */
+void
+record_msg_id(struct engine *e, const struct session *s)
+{
+    emit_session(e, s, &s->image, true);
+}
+
 /* Writes the session if it differs from what the disk holds. Going to sleep is recorded, awake and
  * the return from sleep are not (design 8): a device that only sleeps and wakes costs no write. */
 uint64_t
@@ -58,18 +85,7 @@ record_session(struct engine *e, struct session *s)
         return s->seq;
     if (same)
         image = wanted; /* a new address alone is written behind and keeps the recorded mode */
-    struct store_record record = {
-        .op = STORE_SESSION_PUT,
-        .lazy = same,
-        .session = s->number,
-        .client_id = dm_span(s->client_id, s->client_id_len),
-        .clean = image.clean,
-        .mode = (uint8_t)image.mode,
-        .keepalive_s = image.keepalive_s,
-        .sleep_s = image.sleep_s,
-        .epoch = image.epoch,
-    };
-    uint64_t seq = emit_record(e, &record, image.has_address ? &image.address : NULL);
+    uint64_t seq = emit_session(e, s, &image, same);
 
     s->image = image;
     if (!same)
@@ -241,32 +257,44 @@ record_uplink_delete(struct engine *e, const struct uplink *u)
 }
 
 uint64_t
-record_inbound(struct engine *e, uint16_t packet_id, bool present)
+record_inbound(struct engine *e, const struct inbound *in, bool present)
 {
     return emit_record(
         e,
         &(struct store_record){.op = present ? STORE_INBOUND_PUT : STORE_INBOUND_DELETE,
-                               .packet_id = packet_id},
+                               .packet_id = in->packet_id,
+                               .content = in->content},
         NULL);
 }
 
 uint64_t
-record_filter(struct engine *e, const struct filter *f)
+record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy)
 {
     return emit_record(
         e,
-        &(struct store_record){.op = f->acked ? STORE_FILTER_PUT : STORE_FILTER_DELETE,
-                               .lazy = true,
+        &(struct store_record){.op = STORE_FILTER_PUT,
+                               .lazy = lazy,
                                .name = name_span(f->name),
-                               .upstream_id = f->acked_id},
+                               .upstream_id = id,
+                               .order = filter_is_held(f) && f->acked_id == id ? f->held_since : 0},
+        NULL);
+}
+
+void
+record_filter_delete(struct engine *e, const struct filter *f, uint32_t id)
+{
+    emit_record(
+        e,
+        &(struct store_record){
+            .op = STORE_FILTER_DELETE, .lazy = true, .name = name_span(f->name), .upstream_id = id},
         NULL);
 }
 
 uint64_t
 record_reserved_id(struct engine *e, uint32_t id)
 {
-    return emit_record(
-        e, &(struct store_record){.op = STORE_FILTER_PUT, .lazy = true, .upstream_id = id}, NULL);
+    return emit_record(e, &(struct store_record){.op = STORE_FILTER_PUT, .lazy = true, .order = id},
+                       NULL);
 }
 
 uint64_t
@@ -296,6 +324,7 @@ load_session(struct engine *e, const struct store_record *record, const struct d
     s->keepalive_s = record->keepalive_s;
     s->sleep_s = record->sleep_s;
     s->epoch = record->epoch;
+    s->last_msg_id = record->msg_id;
     if (address != NULL && address->link < e->options->link_count &&
         session_find_address(e, address) == NULL && !session_bind(e, s, address))
         return DM_NO_MEMORY;
@@ -329,7 +358,7 @@ static enum dm_result
 load_filter(struct engine *e, const struct store_record *record)
 {
     if (record->name.len == 0) {
-        e->reserved_upstream_id = record->upstream_id;
+        e->reserved_upstream_id = (uint32_t)record->order;
         return DM_OK;
     }
     if (!topic_filter_is_valid(record->name))
@@ -340,11 +369,22 @@ load_filter(struct engine *e, const struct store_record *record)
     name_unref(e, name);
     if (f == NULL)
         return DM_NO_MEMORY;
-    f->acked = true;
-    f->acked_id = record->upstream_id;
+    if (record->order != 0 && record->upstream_id >= f->acked_id) {
+        f->acked = true;
+        f->acked_id = record->upstream_id;
+        f->held_since = record->order;
+    }
+    if (record->order > e->last_subscription)
+        e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    return filter_add_id(e, f, record->upstream_id) ? DM_OK : DM_NO_MEMORY;
+    if (!filter_add_id(e, f, record->upstream_id))
+        return DM_NO_MEMORY;
+    struct filter_id *id = filter_by_id(e, record->upstream_id);
+
+    if (id != NULL && id->filter == f)
+        filter_id_store(id);
+    return DM_OK;
 }
 
 static enum dm_result
@@ -431,7 +471,9 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
             return DM_MALFORMED;
         return received_load(s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
     case STORE_INBOUND_PUT:
-        return !e->upstream_known || inbound_load(e, record->packet_id) ? DM_OK : DM_NO_MEMORY;
+        return !e->upstream_known || inbound_load(e, record->packet_id, record->content)
+                   ? DM_OK
+                   : DM_NO_MEMORY;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);
     case STORE_MESSAGE_PUT:

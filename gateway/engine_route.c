@@ -122,6 +122,18 @@ route_retained_recent(struct engine *e, struct message *m)
     }
 }
 
+/* Of an identifier without one nobody knows if an UNSUBSCRIBE followed. */
+static bool
+has_subscription(const struct filter_id *id)
+{
+    const struct subscription *sub;
+
+    DL_FOREACH2 (id->filter->subscriptions, sub, filter_next)
+        if (sub->upstream_id == id->id)
+            return true;
+    return false;
+}
+
 void
 route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
 {
@@ -139,6 +151,9 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     for (size_t i = 0; i < packet->subscription_id_count; i++) {
         struct filter_id *id = filter_by_id(e, packet->subscription_ids[i]);
 
+        /* A copy may come before the SUBACK, or after a start that does not know of it. */
+        if (id != NULL && !id->filter->acked && has_subscription(id))
+            filter_hold(e, id->filter, id->id);
         if (id == NULL)
             unknown = true;
         else if (m->retain)

@@ -47,6 +47,64 @@ filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
     free(id);
 }
 
+void
+filter_id_store(struct filter_id *id)
+{
+    if (!id->stored)
+        id->filter->stored_ids++;
+    id->stored = true;
+}
+
+static void
+filter_id_forget(struct engine *e, struct filter_id *id, bool row)
+{
+    if (!id->stored)
+        return;
+    id->stored = false;
+    id->filter->stored_ids--;
+    if (row)
+        record_filter_delete(e, id->filter, id->id);
+}
+
+void
+filter_hold(struct engine *e, struct filter *f, uint32_t id)
+{
+    bool held = filter_is_held(f);
+    uint32_t before = f->acked ? f->acked_id : 0;
+    struct filter_id *entry;
+
+    if (!held)
+        f->held_since = ++e->last_subscription;
+    f->acked = true;
+    f->leaving = false;
+    f->acked_id = id;
+    /* Since when it is held decides which copy of a message a session takes, after a restart too:
+     * no message is acknowledged before that is durable. */
+    uint64_t seq = record_filter(e, f, id, held);
+
+    if (!held)
+        e->route_seq = seq;
+    /* Messages that the broker queued a while ago carry the identifier before. */
+    LL_FOREACH (f->ids, entry) {
+        if (entry->id == id)
+            filter_id_store(entry);
+        else if (entry->id != before)
+            filter_id_forget(e, entry, true);
+    }
+}
+
+void
+filter_release(struct engine *e, struct filter *f, bool rows)
+{
+    struct filter_id *id;
+
+    f->acked = false;
+    f->leaving = false;
+    LL_FOREACH (f->ids, id)
+        filter_id_forget(e, id, rows);
+    filter_drop_if_unused(e, f);
+}
+
 bool
 filter_is_held(const struct filter *f)
 {
@@ -56,7 +114,7 @@ filter_is_held(const struct filter *f)
 void
 filter_drop_if_unused(struct engine *e, struct filter *f)
 {
-    if (f->subscriptions != NULL || f->acked)
+    if (f->subscriptions != NULL || f->acked || f->stored_ids > 0)
         return;
     while (f->ids != NULL)
         filter_id_free(e, f, f->ids);
@@ -107,7 +165,7 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
         struct filter_id *next;
 
         LL_FOREACH_SAFE (f->ids, old, next) {
-            if (old == entry || filter_id_is_in_use(f, old->id))
+            if (old == entry || old->stored || filter_id_is_in_use(f, old->id))
                 continue;
             filter_id_free(e, f, old);
             break;
@@ -204,11 +262,25 @@ suback_settled(struct session *s, struct subscription *sub)
         d->wait_suback = false;
 }
 
+/* The row that tells what its identifier means goes or changes, but the broker may have got it. */
+static void
+remember_id(struct engine *e, const struct subscription *sub)
+{
+    struct filter_id *id = filter_by_id(e, sub->upstream_id);
+
+    if (id == NULL || id->stored || id->filter != sub->filter)
+        return;
+    record_filter(e, sub->filter, id->id, true);
+    filter_id_store(id);
+}
+
 void
 subscription_remove(struct engine *e, struct subscription *sub, bool record)
 {
     struct session *s = sub->session;
     struct filter *f = sub->filter;
+
+    remember_id(e, sub);
 
     if (record)
         s->seq = record_subscription_delete(e, sub);
@@ -347,6 +419,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
     sub->qos = requested_qos(packet);
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)
         topic_note_predefined(s, sub->topic_id);
+    remember_id(e, sub);
     sub->upstream_id = take_upstream_id(e);
     sub->confirmed = false;
     if (!filter_add_id(e, sub->filter, sub->upstream_id)) {

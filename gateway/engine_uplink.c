@@ -187,9 +187,11 @@ upstream_qos(const struct engine *e, const struct uplink *u)
 
 /* What it waits for, and what its device sent before it. */
 static uint64_t
-uplink_needs(const struct uplink *u, const struct session *s)
+uplink_needs(const struct engine *e, const struct uplink *u, const struct session *s)
 {
-    return s != NULL && s->uplink_seq > u->needs ? s->uplink_seq : u->needs;
+    uint64_t needs = u->needs > e->broker_seq ? u->needs : e->broker_seq;
+
+    return s != NULL && s->uplink_seq > needs ? s->uplink_seq : needs;
 }
 
 /* A packet id for a message that has none; that of a QoS 2 message is committed before it leaves.
@@ -215,7 +217,7 @@ uplink_send(struct engine *e, struct uplink *u)
 {
     struct session *s = session_find_number(e, u->session);
     uint8_t qos = upstream_qos(e, u);
-    uint64_t needs = uplink_needs(u, s);
+    uint64_t needs = uplink_needs(e, u, s);
 
     set_waiting(e, u, false);
     if (s != NULL)
@@ -248,7 +250,7 @@ uplink_pump(struct engine *e)
 
         /* QoS 0 has no answer that would bring it back: it leaves for good when it may leave. */
         if (upstream_qos(e, u) == 0 &&
-            uplink_needs(u, session_find_number(e, u->session)) > e->committed_seq)
+            uplink_needs(e, u, session_find_number(e, u->session)) > e->committed_seq)
             return;
         if (upstream_qos(e, u) > 0) {
             if (e->uplinks_in_flight >= e->upstream.send_maximum ||

@@ -183,8 +183,11 @@ upstream_unsubscribe(struct engine *e, struct name *filter)
 
     if (!e->upstream_up)
         return; /* the next connection sees the difference */
-    if (f != NULL)
+    if (f != NULL && !f->leaving) {
         f->leaving = true;
+        if (f->acked)
+            record_filter(e, f, f->acked_id, true);
+    }
     e->request_seq = e->seq; /* the end of the subscription is durable first */
     request_add(e, false, filter, NULL, 0, false);
 }
@@ -232,6 +235,18 @@ subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
     session_schedule(e, s);
 }
 
+/* An UNSUBSCRIBE for the filter is on its way behind this SUBSCRIBE. */
+static bool
+is_left_again(const struct request *r)
+{
+    const struct request *later;
+
+    LL_FOREACH (r->next, later)
+        if (!later->subscribe && later->filter == r->filter)
+            return true;
+    return false;
+}
+
 static void
 subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
 {
@@ -244,12 +259,8 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
             f = filter_get(e, r->filter);
         if (f == NULL || !filter_add_id(e, f, r->upstream_id)) /* its copies carry this one */
             return;
-        if (!filter_is_held(f))
-            f->held_since = ++e->last_subscription;
-        f->acked = true;
-        f->leaving = false;
-        f->acked_id = r->upstream_id;
-        record_filter(e, f);
+        if (!is_left_again(r))
+            filter_hold(e, f, r->upstream_id);
     }
     if (f == NULL)
         return;
@@ -270,6 +281,18 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
     }
 }
 
+/* An old session has its open messages sent before this, a new one has none. Without any it makes
+ * no difference if the filters count as held only from their SUBACK on. */
+static void
+doubt_filters(struct engine *e)
+{
+    struct filter *f;
+
+    e->upstream_doubtful = false;
+    DL_FOREACH (e->filters, f)
+        f->acked = f->leaving;
+}
+
 static void
 handle_suback(struct engine *e, const struct mqtt_packet *packet)
 {
@@ -277,6 +300,8 @@ handle_suback(struct engine *e, const struct mqtt_packet *packet)
 
     if (r == NULL)
         return;
+    if (e->upstream_doubtful)
+        doubt_filters(e);
     subscribe_done(e, r, packet->reason);
     request_free(e, r);
     requests_pump(e);
@@ -290,12 +315,8 @@ handle_unsuback(struct engine *e, const struct mqtt_packet *packet)
 
     if (r == NULL)
         return;
-    if (f != NULL && f->acked) {
-        f->acked = false;
-        f->leaving = false;
-        record_filter(e, f);
-        filter_drop_if_unused(e, f);
-    }
+    if (f != NULL)
+        filter_release(e, f, true);
     request_free(e, r);
     requests_pump(e);
 }
@@ -322,8 +343,10 @@ reconcile_filter(struct engine *e, struct filter *f)
     }
     /* All others are made again too where that can be done without their retained messages: a
      * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
-     * acknowledged. */
-    if (!asked && (!filter_is_held(f) || e->upstream.subscription_ids_available))
+     * acknowledged. And always after a start: the process before may have been killed when it had
+     * just made a new session. */
+    if (!asked &&
+        (!filter_is_held(f) || e->upstream.subscription_ids_available || !e->upstream_met))
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
@@ -335,6 +358,7 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
     e->now_ms = now_ms;
     switch (packet->type) {
     case MQTT_PUBLISH:
+        e->upstream_doubtful = false;
         inbound_message(e, packet);
         break;
     case MQTT_PUBACK:
@@ -344,6 +368,7 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
         requests_pump(e); /* one may wait for a packet id */
         break;
     case MQTT_PUBREL:
+        e->upstream_doubtful = false;
         inbound_pubrel(e, packet);
         break;
     case MQTT_SUBACK:
@@ -374,12 +399,11 @@ forget_broker_session(struct engine *e)
     struct filter *next;
 
     inbound_forget_all(e);
-    DL_FOREACH_SAFE (e->filters, f, next) {
-        f->acked = false;
-        f->leaving = false;
-        filter_drop_if_unused(e, f);
-    }
-    record_broker(e); /* clears the rows of filters and packet ids */
+    DL_FOREACH_SAFE (e->filters, f, next)
+        filter_release(e, f, false);
+    /* Clears the rows of filters and packet ids. Until that is durable the new session stays as it
+     * is: a process that begins meanwhile would take it for the old one. */
+    e->broker_seq = record_broker(e);
     if (e->reserved_upstream_id != 0)
         upstream_ids_reserve(e);
     e->upstream_known = true;
@@ -400,9 +424,11 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstre
             log_warning("upstream", "the broker has lost its session; subscribing again");
         forget_broker_session(e);
     }
+    e->upstream_doubtful = present && !e->upstream_met;
     uplink_connected(e, present);
     DL_FOREACH_SAFE (e->filters, f, next)
         reconcile_filter(e, f);
+    e->upstream_met = true;
     discovery_connected(e);
     inbound_flush(e);
 }
@@ -435,8 +461,6 @@ upstream_free(struct engine *e)
     inbound_forget_all(e);
     for (size_t i = 0; i < RECENT_REQUESTS; i++)
         name_unref(e, e->recent[i].filter);
-    while (e->filters != NULL) {
-        e->filters->acked = false;
-        filter_drop_if_unused(e, e->filters);
-    }
+    while (e->filters != NULL)
+        filter_release(e, e->filters, false);
 }

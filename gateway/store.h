@@ -16,7 +16,8 @@
 struct event_base;
 
 enum store_op {
-    /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, address */
+    /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, msg_id (the last that was
+     * given to a message), address */
     STORE_SESSION_PUT,
     /* The session and its will, topics, subscriptions, deliveries and received messages. Message
      * bodies are deleted by records of their own. */
@@ -32,7 +33,7 @@ enum store_op {
     /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
     STORE_SUBSCRIPTION_PUT,
     STORE_SUBSCRIPTION_DELETE,
-    /* key: message. name (topic), payload, qos, retain */
+    /* key: message. name (topic), payload, qos, retain, expires */
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
     /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is
@@ -43,23 +44,27 @@ enum store_op {
     /* key: order. session, msg_id, packet_id (0: never sent), name, payload, qos, retain */
     STORE_SPOOL_PUT,
     STORE_SPOOL_DELETE,
-    /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come */
+    /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come. content */
     STORE_INBOUND_PUT,
     STORE_INBOUND_DELETE,
     /* key: packet_id of a QoS 2 message to the broker whose PUBREC came: PUBREL is owed */
     STORE_RELEASE_PUT,
     STORE_RELEASE_DELETE,
-    /* key: name (a filter the broker acknowledged). upstream_id: the latest identifier. The row
-     * without a name: the highest identifier given out. */
+    /* key: name (a filter), upstream_id (an identifier that the broker may put on its messages).
+     * order: since when the broker holds it, on the scale of the orders of subscriptions; 0: perhaps
+     * not at all. The row without a name and identifier: order is the highest one given out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
     /* One row: name identifies the broker session the three tables above belong to. Putting it
      * deletes all their rows first. */
     STORE_BROKER_PUT,
+    /* One row: the gateway's time `clock.gateway_ms` was `clock.boot_ms` of CLOCK_BOOTTIME in the
+     * boot that `name` identifies, and clock.wall_ms (0: not known) by the wall clock. */
+    STORE_CLOCK_PUT,
 };
 
 /* One row or its deletion. Fields an op does not name are ignored. PUT replaces by key. Spans are
- * borrowed during the call. session, message, order and content are below 2^63. A message, a
+ * borrowed during the call. Numbers of 64 bits are below 2^63. A message, a
  * delivery and a spooled message have keys that are never used again, and a delivery never changes
  * its message. */
 struct store_record {
@@ -76,7 +81,11 @@ struct store_record {
     uint64_t session;
     uint64_t message;
     uint64_t order;
-    uint64_t content; /* hash of topic and payload */
+    uint64_t content; /* hash of topic and payload; 0: not known */
+    uint64_t expires; /* gateway time in milliseconds; 0: never */
+    struct {
+        uint64_t gateway_ms, boot_ms, wall_ms;
+    } clock;
     struct dm_span client_id;
     struct dm_span name;
     struct dm_span payload;
@@ -131,7 +140,7 @@ struct store_options {
 
 /*
  * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would
- * make it: broker, filters, inbound, sessions, wills, received, topics, subscriptions, messages,
+ * make it: clock, broker, filters, inbound, sessions, wills, received, topics, subscriptions, messages,
  * deliveries, spool, release; each in the order of its keys (session by number, deliveries by
  * session and order). Then starts the writer thread. A file that cannot be read is moved aside,
  * logged, and the store starts empty. NULL: directory cannot be made or used, another process holds

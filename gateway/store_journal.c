@@ -96,6 +96,7 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_FILTER_PUT:
     case STORE_FILTER_DELETE:
     case STORE_BROKER_PUT:
+    case STORE_CLOCK_PUT:
         return false;
     }
     return false;
@@ -226,7 +227,7 @@ add(struct journal *journal, struct indexed_entry *indexed, const struct journal
 uint64_t
 journal_append(struct journal *journal, const struct store_record *record)
 {
-    assert(record->op <= STORE_BROKER_PUT);
+    assert(record->op <= STORE_CLOCK_PUT);
     assert(record->content <= INT64_MAX); /* a hash, and the only number that does not count up */
     struct journal_key key;
     bool keyed = key_of(record, &key);

@@ -76,6 +76,23 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     " content INTEGER NOT NULL,"
     " PRIMARY KEY (session, msg_id)) WITHOUT ROWID;"
     "ALTER TABLE delivery ADD COLUMN released INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE clock ("
+    " boot TEXT PRIMARY KEY,"
+    " gateway_ms INTEGER NOT NULL,"
+    " boot_ms INTEGER NOT NULL,"
+    " wall_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "ALTER TABLE filter RENAME TO old_filter;"
+    "CREATE TABLE filter ("
+    " filter TEXT NOT NULL,"
+    " upstream_id INTEGER NOT NULL,"
+    " position INTEGER NOT NULL,"
+    " PRIMARY KEY (filter, upstream_id)) WITHOUT ROWID;"
+    "INSERT INTO filter SELECT filter, upstream_id, 1 FROM old_filter WHERE filter <> '';"
+    "INSERT INTO filter SELECT filter, 0, upstream_id FROM old_filter WHERE filter = '';"
+    "DROP TABLE old_filter;"
+    "ALTER TABLE inbound ADD COLUMN content INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE session ADD COLUMN msg_id INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -83,15 +100,23 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
         name, SCHEMA_##type, offsetof(struct store_record, field)                                  \
     }
 
+static const struct schema_column clock_columns[] = {
+    COLUMN("boot", TEXT, name),
+    COLUMN("gateway_ms", U64, clock.gateway_ms),
+    COLUMN("boot_ms", U64, clock.boot_ms),
+    COLUMN("wall_ms", U64, clock.wall_ms),
+};
 static const struct schema_column broker_columns[] = {
     COLUMN("broker", TEXT, name),
 };
 static const struct schema_column filter_columns[] = {
     COLUMN("filter", TEXT, name),
     COLUMN("upstream_id", U32, upstream_id),
+    COLUMN("position", U64, order),
 };
 static const struct schema_column inbound_columns[] = {
     COLUMN("packet_id", U16, packet_id),
+    COLUMN("content", U64, content),
 };
 static const struct schema_column session_columns[] = {
     COLUMN("session", U64, session),
@@ -102,6 +127,7 @@ static const struct schema_column session_columns[] = {
     COLUMN("sleep_s", U16, sleep_s),
     COLUMN("epoch", U32, epoch),
     COLUMN("address", TEXT, address),
+    COLUMN("msg_id", U16, msg_id),
 };
 static const struct schema_column will_columns[] = {
     COLUMN("session", U64, session),  COLUMN("topic", TEXT, name),
@@ -131,7 +157,7 @@ static const struct schema_column subscription_columns[] = {
 static const struct schema_column message_columns[] = {
     COLUMN("message", U64, message),  COLUMN("topic", TEXT, name),
     COLUMN("payload", BLOB, payload), COLUMN("qos", U8, qos),
-    COLUMN("retain", BOOL, retain),
+    COLUMN("retain", BOOL, retain), COLUMN("expires", U64, expires),
 };
 static const struct schema_column delivery_columns[] = {
     COLUMN("session", U64, session),
@@ -159,6 +185,7 @@ static const struct schema_column upstream_release_columns[] = {
     }
 
 enum {
+    CLOCK,
     BROKER,
     FILTER,
     INBOUND,
@@ -174,8 +201,9 @@ enum {
 };
 
 const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
+    [CLOCK] = TABLE(clock, STORE_CLOCK_PUT, 1),
     [BROKER] = TABLE(broker, STORE_BROKER_PUT, 1),
-    [FILTER] = TABLE(filter, STORE_FILTER_PUT, 1),
+    [FILTER] = TABLE(filter, STORE_FILTER_PUT, 2),
     [INBOUND] = TABLE(inbound, STORE_INBOUND_PUT, 1),
     [SESSION] = TABLE(session, STORE_SESSION_PUT, 1),
     [WILL] = TABLE(will, STORE_WILL_PUT, 1),
@@ -223,12 +251,14 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     PUT(STORE_RELEASE_PUT, RELEASE, upstream_release_columns),
     DELETE(STORE_RELEASE_DELETE, RELEASE, 1),
     PUT(STORE_FILTER_PUT, FILTER, filter_columns),
-    DELETE(STORE_FILTER_DELETE, FILTER, 1),
+    DELETE(STORE_FILTER_DELETE, FILTER, 2),
     DELETE(STORE_BROKER_PUT, BROKER, 0),
     DELETE(STORE_BROKER_PUT, FILTER, 0),
     DELETE(STORE_BROKER_PUT, INBOUND, 0),
     DELETE(STORE_BROKER_PUT, RELEASE, 0),
     PUT(STORE_BROKER_PUT, BROKER, broker_columns),
+    DELETE(STORE_CLOCK_PUT, CLOCK, 0),
+    PUT(STORE_CLOCK_PUT, CLOCK, clock_columns),
 };
 
 struct sql_text {

@@ -17,7 +17,7 @@
 #define BUSY_TIMEOUT_MS 1000 /* somebody writes with the sqlite3 shell */
 #define CHECK_LIMIT_MS 5000
 #define CHECK_OPCODES 1000 /* between two looks at the clock */
-#define OPERATIONS (STORE_BROKER_PUT + 1)
+#define OPERATIONS (STORE_CLOCK_PUT + 1)
 
 struct database {
     sqlite3 *handle;

@@ -7,19 +7,24 @@
 
 /* ---- the tables of store.h, in the order in which they come back ---- */
 
-enum { NO_DELETE = STORE_BROKER_PUT + 1 };
+enum { NO_DELETE = STORE_CLOCK_PUT + 1 };
 
 struct table {
     enum store_op put;
-    int remove;                                                      /* enum store_op */
-    bool session, message, order, topic_id, msg_id, packet_id, name; /* what is in the key */
-    bool unique;                                                     /* a key is never used again */
+    int remove; /* enum store_op */
+    bool session, message, order, topic_id, msg_id, packet_id, name, upstream_id; /* in the key */
+    bool unique; /* a key is never used again */
     bool broker; /* belongs to the broker session */
 };
 
 static const struct table tables[] = {
+    {.put = STORE_CLOCK_PUT, .remove = NO_DELETE},
     {.put = STORE_BROKER_PUT, .remove = NO_DELETE},
-    {.put = STORE_FILTER_PUT, .remove = STORE_FILTER_DELETE, .name = true, .broker = true},
+    {.put = STORE_FILTER_PUT,
+     .remove = STORE_FILTER_DELETE,
+     .name = true,
+     .upstream_id = true,
+     .broker = true},
     {.put = STORE_INBOUND_PUT, .remove = STORE_INBOUND_DELETE, .packet_id = true, .broker = true},
     {.put = STORE_SESSION_PUT, .remove = STORE_SESSION_DELETE, .session = true},
     {.put = STORE_WILL_PUT, .remove = STORE_WILL_DELETE, .session = true},
@@ -85,6 +90,8 @@ compare_keys(const struct store_record *a, const struct store_record *b)
         order = compare_numbers(a->packet_id, b->packet_id);
     if (order == 0 && t->name)
         order = compare_names(a->name, b->name);
+    if (order == 0 && t->upstream_id)
+        order = compare_numbers(a->upstream_id, b->upstream_id);
     return order;
 }
 

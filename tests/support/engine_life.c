@@ -324,16 +324,6 @@ life_wait(struct life *l, uint64_t ms)
     l->rig.now_ms = end;
 }
 
-/* Gap 2: nothing can hold after it, so the broker loses that session, too. */
-static bool
-has_unknown_session(const struct life *l)
-{
-    for (size_t i = 0; i < l->rig.disk.waiting.count; i++)
-        if (l->rig.disk.waiting.items[i].record.op == STORE_BROKER_PUT)
-            return true;
-    return false;
-}
-
 /* The store gives back what was committed. */
 static void
 load_latest(struct life *l)
@@ -348,7 +338,7 @@ void
 life_crash(struct life *l)
 {
     broker_loses_connection(l);
-    l->broker.loses_session = l->broker.loses_session || has_unknown_session(l);
+    promise_crash(l);
     l->held_count = 0;
     l->answer_count = 0;
     l->rig.full = false;

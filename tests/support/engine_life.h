@@ -9,15 +9,6 @@
  *   engine_life_stranger.c nonsense
  *   engine_life_queue.c    promises about messages to devices
  *   engine_life_promise.c  promises about messages of devices, wills, and what must be durable
- *
- * Gaps of the engine that the life steers around, until they are closed:
- *   1. Of several copies of a message a session takes that for the filter which the broker holds
- *      longest. After a restart the engine does not know how long that is: it may take another copy
- *      than before, or wait for one that does not exist.
- *   2. A crash before the record of a new session of the broker is durable: the engine takes that
- *      session for the one before.
- *   3. The MsgIds towards a device may begin again after a restart, also those of QoS 2 messages
- *      that were dropped after the device had them.
  */
 #ifndef DORMOUSE_TESTS_ENGINE_LIFE_H
 #define DORMOUSE_TESTS_ENGINE_LIFE_H
@@ -169,6 +160,7 @@ struct life_owed {
 /* What is known of each payload: a message of the broker or of a device, or a will. */
 struct life_fact {
     uint64_t handed[LIFE_DEVICES]; /* session in which the device had it; 0: it has not */
+    uint8_t handed_qos[LIFE_DEVICES];
     unsigned published;            /* step */
     unsigned restarts;             /* before that */
     uint8_t topic, qos, copies;    /* of the broker's message */
@@ -327,6 +319,7 @@ void promise_record(struct life *l, const struct disk_row *row);
 void promise_turn(struct life *l);
 void promise_line(struct life *l, const struct life_line *line);
 void promise_committed(struct life *l);
+void promise_crash(struct life *l); /* before what is not durable is lost */
 void promise_restarted(struct life *l);
 void
 promise_check_all(struct life *l); /* at the end: all that was promised has reached the broker */

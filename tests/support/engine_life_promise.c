@@ -33,6 +33,26 @@ promise_reached(struct life *l, uint32_t payload)
     l->facts[payload].reached = true;
 }
 
+/* A new session of the broker whose record is not durable is taken for the old one, and a message
+ * whose PUBREC came in that for one that is complete: what the broker acknowledged is its own. */
+void
+promise_crash(struct life *l)
+{
+    const struct disk_rows *waiting = &l->rig.disk.waiting;
+    const struct disk_rows *rows = &l->rig.disk.rows;
+    bool new_session = false;
+
+    for (size_t i = 0; i < waiting->count; i++)
+        new_session = new_session || waiting->items[i].record.op == STORE_BROKER_PUT;
+    for (size_t i = 0; i < rows->count && new_session; i++) {
+        const struct store_record *row = &rows->items[i].record;
+
+        if (row->op == STORE_SPOOL_PUT && row->qos == 2 &&
+            life_row(&l->rig.disk, STORE_RELEASE_PUT, 0, row->packet_id) != NULL)
+            promise_reached(l, life_payload(row, 'd') + life_payload(row, 'w'));
+    }
+}
+
 void
 promise_taken(struct life *l, const struct life_packet *packet)
 {

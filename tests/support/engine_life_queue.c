@@ -120,21 +120,11 @@ still_wants(const struct life *l, uint64_t session, uint32_t payload)
     return false;
 }
 
-/* Gap 1. */
-static bool
-is_doubtful(const struct life *l, const struct life_owed *o)
-{
-    const struct life_fact *fact = &l->facts[o->payload];
-
-    return (o->partial || fact->copies > 1) && fact->restarts != l->restarts;
-}
-
 /* The message is nowhere any more. True: that has to be explained by a drop. */
 static bool
 forget_owed(struct life *l, struct life_owed *o)
 {
-    bool missing = o != NULL && !o->refused && !is_doubtful(l, o) &&
-                   still_wants(l, o->session, o->payload) &&
+    bool missing = o != NULL && !o->refused && still_wants(l, o->session, o->payload) &&
                    l->lowered[o->session % LIFE_SESSIONS] < l->facts[o->payload].published;
 
     remove_owed(l, o);
@@ -275,39 +265,12 @@ queue_turn(struct life *l)
     l->hard_drops = hard;
 }
 
-static bool
-has_delivery(const struct life *l, uint64_t session, uint16_t msg_id)
-{
-    for (size_t i = 0; i < l->rig.disk.rows.count; i++) {
-        const struct store_record *row = &l->rig.disk.rows.items[i].record;
-
-        if (row->op == STORE_DELIVERY_PUT && row->session == session && row->msg_id == msg_id)
-            return true;
-    }
-    return false;
-}
-
-/* Gap 3. */
-static void
-forget_dropped(const struct life *l, struct life_device *device)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < device->set_count; i++)
-        if (has_delivery(l, device->set_session, device->set[i].msg_id))
-            device->set[kept++] = device->set[i];
-    device->set_count = kept;
-}
-
 void
 queue_restarted(struct life *l)
 {
-    memset(l->unused, 0, sizeof l->unused);
     l->hard_drops = 0;
-    for (unsigned d = 0; d < LIFE_DEVICES; d++) {
+    for (unsigned d = 0; d < LIFE_DEVICES; d++)
         l->devices[d].pubrec_session = 0;
-        forget_dropped(l, &l->devices[d]);
-    }
 }
 
 /* All devices were there and took what came. */
@@ -325,14 +288,13 @@ queue_check_all(struct life *l)
 /* ---- what a device gets ---- */
 
 /* Of two copies for overlapping filters the session takes one. Which one may change with its
- * subscriptions, with what the gateway knows of the broker's, and with a restart (gap 1). */
+ * subscriptions, and with what the gateway knows of the broker's. */
 static bool
 is_single(const struct life *l, uint64_t session, uint32_t payload)
 {
     const struct life_fact *fact = &l->facts[payload];
 
-    return fact->certain && l->subscribed[session % LIFE_SESSIONS] < fact->published &&
-           (fact->copies == 1 || fact->restarts == l->restarts);
+    return fact->certain && l->subscribed[session % LIFE_SESSIONS] < fact->published;
 }
 
 static void
@@ -354,13 +316,15 @@ queue_handed_over(struct life *l, unsigned d, uint64_t session, uint32_t payload
 {
     struct life_fact *fact = &l->facts[payload];
     bool again = fact->handed[d] == session;
+    bool twice = again && qos == 2 && fact->handed_qos[d] == 2;
 
     remove_owed(l, find_owed(l, session, payload));
     l->deliveries++;
     l->exactly_once += qos == 2;
-    if (qos == 2 && again && is_single(l, session, payload))
+    if (twice && is_single(l, session, payload))
         broken(l, "QoS 2, and handed over twice", session, payload);
     fact->handed[d] = session;
+    fact->handed_qos[d] = qos;
     /* Of what the broker sends again a part may have been dropped; new subscribers get it, too. */
     if (!again && qos > 0 && !fact->disordered)
         check_order(l, d, session, payload);

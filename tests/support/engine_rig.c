@@ -181,6 +181,9 @@ add_record(struct rig *rig, const struct store_record *r)
     case STORE_BROKER_PUT:
         add(rig, "broker");
         break;
+    case STORE_CLOCK_PUT:
+        add(rig, "clock %" PRIu64, r->clock.gateway_ms);
+        break;
     }
 }
 

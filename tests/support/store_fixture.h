@@ -56,11 +56,14 @@ add_octets(char *text, struct dm_span octets)
 static inline void
 describe(char *text, const struct store_record *r)
 {
-    add(text, "%d %d%d%d%d%d %u %u %u %u %u %u %u %u %u %u %llu %llu %llu %llu", (int)r->op,
+    add(text, "%d %d%d%d%d%d %u %u %u %u %u %u %u %u %u %u %llu %llu %llu %llu %llu", (int)r->op,
         r->lazy, r->clean, r->retain, r->sent, r->released, r->mode, r->qos, r->topic_type,
         r->topic_id, r->msg_id, r->packet_id, r->keepalive_s, r->sleep_s, r->upstream_id, r->epoch,
         (unsigned long long)r->session, (unsigned long long)r->message,
-        (unsigned long long)r->order, (unsigned long long)r->content);
+        (unsigned long long)r->order, (unsigned long long)r->content,
+        (unsigned long long)r->expires);
+    add(text, " %llu %llu %llu", (unsigned long long)r->clock.gateway_ms,
+        (unsigned long long)r->clock.boot_ms, (unsigned long long)r->clock.wall_ms);
     add_octets(text, r->client_id);
     add_octets(text, r->name);
     add_octets(text, r->payload);
@@ -231,10 +234,13 @@ with_database(struct fixture *f, const char *sql, char *answer, size_t answer_si
 /* Two rows of each table, in the order of loading; limits of every field, and octets of all kinds.
  */
 static const struct store_record all_rows[] = {
+    {.op = STORE_CLOCK_PUT,
+     .name = TEXT("0e4b"),
+     .clock = {.gateway_ms = INT64_MAX, .boot_ms = 5, .wall_ms = 1}},
     {.op = STORE_BROKER_PUT, .name = TEXT("mqtt://localhost:1883 dormouse-x")},
-    {.op = STORE_FILTER_PUT, .name = TEXT("a/#"), .upstream_id = UINT32_MAX},
+    {.op = STORE_FILTER_PUT, .name = TEXT("a/#"), .upstream_id = UINT32_MAX, .order = INT64_MAX},
     {.op = STORE_FILTER_PUT, .name = TEXT("b\xff/+"), .upstream_id = 0},
-    {.op = STORE_INBOUND_PUT, .packet_id = 1},
+    {.op = STORE_INBOUND_PUT, .packet_id = 1, .content = INT64_MAX},
     {.op = STORE_INBOUND_PUT, .packet_id = 65535},
     {.op = STORE_SESSION_PUT,
      .session = 1,
@@ -244,6 +250,7 @@ static const struct store_record all_rows[] = {
      .keepalive_s = 65535,
      .sleep_s = 65534,
      .epoch = UINT32_MAX,
+     .msg_id = 65535,
      .address = TEXT("udp:lan:[fe80::1%2]:1883")},
     {.op = STORE_SESSION_PUT, .session = INT64_MAX, .client_id = TEXT("b")},
     {.op = STORE_WILL_PUT,
@@ -273,7 +280,8 @@ static const struct store_record all_rows[] = {
      .name = TEXT("t/1"),
      .payload = TEXT("\0\xff bytes"),
      .qos = 2,
-     .retain = true},
+     .retain = true,
+     .expires = INT64_MAX},
     {.op = STORE_MESSAGE_PUT, .message = INT64_MAX, .name = TEXT("t/2")},
     {.op = STORE_DELIVERY_PUT,
      .session = 1,

@@ -80,7 +80,7 @@ regack_refusal_of_a_subscribed_name_ends_the_subscription(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 cmd msg 2\n"));
     rig_clear(&rig);
     rig_regack(&rig, 'A', 1, 2, MQTTSN_NOT_SUPPORTED);
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE cmd pid 2 !12\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE cmd pid 2 !13\n"));
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_SUBSCRIPTION_PUT), 0);
     CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
     rig_fini(&rig);
@@ -164,6 +164,7 @@ invalid_predefined_id_drops_the_message(void)
                                      .msg_id = 2});
     rig_commit(&rig);
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
     rig_clear(&rig);
     rig_broker_publish(&rig, "yard/button", "x", 1, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH p7 qos 1 msg 1 \"x\"\n"));

@@ -239,8 +239,8 @@ qos_minus_one_by_name_is_taken_only_if_configured(void) /* R42, M32 */
     rig.link.qos_minus_one = ENGINE_QOS_MINUS_ONE_NAMES;
     publish_bare(&rig, MQTTSN_TOPIC_NORMAL, 3, "t/121.5");
     publish_bare(&rig, MQTTSN_TOPIC_PREDEFINED, 7, "x");
-    CU_ASSERT_TRUE(
-        rig_expect(&rig, "^ PUBLISH t/1 qos 0 \"21.5\"\n^ PUBLISH yard/button qos 0 \"x\"\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t/1 qos 0 \"21.5\" !1\n"
+                                    "^ PUBLISH yard/button qos 0 \"x\" !1\n"));
     publish_bare(&rig, MQTTSN_TOPIC_NORMAL, 8, "t/121.5"); /* longer than there is */
     publish_bare(&rig, MQTTSN_TOPIC_NORMAL, 0, "t/121.5");
     publish_bare(&rig, MQTTSN_TOPIC_NORMAL, 3, "t/#21.5");

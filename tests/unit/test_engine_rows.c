@@ -202,7 +202,7 @@ put_broker_session(struct rig *rig)
 {
     put(rig, &(struct store_record){BROKER});
     put(rig, &(struct store_record){
-                 .op = STORE_FILTER_PUT, .name = TEXT("cmd/#"), .upstream_id = 70000});
+                 .op = STORE_FILTER_PUT, .name = TEXT("cmd/#"), .upstream_id = 70000, .order = 1});
     put(rig, &(struct store_record){.op = STORE_INBOUND_PUT, .packet_id = 5});
     put(rig, &(struct store_record){SESSION_OF_DEV, .mode = ENGINE_ACTIVE});
     put(rig, &(struct store_record){.op = STORE_SUBSCRIPTION_PUT,

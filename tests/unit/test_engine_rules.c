@@ -298,7 +298,7 @@ qos_minus_one_is_passed_on_with_retain_and_a_will_of_it_counts_as_qos_0(void)
                                      .retain = true,
                                      .topic_type = MQTTSN_TOPIC_PREDEFINED,
                                      .topic_id = 7});
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH yard/button qos 0 retain \"\"\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH yard/button qos 0 retain \"\" !1\n"));
     rig_connect_will(&rig, 'A', "aaa", false);
     rig_will_topic(&rig, 'A', MQTTSN_WILLTOPIC, "w", MQTTSN_QOS_MINUS_ONE, false);
     rig_will_message(&rig, 'A', MQTTSN_WILLMSG, "gone");
