@@ -4,7 +4,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -14,6 +13,7 @@
 
 #include <dormouse/log.h>
 
+#include "app_clock.h"
 #include "app_options.h"
 #include "control.h"
 #include "runner.h"
@@ -37,21 +37,11 @@ struct app {
     unsigned stops; /* signals that asked for the end */
 };
 
-static uint64_t
-now_ms(void *ctx)
-{
-    struct timespec now;
-
-    (void)ctx;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void
 arm(void *ctx, uint64_t deadline_ms)
 {
     struct app *app = ctx;
-    uint64_t now = now_ms(NULL);
+    uint64_t now = app_clock_boot_ms(NULL);
 
     if (deadline_ms == ENGINE_NEVER) {
         event_del(app->timer);
@@ -245,8 +235,8 @@ start_control(struct app *app)
     app->control_source = (struct control_source){
         .name = app->config->name,
         .gateway_id = app->config->gateway_id,
-        .started_ms = now_ms(NULL),
-        .now_ms = now_ms,
+        .started_ms = app_clock_boot_ms(NULL),
+        .now_ms = app_clock_boot_ms,
         .runner = app->runner,
         .transports = app->transports,
         .transport_count = app->transport_count,
@@ -262,8 +252,13 @@ start_control(struct app *app)
 static bool
 start(struct app *app)
 {
-    struct runner_options options = {
-        .engine = &app->options.engine, .ctx = app, .now_ms = now_ms, .arm = arm};
+    char boot_id[CLOCK_BOOT_ID_SIZE];
+    struct runner_options options = {.engine = &app->options.engine,
+                                     .ctx = app,
+                                     .now_ms = app_clock_boot_ms,
+                                     .wall_ms = app_clock_wall_ms,
+                                     .boot_id = app_clock_boot_id(boot_id),
+                                     .arm = arm};
 
     if (app_options_init(&app->options, app->config) != DM_OK || !start_loop(app))
         return false;

@@ -125,6 +125,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .total_bytes = config->total_bytes,
         .overflow = overflow_policy(config->overflow),
         .queue_qos0 = qos0_policy(config->queue_qos0),
+        .max_age_ms = duration(config->max_age_ms),
         .expiry_ms = duration(config->expiry_ms),
         .spool_bytes = config->spool_bytes,
         .uplink_ack_store = strcmp(config->uplink_ack, "store") == 0,

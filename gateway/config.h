@@ -86,6 +86,7 @@ struct config {
     uint64_t total_bytes;
     char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
     char *queue_qos0; /* "never", "asleep", "always" */
+    uint64_t max_age_ms;
     uint64_t expiry_ms;
     uint64_t spool_bytes;
     char *uplink_ack; /* "broker", "store" */

@@ -126,6 +126,7 @@ add_engine(cJSON *answer, const struct runner *runner)
     add_count(dropped, "too_long", status.dropped[ENGINE_DROP_TOO_LONG]);
     add_count(dropped, "refused", status.dropped[ENGINE_DROP_REFUSED]);
     add_count(dropped, "qos0_offline", status.dropped[ENGINE_DROP_QOS0]);
+    add_count(dropped, "expired", status.dropped[ENGINE_DROP_EXPIRED]);
     cJSON *spool = cJSON_AddObjectToObject(answer, "spool");
     add_count(spool, "messages", status.spooled_messages);
     add_count(spool, "octets", status.spooled_octets);

@@ -251,6 +251,53 @@ engine_free(struct engine *e)
     free(e);
 }
 
+/* ---- the clock ---- */
+
+uint64_t
+engine_gateway_ms(const struct engine *e)
+{
+    return e->now_ms + (uint64_t)e->clock_offset_ms;
+}
+
+void
+engine_clock(struct engine *e, uint64_t now_ms, int64_t offset_ms)
+{
+    struct session *s;
+
+    e->now_ms = now_ms;
+    e->clock_offset_ms = offset_ms;
+    e->clock_recorded_ms = 0;
+    DL_FOREACH (e->sessions, s)
+        session_schedule(e, s);
+}
+
+/* Nobody could be heard while the process was stopped or the machine suspended: the supervision of
+ * every device begins anew, as after a start. */
+static void
+forgive_silence(struct engine *e)
+{
+    struct session *s;
+
+    log_warning("engine", "the gateway stood still; devices get one more period");
+    DL_FOREACH (e->sessions, s) {
+        if (s->state != ENGINE_ACTIVE && s->state != ENGINE_ASLEEP)
+            continue;
+        s->last_contact_ms = e->now_ms;
+        session_schedule(e, s);
+    }
+}
+
+/* Every input begins here. */
+void
+engine_at(struct engine *e, uint64_t now_ms)
+{
+    uint64_t due_ms = engine_next_deadline(e);
+
+    e->now_ms = now_ms;
+    if (due_ms < now_ms && now_ms - due_ms > STALL_MS)
+        forgive_silence(e);
+}
+
 /* ---- inputs ---- */
 
 void
@@ -284,7 +331,7 @@ engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
     struct session *s;
 
     assert(link < e->options->link_count);
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     e->link_up[link] = up;
     e->link_blocked[link] = false;
     DL_FOREACH (e->sessions, s) {
@@ -307,7 +354,7 @@ engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
     struct session *s;
 
     assert(link < e->options->link_count);
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     e->link_blocked[link] = false;
     DL_FOREACH (e->sessions, s) {
         if (!s->blocked || !s->bound || s->address.link != link)
@@ -327,7 +374,8 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     struct session *s;
     struct session *next;
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
+    assert(seq <= e->seq);
     if (seq > e->committed_seq)
         e->committed_seq = seq;
     uplink_pump(e);
@@ -353,10 +401,10 @@ engine_time(struct engine *e, uint64_t now_ms)
 {
     struct session *s;
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     while ((s = session_first_due(e)) != NULL)
         session_timeout(e, s);
-    uplink_store_due(e);
+    uplink_time(e);
     handshake_timeout(e);
     discovery_timeout(e);
     inbound_flush(e);
@@ -380,7 +428,7 @@ engine_forget(struct engine *e, uint64_t now_ms, struct dm_span client_id)
     char id[128];
     struct session *s = session_find(e, client_id);
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     if (s == NULL)
         return DM_NOT_FOUND;
     log_notice("engine", "client %s: session removed by the operator",
@@ -399,7 +447,7 @@ engine_shutdown(struct engine *e, uint64_t now_ms)
     struct session *s;
     struct delivery *d;
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     DL_FOREACH (e->sessions, s) {
         DL_FOREACH (s->queue, d) {
             if (d->qos > 0 || d->stored)

@@ -21,6 +21,9 @@
 
 #define ENGINE_NEVER UINT64_MAX
 
+/* What a message costs besides topic and payload, in total_bytes and spool_bytes. */
+#define ENGINE_MESSAGE_OVERHEAD 128
+
 enum engine_effect_type {
     ENGINE_SEND,      /* `packet` to the device at `address` */
     ENGINE_BROADCAST, /* `packet` to all on link address.link, within `radius`; has_address: who
@@ -29,7 +32,8 @@ enum engine_effect_type {
     ENGINE_WITHDRAW,  /* what is still held for `address` is not sent: the device has moved on, or
                        * begins a new connection */
     ENGINE_UPSTREAM,  /* `upstream` to the broker; dropped if the connection changed meanwhile */
-    ENGINE_RECORD,    /* `record` to the journal; `address`, if has_address, becomes its text */
+    ENGINE_RECORD,    /* `record` to the journal; `address`, if has_address, becomes its text.
+                       * STORE_CLOCK_PUT: only clock.gateway_ms is filled in */
 };
 
 /* Spans in it are borrowed during the call of engine_emit only. */
@@ -111,11 +115,12 @@ struct engine_options {
         awake_max_ms; /* messages that arrive later in an awake period wait for the next (R97) */
     uint32_t queue_messages; /* per session */
     uint64_t queue_bytes;    /* per session: topic and payload octets */
-    uint64_t total_bytes;    /* all sessions */
+    uint64_t total_bytes;    /* all sessions, with ENGINE_MESSAGE_OVERHEAD for each message */
     enum engine_overflow overflow;
     enum engine_queue_qos0 queue_qos0;
+    uint64_t max_age_ms;   /* messages that waited longer are dropped */
     uint64_t expiry_ms;    /* a persistent session without contact is removed after this */
-    uint64_t spool_bytes;  /* uplink messages waiting: topic and payload octets */
+    uint64_t spool_bytes;  /* uplink messages waiting, with ENGINE_MESSAGE_OVERHEAD for each */
     bool uplink_ack_store; /* acknowledge devices from the store, not from the broker */
     uint64_t store_after_ms;
     uint64_t retry_ms;          /* T_retry */
@@ -138,6 +143,7 @@ enum engine_drop {                       /* why a message for a device was given
                    ENGINE_DROP_TOO_LONG, /* longer than the link's mtu (R6) */
                    ENGINE_DROP_REFUSED,  /* the device refused it or its topic (R62, R63) */
                    ENGINE_DROP_QOS0,     /* QoS 0 for a device that is away, not to be queued */
+                   ENGINE_DROP_EXPIRED,  /* its MQTT 5 message expiry, or max_age */
                    ENGINE_DROP_COUNT,
 };
 
@@ -192,6 +198,10 @@ enum dm_result engine_load(struct engine *engine, const struct store_record *rec
                            const struct dm_address *address);
 /* All rows are loaded. Sessions get one full period of grace (design section 1 rule 3). */
 void engine_start(struct engine *engine, uint64_t now_ms);
+
+/* The gateway's time, which goes on over restarts and in which messages expire, is now_ms +
+ * `offset_ms`. Before engine_start, and whenever the offset changes; without a call it is 0. */
+void engine_clock(struct engine *engine, uint64_t now_ms, int64_t offset_ms);
 
 void engine_datagram(struct engine *engine, uint64_t now_ms, const struct dm_address *from,
                      const struct mqttsn_packet *packet);

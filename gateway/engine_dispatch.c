@@ -127,7 +127,7 @@ void
 engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from,
                 const struct mqttsn_packet *packet)
 {
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     struct session *s = session_find_address(e, from);
     enum reaction reaction = reaction_to(s, packet);
 

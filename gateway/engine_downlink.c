@@ -114,6 +114,10 @@ send_head(struct engine *e, struct session *s)
             open_exchange(e, s, EXCHANGE_PUBREL);
         return false;
     }
+    if (message_is_expired(e, d->message)) {
+        queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
+        return true;
+    }
     enum topic_choice choice = topic_for_device(e, s, d->message->topic, &type, &id);
 
     if (choice == TOPIC_REFUSED) {

@@ -180,6 +180,18 @@ device_name(const struct engine *e, struct dm_span topic, struct dm_span *name)
     return true;
 }
 
+/* The broker tells how much is left of a message's time; it counts on while the message waits. */
+static uint64_t
+expiry_of(const struct engine *e, const struct mqtt_packet *packet)
+{
+    uint64_t left_ms =
+        packet->has_message_expiry ? packet->message_expiry_s * UINT64_C(1000) : ENGINE_NEVER;
+
+    if (e->options->max_age_ms < left_ms)
+        left_ms = e->options->max_age_ms;
+    return engine_add_ms(engine_gateway_ms(e), left_ms);
+}
+
 void
 inbound_message(struct engine *e, const struct mqtt_packet *packet)
 {
@@ -211,6 +223,7 @@ inbound_message(struct engine *e, const struct mqtt_packet *packet)
                 inbound_free(e, in); /* not acknowledged: it comes again with the next connection */
             return;
         }
+        m->expires_ms = expiry_of(e, packet);
         m->inbound = in;
         if (in != NULL)
             in->message = m;

@@ -28,6 +28,8 @@ enum {
     REPLY_INTERVAL_MS = 1000,
     WAIT_MS = 300000, /* T_WAIT */
     N_ADV = 3,        /* ADVERTISEs that a stand-by gateway lets pass */
+    STALL_MS = 1000,  /* called later than it asked for: the process was stopped or suspended */
+    CLOCK_INTERVAL_MS = 60000, /* between two records of the clock */
 };
 
 /* A topic name or filter, shared by all who use it. */
@@ -105,6 +107,7 @@ struct message {
     uint64_t number;
     struct name *topic;
     struct inbound *inbound; /* while the broker waits for the acknowledgement */
+    uint64_t expires_ms;     /* gateway time; ENGINE_NEVER */
     uint32_t refs;
     uint32_t len;
     uint8_t qos;
@@ -229,6 +232,7 @@ struct session {
     struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
     size_t queued;
     uint64_t queued_octets;
+    uint64_t expires_ms; /* no message of the queue before; gateway time */
     uint64_t last_order;
     uint16_t last_msg_id;
 
@@ -309,7 +313,9 @@ struct engine {
     engine_emit *emit;
     void *ctx;
     uint64_t now_ms;
-    uint64_t seq; /* journal number of the last record */
+    int64_t clock_offset_ms;
+    uint64_t clock_recorded_ms; /* 0: not since it changed */
+    uint64_t seq;               /* journal number of the last record */
     uint64_t committed_seq;
     uint64_t wipe_seq; /* journal number of the last session that was deleted */
     bool degraded;
@@ -354,6 +360,7 @@ struct engine {
     struct uplink *uplink_next;       /* first that is not in flight */
     struct uplink *uplink_unanswered; /* first that may not be answered */
     size_t uplinks_in_flight;
+    uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
     uint64_t last_spool;
 
     struct handshake *handshakes;
@@ -374,7 +381,8 @@ struct engine {
     struct engine_status status;
 };
 
-/* engine.c: effects */
+/* engine.c: the clock and effects */
+void engine_at(struct engine *e, uint64_t now_ms);
 enum dm_result engine_send_to(struct engine *e, const struct dm_address *to, uint64_t needs,
                               const struct mqttsn_packet *packet);
 enum dm_result engine_send(struct engine *e, struct session *s, uint64_t needs,
@@ -398,6 +406,8 @@ uint64_t record_registration(struct engine *e, const struct session *s,
 uint64_t record_subscription(struct engine *e, const struct subscription *sub);
 uint64_t record_subscription_delete(struct engine *e, const struct subscription *sub);
 uint64_t record_message(struct engine *e, struct message *m);
+/* What time it is in rows that hold a time. */
+uint64_t engine_gateway_ms(const struct engine *e);
 uint64_t record_message_delete(struct engine *e, const struct message *m);
 uint64_t record_delivery(struct engine *e, const struct session *s, const struct delivery *d);
 uint64_t record_delivery_delete(struct engine *e, const struct session *s,
@@ -597,6 +607,10 @@ void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum en
 void queue_store(struct engine *e, struct session *s);
 void queue_store_due(struct engine *e, struct session *s);
 void queue_drop_qos0(struct engine *e, struct session *s);
+/* When the next message expires, by now_ms; ENGINE_NEVER. */
+uint64_t queue_expiry(const struct engine *e, const struct session *s);
+void queue_expire(struct engine *e, struct session *s);
+bool message_is_expired(const struct engine *e, const struct message *m);
 void queue_clear(struct engine *e, struct session *s);
 
 /* engine_downlink.c */
@@ -643,7 +657,7 @@ void uplink_connected(struct engine *e, bool session_present);
 void uplink_disconnected(struct engine *e);
 /* PUBACK, PUBREC and PUBCOMP of the broker. */
 void uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet);
-void uplink_store_due(struct engine *e);
+void uplink_time(struct engine *e);
 uint64_t uplink_deadline(const struct engine *e);
 void uplinks_free(struct engine *e);
 

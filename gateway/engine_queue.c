@@ -15,6 +15,7 @@ message_new(struct engine *e, struct name *topic, struct dm_span payload, uint8_
         return NULL;
     *m = (struct message){.number = ++e->last_message,
                           .topic = name_ref(topic),
+                          .expires_ms = ENGINE_NEVER,
                           .refs = 1,
                           .len = (uint32_t)payload.len,
                           .qos = qos,
@@ -35,6 +36,12 @@ message_unref(struct engine *e, struct message *m)
         inbound_forget_message(m->inbound);
     name_unref(e, m->topic);
     free(m);
+}
+
+bool
+message_is_expired(const struct engine *e, const struct message *m)
+{
+    return m->expires_ms <= engine_gateway_ms(e);
 }
 
 static uint64_t
@@ -136,15 +143,20 @@ count_drop(struct engine *e, struct session *s, const struct name *topic, enum e
         [ENGINE_DROP_TOO_LONG] = "longer than the link's mtu",
         [ENGINE_DROP_REFUSED] = "refused by the device",
         [ENGINE_DROP_QOS0] = "QoS 0 for a device that is away",
+        [ENGINE_DROP_EXPIRED] = "expired",
+    };
+    static const enum log_level levels[ENGINE_DROP_COUNT] = {
+        [ENGINE_DROP_OVERFLOW] = LOG_LEVEL_WARNING, [ENGINE_DROP_TOO_LONG] = LOG_LEVEL_WARNING,
+        [ENGINE_DROP_REFUSED] = LOG_LEVEL_WARNING,  [ENGINE_DROP_QOS0] = LOG_LEVEL_DEBUG,
+        [ENGINE_DROP_EXPIRED] = LOG_LEVEL_INFO,
     };
     char id[128];
     char text[128];
 
     e->status.dropped[why]++;
     s->dropped++;
-    if (log_enabled(why == ENGINE_DROP_QOS0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING))
-        log_write(why == ENGINE_DROP_QOS0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "queue",
-                  "client %s: message on %s dropped: %s",
+    if (log_enabled(levels[why]))
+        log_write(levels[why], "queue", "client %s: message on %s dropped: %s",
                   log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
                   log_escape(text, sizeof text, name_span(topic)), reasons[why]);
 }
@@ -221,6 +233,34 @@ overflow_victim(const struct session *s)
     return oldest;
 }
 
+uint64_t
+queue_expiry(const struct engine *e, const struct session *s)
+{
+    uint64_t gateway_ms = engine_gateway_ms(e);
+
+    if (s->expires_ms == ENGINE_NEVER)
+        return ENGINE_NEVER;
+    return s->expires_ms > gateway_ms ? e->now_ms + (s->expires_ms - gateway_ms) : e->now_ms;
+}
+
+/* One that is on its way to the device is left alone; if that fails, it goes at the next try. */
+void
+queue_expire(struct engine *e, struct session *s)
+{
+    struct delivery *d;
+    struct delivery *next;
+
+    s->expires_ms = ENGINE_NEVER;
+    DL_FOREACH_SAFE (s->queue, d, next) {
+        if (!message_is_expired(e, d->message)) {
+            if (d->message->expires_ms < s->expires_ms)
+                s->expires_ms = d->message->expires_ms;
+        } else if (!is_open(s, d)) {
+            queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
+        }
+    }
+}
+
 static void
 drop_same_topic(struct engine *e, struct session *s, const struct name *topic)
 {
@@ -233,19 +273,27 @@ drop_same_topic(struct engine *e, struct session *s, const struct name *topic)
     }
 }
 
+static uint64_t
+memory_of(uint64_t messages, uint64_t octets)
+{
+    return octets + messages * ENGINE_MESSAGE_OVERHEAD;
+}
+
 static bool
 make_room(struct engine *e, struct session *s, const struct message *m)
 {
     const struct engine_options *o = e->options;
     uint64_t octets = m->topic->len + m->len;
+    uint64_t others = memory_of(e->status.queued_messages - s->queued,
+                                e->status.queued_octets - s->queued_octets);
 
-    if (octets > o->queue_bytes ||
-        e->status.queued_octets - s->queued_octets + octets > o->total_bytes)
+    if (octets > o->queue_bytes || others + memory_of(1, octets) > o->total_bytes)
         return false;
     if (o->overflow == ENGINE_LATEST)
         drop_same_topic(e, s, m->topic);
     while (s->queued + 1 > o->queue_messages || s->queued_octets + octets > o->queue_bytes ||
-           e->status.queued_octets + octets > o->total_bytes) {
+           memory_of(e->status.queued_messages + 1, e->status.queued_octets + octets) >
+               o->total_bytes) {
         struct delivery *victim = o->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
 
         if (victim == NULL)
@@ -265,6 +313,8 @@ append(struct engine *e, struct session *s, struct message *m)
     d->message = m;
     m->refs++;
     d->arrived_ms = e->now_ms;
+    if (m->expires_ms < s->expires_ms)
+        s->expires_ms = m->expires_ms;
     DL_APPEND(s->queue, d);
     s->queued++;
     s->queued_octets += delivery_octets(d);

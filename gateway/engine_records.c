@@ -139,19 +139,38 @@ record_subscription_delete(struct engine *e, const struct subscription *sub)
                        NULL);
 }
 
+/* A start must know how much of the time until a message expires has passed. */
+static void
+record_clock(struct engine *e)
+{
+    uint64_t gateway_ms = engine_gateway_ms(e);
+
+    if (e->clock_recorded_ms != 0 && e->now_ms - e->clock_recorded_ms < CLOCK_INTERVAL_MS)
+        return;
+    e->clock_recorded_ms = e->now_ms;
+    emit_record(
+        e,
+        &(struct store_record){.op = STORE_CLOCK_PUT, .lazy = true, .clock.gateway_ms = gateway_ms},
+        NULL);
+}
+
 uint64_t
 record_message(struct engine *e, struct message *m)
 {
     assert(!m->stored);
     m->stored = true;
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_MESSAGE_PUT,
-                                              .message = m->number,
-                                              .name = name_span(m->topic),
-                                              .payload = dm_span(m->payload, m->len),
-                                              .qos = m->qos,
-                                              .retain = m->retain},
-                       NULL);
+    if (m->expires_ms != ENGINE_NEVER)
+        record_clock(e);
+    return emit_record(
+        e,
+        &(struct store_record){.op = STORE_MESSAGE_PUT,
+                               .message = m->number,
+                               .name = name_span(m->topic),
+                               .payload = dm_span(m->payload, m->len),
+                               .qos = m->qos,
+                               .retain = m->retain,
+                               .expires = m->expires_ms != ENGINE_NEVER ? m->expires_ms : 0},
+        NULL);
 }
 
 uint64_t
@@ -425,6 +444,7 @@ load_message(struct engine *e, const struct store_record *record)
     if (m == NULL)
         return DM_NO_MEMORY;
     m->number = record->message;
+    m->expires_ms = record->expires != 0 ? record->expires : ENGINE_NEVER;
     if (m->number > e->last_message)
         e->last_message = m->number;
     if (!pointer_index_insert(&e->messages_loaded, m)) {
@@ -454,6 +474,8 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     enum dm_result result = DM_OK;
 
     switch (record->op) {
+    case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
+        return DM_OK;
     case STORE_BROKER_PUT:
         e->upstream_known = dm_span_equal(record->name, dm_span_text(e->options->broker_key));
         return DM_OK;

@@ -114,6 +114,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     memcpy(s->client_id, client_id.data, client_id.len);
     s->client = topic_client(e, client_id);
     s->unanswered = UINT32_MAX;
+    s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
     s->last_contact_ms = e->now_ms;
     if (number > e->last_session)
@@ -313,7 +314,7 @@ session_schedule(struct engine *e, struct session *s)
     if (s->unstored != NULL)
         deadline =
             earlier(deadline, engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms));
-    s->deadline_ms = deadline;
+    s->deadline_ms = earlier(deadline, queue_expiry(e, s));
     heap_settle(e, s);
 }
 
@@ -342,6 +343,8 @@ session_timeout(struct engine *e, struct session *s)
         return; /* s may be gone */
     }
     queue_store_due(e, s);
+    if (queue_expiry(e, s) <= e->now_ms)
+        queue_expire(e, s);
     if (s->exchange != EXCHANGE_NONE && s->retry_at_ms <= e->now_ms)
         downlink_retry(e, s);
     else

@@ -15,7 +15,7 @@
 
 #include "topic.h"
 
-enum { PACKET_ID_IN_USE = 0x91 }; /* MQTT 5 reason code */
+enum { PACKET_ID_IN_USE = 0x91, QUOTA_EXCEEDED = 0x97 }; /* MQTT 5 reason codes */
 
 /* ---- the list ---- */
 
@@ -132,25 +132,41 @@ answer_until(struct engine *e, uint64_t arrived_ms)
     }
 }
 
-void
-uplink_store_due(struct engine *e)
-{
-    if (uplink_deadline(e) <= e->now_ms)
-        answer_until(e, e->now_ms - e->options->store_after_ms);
-}
-
-uint64_t
-uplink_deadline(const struct engine *e)
+static uint64_t
+store_deadline(const struct engine *e)
 {
     return e->uplink_unanswered != NULL
                ? engine_add_ms(e->uplink_unanswered->arrived_ms, e->options->store_after_ms)
                : ENGINE_NEVER;
 }
 
+void
+uplink_time(struct engine *e)
+{
+    if (store_deadline(e) <= e->now_ms)
+        answer_until(e, e->now_ms - e->options->store_after_ms);
+    if (e->uplink_pause_until_ms != 0 && e->uplink_pause_until_ms <= e->now_ms) {
+        e->uplink_pause_until_ms = 0;
+        uplink_pump(e);
+    }
+}
+
+uint64_t
+uplink_deadline(const struct engine *e)
+{
+    uint64_t deadline = store_deadline(e);
+
+    return e->uplink_pause_until_ms != 0 && e->uplink_pause_until_ms < deadline
+               ? e->uplink_pause_until_ms
+               : deadline;
+}
+
 bool
 uplink_has_room(const struct engine *e, size_t octets)
 {
-    return e->status.spooled_octets + octets <= e->options->spool_bytes;
+    uint64_t used = e->status.spooled_octets + e->status.spooled_messages * ENGINE_MESSAGE_OVERHEAD;
+
+    return used + octets + ENGINE_MESSAGE_OVERHEAD <= e->options->spool_bytes;
 }
 
 /* ---- towards the broker ---- */
@@ -245,9 +261,13 @@ uplink_send(struct engine *e, struct uplink *u)
 void
 uplink_pump(struct engine *e)
 {
-    while (e->upstream_up && e->uplink_next != NULL) {
+    while (e->upstream_up && e->uplink_next != NULL && e->uplink_pause_until_ms <= e->now_ms) {
         struct uplink *u = e->uplink_next;
 
+        if (u->in_flight) { /* behind one that is sent again */
+            e->uplink_next = u->next;
+            continue;
+        }
         /* QoS 0 has no answer that would bring it back: it leaves for good when it may leave. */
         if (upstream_qos(e, u) == 0 &&
             uplink_needs(e, u, session_find_number(e, u->session)) > e->committed_seq)
@@ -291,6 +311,7 @@ uplink_connected(struct engine *e, bool session_present)
     }
     e->uplinks_in_flight = 0;
     e->uplink_next = e->uplinks;
+    e->uplink_pause_until_ms = 0;
     uplink_pump(e);
 }
 
@@ -325,10 +346,13 @@ static struct uplink *
 find_in_flight(struct engine *e, uint16_t packet_id)
 {
     struct uplink *u;
+    size_t left = e->uplinks_in_flight;
 
-    for (u = e->uplinks; u != e->uplink_next; u = u->next)
+    for (u = e->uplinks; u != NULL && left > 0; u = u->next) {
         if (u->in_flight && u->packet_id == packet_id)
             return u;
+        left -= u->in_flight;
+    }
     return NULL;
 }
 
@@ -344,6 +368,27 @@ uplink_release(struct engine *e, struct uplink *u)
         u->needs = u->seq;
     }
     uplink_send(e, u);
+}
+
+/* The broker has no room, and the device has its acknowledgement: sent again later, and nothing
+ * else meanwhile. */
+static void
+uplink_postpone(struct engine *e, struct uplink *u)
+{
+    const struct uplink *later;
+
+    if (e->uplink_pause_until_ms <= e->now_ms)
+        log_warning("uplink", "the broker's quota is exceeded: sending again in %llu s",
+                    (unsigned long long)(e->options->retry_ms / 1000));
+    e->uplink_pause_until_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    u->in_flight = false;
+    u->sent = false; /* its exchange has ended */
+    e->uplinks_in_flight--;
+    set_waiting(e, u, true);
+    for (later = u->next; later != NULL && later != e->uplink_next; later = later->next) {
+    }
+    if (later == e->uplink_next) /* or it stands behind it already */
+        e->uplink_next = u;
 }
 
 /* The broker thinks that the id is taken (reference 5.4): nobody is told, another one is. */
@@ -387,6 +432,10 @@ uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet)
         if (!u->released)
             return;
         code = MQTTSN_ACCEPTED; /* "packet identifier not found": it was complete before */
+    }
+    if (packet->reason == QUOTA_EXCEEDED && u->answered) {
+        uplink_postpone(e, u);
+        return;
     }
     uplink_finish(e, u, code);
     uplink_pump(e);

@@ -355,7 +355,7 @@ reconcile_filter(struct engine *e, struct filter *f)
 void
 engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_packet *packet)
 {
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     switch (packet->type) {
     case MQTT_PUBLISH:
         e->upstream_doubtful = false;
@@ -416,7 +416,7 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstre
     struct filter *f;
     struct filter *next;
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     e->upstream = *session;
     e->upstream_up = true;
     if (!present) {
@@ -439,7 +439,7 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
     struct session *s;
     struct subscription *sub;
 
-    e->now_ms = now_ms;
+    engine_at(e, now_ms);
     e->upstream_up = false;
     while (e->requests != NULL)
         request_free(e, e->requests);

@@ -8,9 +8,12 @@
 
 #include <dormouse/log.h>
 
+#include "clock.h"
+
 enum {
     HELD_MAX = 20000, /* answers; beyond it the device has to repeat */
     DATAGRAM_MAX = 65536,
+    CLOCK_POLL_MS = 60000,   /* is the wall clock synchronised by now? */
     PACKET_TOO_LARGE = 0x95, /* MQTT 5 reason code */
 };
 
@@ -27,6 +30,7 @@ struct held {
 struct runner {
     struct runner_options options;
     struct engine *engine;
+    struct clock clock;
     struct transport *const *transports;
     size_t transport_count;
     struct store *store;
@@ -41,6 +45,15 @@ static uint64_t
 now_ms(const struct runner *r)
 {
     return r->options.now_ms(r->options.ctx);
+}
+
+static struct clock_reading
+read_clocks(const struct runner *r)
+{
+    return (struct clock_reading){
+        .boot_ms = now_ms(r),
+        .wall_ms = r->options.wall_ms != NULL ? r->options.wall_ms(r->options.ctx) : 0,
+    };
 }
 
 /* ---- effects ---- */
@@ -209,6 +222,8 @@ emit_record(struct runner *r, const struct engine_effect *effect)
     if (effect->has_address)
         record.address = dm_span_text(transport_address_text(r->transports[effect->address.link],
                                                              &effect->address, text, sizeof text));
+    if (record.op == STORE_CLOCK_PUT)
+        clock_fill(&r->clock, &record, read_clocks(r));
     if (r->store->ops->append(r->store, &record) == 0) {
         /* Going on would leave a hole in the journal behind promises already numbered. Stopping
          * here loses nothing that was acknowledged. */
@@ -244,8 +259,11 @@ emit(void *ctx, const struct engine_effect *effect)
 static void
 end_turn(struct runner *r)
 {
+    uint64_t deadline_ms = engine_next_deadline(r->engine);
+    uint64_t poll_ms = r->clock.settled ? ENGINE_NEVER : now_ms(r) + CLOCK_POLL_MS;
+
     r->store->ops->flush(r->store);
-    r->options.arm(r->options.ctx, engine_next_deadline(r->engine));
+    r->options.arm(r->options.ctx, deadline_ms < poll_ms ? deadline_ms : poll_ms);
 }
 
 /* ---- inputs ---- */
@@ -391,6 +409,7 @@ runner_new(const struct runner_options *options)
     if (r == NULL)
         return NULL;
     r->options = *options;
+    clock_init(&r->clock, options->boot_id != NULL ? options->boot_id : "");
     r->engine = engine_new(options->engine, emit, r);
     if (r->engine == NULL) {
         free(r);
@@ -449,6 +468,10 @@ runner_load(void *ctx, const struct store_record *record)
     char text[DM_ADDRESS_TEXT_MAX];
     bool found = false;
 
+    if (record->op == STORE_CLOCK_PUT) {
+        clock_resume(&r->clock, record, read_clocks(r));
+        return DM_OK;
+    }
     if (record->address.len > 0 && record->address.len < sizeof text) {
         memcpy(text, record->address.data, record->address.len);
         text[record->address.len] = '\0';
@@ -479,6 +502,7 @@ runner_set_upstream(struct runner *r, struct upstream *upstream)
 void
 runner_start(struct runner *r)
 {
+    engine_clock(r->engine, now_ms(r), r->clock.offset_ms);
     engine_start(r->engine, now_ms(r));
     end_turn(r);
 }
@@ -486,6 +510,8 @@ runner_start(struct runner *r)
 void
 runner_time(struct runner *r)
 {
+    if (clock_settle(&r->clock, read_clocks(r)))
+        engine_clock(r->engine, now_ms(r), r->clock.offset_ms);
     engine_time(r->engine, now_ms(r));
     end_turn(r);
 }

@@ -19,6 +19,9 @@ struct runner_options {
     const struct engine_options *engine; /* borrowed for the life of the runner */
     void *ctx;
     uint64_t (*now_ms)(void *ctx); /* CLOCK_BOOTTIME, or virtual */
+    const char *boot_id;           /* tells one boot from another; copied; NULL: not known */
+    /* The wall clock since 1970; 0: not synchronised. NULL: never is. */
+    uint64_t (*wall_ms)(void *ctx);
     /* After every input: when runner_time wants to be called; ENGINE_NEVER = not needed. */
     void (*arm)(void *ctx, uint64_t deadline_ms);
 };

@@ -169,7 +169,8 @@ print_load(const cJSON *answer, FILE *out)
     static const struct labelled_count drops[] = {{"overflow", "overflow"},
                                                   {"too_long", "too long"},
                                                   {"refused", "refused"},
-                                                  {"qos0_offline", "QoS 0 offline"}};
+                                                  {"qos0_offline", "QoS 0 offline"},
+                                                  {"expired", "expired"}};
     static const struct labelled_count wills[] = {
         {"kept", "kept"}, {"published", "published"}, {"handshakes", "being set up"}};
     static const struct labelled_count bad[] = {

@@ -45,8 +45,8 @@ configure_limits(struct engine_options *options, struct fuzz_input *input)
     options->max_clients = 1 + (limits >> 3 & 3u);
     options->receive_maximum = (uint16_t)(1 + (limits >> 5));
     options->queue_bytes = UINT64_C(16) << (octets & 7);
-    options->total_bytes = UINT64_C(32) << (octets >> 3 & 7);
-    options->spool_bytes = UINT64_C(16) << (octets >> 5 << 1);
+    options->total_bytes = UINT64_C(256) << (octets >> 3 & 7);
+    options->spool_bytes = UINT64_C(256) << (octets >> 5 << 1);
 }
 
 static void
@@ -80,6 +80,7 @@ configure(struct world *world, struct fuzz_input *input)
         .resume_ignores_clean = flags & 16,
         .uplink_ack_store = flags & 32,
         .awake_max_ms = flags & 64 ? 5000 : ENGINE_NEVER,
+        .max_age_ms = flags & 128 ? 60000 : ENGINE_NEVER,
         .expiry_ms = flags & 128 ? 3600000 : ENGINE_NEVER,
         .overflow = (enum engine_overflow)((ways & 3) % 3),
         .queue_qos0 = (enum engine_queue_qos0)((ways >> 2 & 3) % 3),

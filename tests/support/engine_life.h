@@ -161,13 +161,13 @@ struct life_owed {
 struct life_fact {
     uint64_t handed[LIFE_DEVICES]; /* session in which the device had it; 0: it has not */
     uint8_t handed_qos[LIFE_DEVICES];
-    unsigned published;            /* step */
-    unsigned restarts;             /* before that */
-    uint8_t topic, qos, copies;    /* of the broker's message */
-    bool disordered;               /* it was dropped once, or the broker sent it again */
-    bool certain;                  /* the gateway knew of all filters that it was sent for */
-    uint8_t device;                /* whose message or will it is */
-    uint32_t sessions;             /* of the device that had ended */
+    unsigned published;         /* step */
+    unsigned restarts;          /* before that */
+    uint8_t topic, qos, copies; /* of the broker's message */
+    bool disordered;            /* it was dropped once, or the broker sent it again */
+    bool certain;               /* the gateway knew of all filters that it was sent for */
+    uint8_t device;             /* whose message or will it is */
+    uint32_t sessions;          /* of the device that had ended */
     bool will;
     bool seen;        /* by the broker */
     bool promised;    /* the device was told, or the will is on disk */

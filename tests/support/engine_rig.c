@@ -284,6 +284,7 @@ rig_init(struct rig *rig)
         .queue_bytes = 10000,
         .total_bytes = 100000,
         .queue_qos0 = ENGINE_QOS0_ASLEEP,
+        .max_age_ms = ENGINE_NEVER,
         .expiry_ms = ENGINE_NEVER,
         .spool_bytes = 10000,
         .store_after_ms = 1000,

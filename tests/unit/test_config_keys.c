@@ -46,7 +46,7 @@ static const struct row {
     {"sessions", "overflow", "latest", "oldest",
      "\"oldest\" is not one of drop_oldest, drop_newest, latest", TAKEN},
     {"sessions", "max_age", "1d", "1w",
-     "\"1w\" is no duration: a number and ms, s, m, h or d, or never", WARNED},
+     "\"1w\" is no duration: a number and ms, s, m, h or d, or never", TAKEN},
     {"sessions", "queue_qos0", "always", "yes", "\"yes\" is not one of never, asleep, always",
      TAKEN},
     {"sessions", "expiry", "30d", "1s", "\"1s\" is out of range: 1m .. 3650d, never", TAKEN},
@@ -235,7 +235,7 @@ missing_key_with_its_default_is_silent(void)
     config_fixture_init(&fixture);
     config_fixture_load_text(
         &fixture,
-        "[broker]\nca_file =\n[sessions]\nmax_age = never\n"
+        "[broker]\nca_file =\n[sessions]\n"
         "upstream = shared\nunknown_clients = accept\n[udp x]\ndtls = off\n"
         "[serial s]\ndevice = /dev/s\nmode = 8N1\nlow_latency = off\n"
         "tx_gap = 0s\ntx_rate = 0k\nduty_cycle = 100.0%\n[client a]\npublish =\nusername =\n"
@@ -257,6 +257,7 @@ check_session_defaults(const struct config *config)
     CU_ASSERT_EQUAL(config->total_bytes, 64 * 1024 * 1024);
     CU_ASSERT_STRING_EQUAL(config->overflow, "drop_oldest");
     CU_ASSERT_STRING_EQUAL(config->queue_qos0, "asleep");
+    CU_ASSERT_EQUAL(config->max_age_ms, CONFIG_NEVER);
     CU_ASSERT_EQUAL(config->expiry_ms, CONFIG_NEVER);
     CU_ASSERT_EQUAL(config->spool_bytes, 64 * 1024 * 1024);
     CU_ASSERT_STRING_EQUAL(config->uplink_ack, "broker");
@@ -337,7 +338,7 @@ static const char other_values[] =
     "keepalive = 2m\nreceive_maximum = 20\ntopic_prefix = site/\n"
     "[sessions]\nmax_clients = 5\nclient_id_max = 23\nresume_ignores_clean = on\nawake_max = "
     "never\nqueue_messages = 6\nqueue_bytes = 7k\ntotal_bytes = 8M\n"
-    "overflow = latest\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = 1G\nuplink_ack = store\n"
+    "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = 1G\nuplink_ack = store\n"
     "store_after = 2500ms\nretry = 15s\nretry_count = 5\ntolerance = 2.25\n"
     "[store]\nsync = normal\ncommit_interval = 20ms\n"
     "[udp a]\nlisten = 127.0.0.1:1\nlisten = [::1]:2\nforwarders = 10.0.0.1, ::1\n"
@@ -360,6 +361,7 @@ check_other_sessions(const struct config *config)
     CU_ASSERT_EQUAL(config->total_bytes, 8 * 1024 * 1024);
     CU_ASSERT_STRING_EQUAL(config->overflow, "latest");
     CU_ASSERT_STRING_EQUAL(config->queue_qos0, "never");
+    CU_ASSERT_EQUAL(config->max_age_ms, 3 * UINT64_C(3600000));
     CU_ASSERT_EQUAL(config->expiry_ms, 2 * UINT64_C(86400000));
     CU_ASSERT_EQUAL(config->spool_bytes, UINT64_C(1) << 30);
     CU_ASSERT_STRING_EQUAL(config->uplink_ack, "store");

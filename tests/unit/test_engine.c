@@ -454,7 +454,7 @@ publish_beyond_the_spool_gets_congestion_and_loses_nothing(void) /* R90 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.spool_bytes = 10;
+    rig.options.spool_bytes = 10 + ENGINE_MESSAGE_OVERHEAD;
     rig_device(&rig, 'A', "aaa", false);
     rig_register(&rig, 'A', "t/1", 1);
     rig_clear(&rig);

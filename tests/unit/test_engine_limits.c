@@ -87,7 +87,8 @@ limit_of_all_queues_together_counts_for_each(void)
     struct engine_status status;
 
     begin(&rig);
-    rig.options.total_bytes = 12; /* two messages of "cmd" and three octets */
+    /* Two messages of "cmd" and three octets. */
+    rig.options.total_bytes = 2 * (6 + ENGINE_MESSAGE_OVERHEAD);
     rig_device_subscribed(&rig, 'A', "one", false, "cmd", 1);
     rig_device_subscribed(&rig, 'B', "two", false, "cmd", 1);
     rig_disconnect(&rig, 'A', 600);

@@ -409,7 +409,7 @@ will_that_the_spool_cannot_take_is_counted(void)
     struct engine_status status;
 
     begin(&rig);
-    rig.options.spool_bytes = 6;
+    rig.options.spool_bytes = 6 + ENGINE_MESSAGE_OVERHEAD;
     rig_device_with_will(&rig, 'A', "aaa", false, "w/a", "lost");
     rig_wait(&rig, 90000);
     CU_ASSERT_TRUE(rig_expect(&rig, ""));

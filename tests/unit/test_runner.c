@@ -217,6 +217,7 @@ bench_build(struct bench *b)
         .queue_bytes = 1000,
         .total_bytes = 10000,
         .queue_qos0 = ENGINE_QOS0_ASLEEP,
+        .max_age_ms = ENGINE_NEVER,
         .expiry_ms = ENGINE_NEVER,
         .spool_bytes = 1000,
         .store_after_ms = 1000,

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the broker's session must be durable before what, and a broker that has no room. */
+#include "unit.h"
+
+#include "engine_rig.h"
+
+static struct engine_status
+status(const struct rig *rig)
+{
+    struct engine_status status;
+
+    engine_status(rig->engine, &status);
+    return status;
+}
+
+/* ---- a broker without a session ---- */
+
+/* A process that begins before the row is durable would take the new session for the old one. */
+static void
+nothing_goes_to_a_new_session_before_it_is_durable(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_device(&rig, 'A', "aaa", false);
+    rig_subscribe(&rig, 'A', "a", 1, 2);
+    rig_register(&rig, 'A', "t", 3);
+    rig_publish(&rig, 'A', 2, 1, 4, "spooled");
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_publish(&rig, 'A', 2, 0, 0, "direct");
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t qos 1 \"spooled\" pid 1 !6\n"
+                                    "^ SUBSCRIBE a pid 2 id 1 !6\n"
+                                    "^ PUBLISH t qos 0 \"direct\" !6\n"));
+    rig_fini(&rig);
+}
+
+/* As it is after a kill between the two: the rows are those of the session before, and it holds no
+ * filter. What comes for one filter is not taken for a copy that another one brings, too. */
+static void
+filters_of_a_session_that_may_be_new_count_from_their_suback(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1); /* id 1 */
+    rig_subscribe(&rig, 'A', "#", 1, 2);                    /* id 2 */
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_broker_answer(&rig, MQTT_SUBACK, 1, 2); /* of "#" */
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a", "1", 1, 9, 2); /* the broker knows nothing of "a" yet */
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
+    rig_fini(&rig);
+}
+
+/* The old session has messages open, and sends them before it answers anything. */
+static void
+copies_of_the_old_session_are_told_apart_as_before_the_restart(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1); /* id 1 */
+    rig_subscribe(&rig, 'A', "#", 1, 2);                    /* id 2 */
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a", "1", 1, 9, 2); /* the copy that never counted */
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
+    rig_broker_publish(&rig, "a", "1", 1, 10, 1);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
+    rig_fini(&rig);
+}
+
+/* A kill right after the SUBACK: the rows say nothing of the filter, but the broker holds it. */
+static void
+copies_of_filters_that_no_row_knows_are_delivered_once(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device(&rig, 'A', "aaa", false);
+    rig_subscribe(&rig, 'A', "a", 2, 1); /* id 1 */
+    rig_subscribe(&rig, 'A', "#", 2, 2); /* id 2 */
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a", "1", 2, 9, 1);
+    rig_broker_publish(&rig, "a", "1", 2, 10, 2);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    rig_fini(&rig);
+}
+
+/* The SUBACK of a filter that is left already says nothing about what the broker will send. */
+static void
+suback_behind_an_unsubscribe_does_not_make_the_filter_held(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "+", 1); /* id 1 */
+    rig_subscribe(&rig, 'A', "a", 1, 2);                    /* id 2 */
+    rig_send(&rig, 'A',
+             &(struct mqttsn_packet){
+                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("a")});
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_subscribe(&rig, 'A', "a", 1, 4); /* id 3; the broker has not read it */
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a", "1", 1, 9, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
+    rig_fini(&rig);
+}
+
+/* A broker without its session begins its packet ids anew. */
+static void
+packet_id_with_other_content_is_another_message(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 2);
+    rig_disconnect(&rig, 'A', 600);
+    rig_broker_publish(&rig, "a", "old", 2, 1, 1);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_broker_publish(&rig, "a", "new", 2, 1, 1);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    rig_broker_publish(&rig, "a", "new", 2, 1, 1); /* and the same again is the same */
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    rig_fini(&rig);
+}
+
+/* ---- quota exceeded ---- */
+
+/* Device A published "1", "2" and "3", and was told that they are safe. */
+static void
+spool_three(struct rig *rig, int8_t qos)
+{
+    rig_init(rig);
+    rig_device(rig, 'A', "aaa", false);
+    rig_register(rig, 'A', "t", 1);
+    rig_publish(rig, 'A', 1, qos, 2, "1");
+    rig_publish(rig, 'A', 1, qos, 3, "2");
+    rig_publish(rig, 'A', 1, qos, 4, "3");
+    rig_broker_up(rig, MQTT_5, false);
+    rig_commit(rig);
+    rig_clear(rig);
+}
+
+static void
+acknowledged_message_that_exceeds_the_quota_is_sent_again_later(void)
+{
+    struct rig rig;
+
+    spool_three(&rig, 1);
+    rig_broker_answer(&rig, MQTT_PUBACK, 1, 0);
+    rig_broker_answer(&rig, MQTT_PUBACK, 2, 0x97);
+    rig_broker_answer(&rig, MQTT_PUBACK, 3, 0x97);
+    rig_publish(&rig, 'A', 1, 1, 5, "4"); /* waits behind them */
+    rig_wait(&rig, 9999);
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 1 msg 5 code 0 !8\n"));
+    rig_wait(&rig, 1);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t qos 1 \"2\" pid 2\n"
+                                    "^ PUBLISH t qos 1 \"3\" pid 3\n"
+                                    "^ PUBLISH t qos 1 \"4\" pid 4\n"));
+    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 0);
+    rig_fini(&rig);
+}
+
+static void
+acknowledged_qos2_message_that_exceeds_the_quota_is_sent_again_later(void)
+{
+    struct rig rig;
+
+    spool_three(&rig, 2);
+    rig_broker_answer(&rig, MQTT_PUBREC, 4, 0x97);
+    rig_broker_answer(&rig, MQTT_PUBREC, 5, 0);
+    rig_broker_answer(&rig, MQTT_PUBREC, 6, 0x97);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_wait(&rig, 10000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t qos 2 \"1\" pid 4\n"
+                                    "^ PUBLISH t qos 2 \"3\" pid 6\n"));
+    rig_broker_answer(&rig, MQTT_PUBCOMP, 5, 0);
+    rig_broker_answer(&rig, MQTT_PUBREC, 4, 0);
+    rig_broker_answer(&rig, MQTT_PUBREC, 6, 0);
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_PUBCOMP, 4, 0);
+    rig_broker_answer(&rig, MQTT_PUBCOMP, 6, 0);
+    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 0);
+    rig_fini(&rig);
+}
+
+static void
+reconnection_does_not_wait_for_the_quota(void)
+{
+    struct rig rig;
+
+    spool_three(&rig, 1);
+    rig_broker_answer(&rig, MQTT_PUBACK, 1, 0x97);
+    rig_broker_down(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t qos 1 \"1\" pid 1\n"
+                                    "^ PUBLISH t qos 1 dup \"2\" pid 2\n"
+                                    "^ PUBLISH t qos 1 dup \"3\" pid 3\n"));
+    rig_fini(&rig);
+}
+
+static void
+message_not_acknowledged_yet_gets_congestion_for_the_quota(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device(&rig, 'A', "aaa", false);
+    rig_register(&rig, 'A', "t", 1);
+    rig_commit(&rig);
+    rig_publish(&rig, 'A', 1, 1, 2, "1");
+    rig_clear(&rig);
+    rig_broker_answer(&rig, MQTT_PUBACK, 1, 0x97);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 1 msg 2 code 1\n"));
+    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
+    rig_fini(&rig);
+}
+
+static const struct unit_test tests[] = {
+    UNIT_TEST(nothing_goes_to_a_new_session_before_it_is_durable),
+    UNIT_TEST(filters_of_a_session_that_may_be_new_count_from_their_suback),
+    UNIT_TEST(copies_of_the_old_session_are_told_apart_as_before_the_restart),
+    UNIT_TEST(copies_of_filters_that_no_row_knows_are_delivered_once),
+    UNIT_TEST(suback_behind_an_unsubscribe_does_not_make_the_filter_held),
+    UNIT_TEST(packet_id_with_other_content_is_another_message),
+    UNIT_TEST(acknowledged_message_that_exceeds_the_quota_is_sent_again_later),
+    UNIT_TEST(acknowledged_qos2_message_that_exceeds_the_quota_is_sent_again_later),
+    UNIT_TEST(reconnection_does_not_wait_for_the_quota),
+    UNIT_TEST(message_not_acknowledged_yet_gets_congestion_for_the_quota),
+};
+
+UNIT_MAIN("engine_upstream", tests)
