@@ -177,6 +177,18 @@ hash_message(const void *item)
     return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
 }
 
+static uint32_t
+hash_packet_id(const void *item)
+{
+    return pointer_index_hash(0, &((const struct message *)item)->packet_id, sizeof(uint16_t));
+}
+
+static bool
+equal_packet_id(const void *item, const void *key)
+{
+    return ((const struct message *)item)->packet_id == *(const uint16_t *)key;
+}
+
 static bool
 equal_message(const void *item, const void *key)
 {
@@ -201,6 +213,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->filter_index, hash_filter, equal_filter);
     pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
+    pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
     e->link_up = calloc(options->link_count + 1, sizeof *e->link_up);
     e->link_blocked = calloc(options->link_count + 1, sizeof *e->link_blocked);
     e->gwinfo_at_ms = calloc(options->link_count + 1, sizeof *e->gwinfo_at_ms);

@@ -124,6 +124,45 @@ inbound_flush(struct engine *e)
     flush_qos(e, 2);
 }
 
+/* ---- what a process before has taken over ---- */
+
+bool
+inbound_expect(struct engine *e, struct message *m)
+{
+    uint32_t hash = pointer_index_hash(0, &m->packet_id, sizeof m->packet_id);
+    struct message *old = pointer_index_find(&e->redelivered, hash, &m->packet_id);
+
+    if (old != NULL) /* the id was used again, so the older one is acknowledged */
+        pointer_index_remove(&e->redelivered, old);
+    return pointer_index_insert(&e->redelivered, m);
+}
+
+void
+inbound_expect_no_more(struct engine *e)
+{
+    pointer_index_fini(&e->redelivered);
+}
+
+/* The message of the store that this is once more, NULL: none. The reference is the caller's. */
+static struct message *
+take_expected(struct engine *e, const struct mqtt_packet *packet, struct dm_span topic)
+{
+    if (packet->qos != 1 || e->redelivered.count == 0)
+        return NULL;
+    if (!packet->dup) { /* the broker sends first what it had open */
+        inbound_expect_no_more(e);
+        return NULL;
+    }
+    uint32_t hash = pointer_index_hash(0, &packet->packet_id, sizeof packet->packet_id);
+    struct message *m = pointer_index_find(&e->redelivered, hash, &packet->packet_id);
+
+    if (m == NULL || m->retain != packet->retain || !dm_span_equal(name_span(m->topic), topic) ||
+        !dm_span_equal(dm_span(m->payload, m->len), packet->payload))
+        return NULL;
+    m->refs++;
+    return m;
+}
+
 /* A redelivery of something we still have or have taken over. */
 static bool
 is_redelivery(struct engine *e, const struct mqtt_packet *packet)
@@ -192,6 +231,19 @@ expiry_of(const struct engine *e, const struct mqtt_packet *packet)
     return engine_add_ms(engine_gateway_ms(e), left_ms);
 }
 
+static struct message *
+new_message(struct engine *e, const struct mqtt_packet *packet, struct dm_span topic)
+{
+    struct name *name = name_get(e, topic);
+    struct message *m =
+        name != NULL ? message_new(e, name, packet->payload, packet->qos, packet->retain) : NULL;
+
+    name_unref(e, name);
+    if (m != NULL)
+        m->expires_ms = expiry_of(e, packet);
+    return m;
+}
+
 void
 inbound_message(struct engine *e, const struct mqtt_packet *packet)
 {
@@ -211,19 +263,16 @@ inbound_message(struct engine *e, const struct mqtt_packet *packet)
         e->inbound_held++;
     }
     if (device_name(e, packet->topic, &topic)) {
-        struct name *name = name_get(e, topic);
-        struct message *m = name != NULL
-                                ? message_new(e, name, packet->payload, packet->qos, packet->retain)
-                                : NULL;
+        struct message *m = take_expected(e, packet, topic);
 
-        name_unref(e, name);
+        if (m == NULL)
+            m = new_message(e, packet, topic);
         if (m == NULL) {
             log_error("upstream", "out of memory: a message waits at the broker");
             if (in != NULL)
                 inbound_free(e, in); /* not acknowledged: it comes again with the next connection */
             return;
         }
-        m->expires_ms = expiry_of(e, packet);
         m->inbound = in;
         if (in != NULL)
             in->message = m;
@@ -255,6 +304,7 @@ inbound_pubrel(struct engine *e, const struct mqtt_packet *packet)
 void
 inbound_forget_all(struct engine *e)
 {
+    inbound_expect_no_more(e);
     for (uint8_t qos = 1; qos <= 2; qos++)
         while (e->inbound[qos] != NULL)
             inbound_free(e, e->inbound[qos]);

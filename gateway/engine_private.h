@@ -23,6 +23,7 @@ enum {
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
+    ENDED_IDS = 64,               /* identifiers of filters that ended, remembered */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -110,6 +111,7 @@ struct message {
     uint64_t expires_ms;     /* gateway time; ENGINE_NEVER */
     uint32_t refs;
     uint32_t len;
+    uint16_t packet_id; /* of the broker in an earlier process; 0: none */
     uint8_t qos;
     bool retain;
     bool stored;
@@ -335,6 +337,9 @@ struct engine {
 
     struct filter *filters;
     struct pointer_index messages_loaded; /* by number, while loading */
+    /* By packet id: QoS 1 messages in the store that the process before perhaps did not
+     * acknowledge. Empty as soon as the broker has sent again what it had open. */
+    struct pointer_index redelivered;
 
     bool upstream_up;
     bool upstream_known; /* the broker holds, or may hold, our session */
@@ -353,6 +358,8 @@ struct engine {
     uint64_t route_seq;  /* of the last change of which filters the broker holds */
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
+    uint32_t ended_ids[ENDED_IDS];
+    size_t ended_next;
     uint8_t packet_ids[65536 / 8];
     uint16_t last_packet_id;
 
@@ -588,6 +595,8 @@ void filter_release(struct engine *e, struct filter *f, bool rows);
 void filter_id_store(struct filter_id *id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
+/* Whether it belonged to a filter that ended a while ago: copies may still be on their way. */
+bool filter_id_has_ended(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
 
 /* engine_queue.c */
@@ -693,6 +702,9 @@ void inbound_forget_message(struct inbound *in);
 void inbound_forget_all(struct engine *e);
 /* What is not acknowledged will come again. */
 void inbound_disconnected(struct engine *e);
+/* A message of the store that the broker may send again. False: no memory. */
+bool inbound_expect(struct engine *e, struct message *m);
+void inbound_expect_no_more(struct engine *e);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);

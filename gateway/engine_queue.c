@@ -34,6 +34,8 @@ message_unref(struct engine *e, struct message *m)
         record_message_delete(e, m);
     if (m->inbound != NULL)
         inbound_forget_message(m->inbound);
+    if (m->packet_id != 0)
+        pointer_index_remove(&e->redelivered, m);
     name_unref(e, m->topic);
     free(m);
 }
@@ -323,11 +325,24 @@ append(struct engine *e, struct session *s, struct message *m)
     return d;
 }
 
+static bool
+has_message(const struct session *s, const struct message *m)
+{
+    const struct delivery *d;
+
+    DL_FOREACH (s->queue, d)
+        if (d->message == m)
+            return true;
+    return false;
+}
+
 void
 queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, bool wait_suback)
 {
     bool away = s->state != ENGINE_ACTIVE && s->state != ENGINE_AWAKE;
 
+    if (m->packet_id != 0 && has_message(s, m)) /* since before the start */
+        return;
     if (qos == 0 && !queue_keeps_qos0(e, s)) {
         count_drop(e, s, m->topic, ENGINE_DROP_QOS0);
         return;

@@ -169,6 +169,8 @@ record_message(struct engine *e, struct message *m)
                                .payload = dm_span(m->payload, m->len),
                                .qos = m->qos,
                                .retain = m->retain,
+                               .packet_id =
+                                   m->inbound != NULL && m->qos == 1 ? m->inbound->packet_id : 0,
                                .expires = m->expires_ms != ENGINE_NEVER ? m->expires_ms : 0},
         NULL);
 }
@@ -452,7 +454,10 @@ load_message(struct engine *e, const struct store_record *record)
         return DM_NO_MEMORY;
     }
     m->stored = true; /* from now on its row goes with it */
-    return DM_OK;
+    m->packet_id = record->packet_id;
+    return m->qos != 1 || m->packet_id == 0 || !e->upstream_known || inbound_expect(e, m)
+               ? DM_OK
+               : DM_NO_MEMORY;
 }
 
 static enum dm_result

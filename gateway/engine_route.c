@@ -59,6 +59,22 @@ deliver(struct engine *e, struct message *m, const struct subscription *sub, uin
     session_schedule(e, s);
 }
 
+/* To whom the broker sends no copy for another filter. */
+static void
+route_ended(struct engine *e, struct message *m)
+{
+    struct dm_span topic = name_span(m->topic);
+    struct session *s;
+    struct session *next;
+
+    DL_FOREACH_SAFE (e->sessions, s, next) {
+        const struct subscription *sub = oldest_match(s, topic, false);
+
+        if (sub != NULL && oldest_match(s, topic, true) == NULL)
+            deliver(e, m, sub, best_qos(s, topic));
+    }
+}
+
 static void
 route_by_filter(struct engine *e, struct message *m, const struct filter *f, bool held)
 {
@@ -138,6 +154,7 @@ void
 route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
 {
     bool unknown = false;
+    bool ended = false;
 
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
@@ -154,7 +171,9 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
         /* A copy may come before the SUBACK, or after a start that does not know of it. */
         if (id != NULL && !id->filter->acked && has_subscription(id))
             filter_hold(e, id->filter, id->id);
-        if (id == NULL)
+        if (id == NULL && filter_id_has_ended(e, packet->subscription_ids[i]))
+            ended = true;
+        else if (id == NULL)
             unknown = true;
         else if (m->retain)
             route_retained_by_id(e, m, id->filter, id->id);
@@ -164,4 +183,6 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
     if (unknown && !m->retain)
         route_by_matching(e, m);
+    else if (ended && !m->retain)
+        route_ended(e, m);
 }

@@ -265,8 +265,10 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
     if (f == NULL)
         return;
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
-        bool meant = r->session == 0 ||
-                     (sub->session->number == r->session && sub->upstream_id == r->upstream_id);
+        /* Identifiers grow: a SUBSCRIBE with a later one has its own answer. */
+        bool meant = r->session == 0
+                         ? sub->upstream_id <= r->upstream_id
+                         : sub->session->number == r->session && sub->upstream_id == r->upstream_id;
 
         if (!meant)
             continue;
@@ -444,6 +446,7 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
     while (e->requests != NULL)
         request_free(e, e->requests);
     inbound_disconnected(e);
+    inbound_expect_no_more(e);
     uplink_disconnected(e);
     DL_FOREACH (e->sessions, s) {
         LL_FOREACH (s->subscriptions, sub)

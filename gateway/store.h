@@ -33,7 +33,8 @@ enum store_op {
     /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
     STORE_SUBSCRIPTION_PUT,
     STORE_SUBSCRIPTION_DELETE,
-    /* key: message. name (topic), payload, qos, retain, expires */
+    /* key: message. name (topic), payload, qos, retain, expires, packet_id (of the broker, if it has
+     * QoS 1 and was not acknowledged) */
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
     /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is

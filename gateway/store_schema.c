@@ -92,7 +92,8 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     "DROP TABLE old_filter;"
     "ALTER TABLE inbound ADD COLUMN content INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE session ADD COLUMN msg_id INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE message ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE message ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN packet_id INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -155,9 +156,10 @@ static const struct schema_column subscription_columns[] = {
     COLUMN("position", U64, order),
 };
 static const struct schema_column message_columns[] = {
-    COLUMN("message", U64, message),  COLUMN("topic", TEXT, name),
-    COLUMN("payload", BLOB, payload), COLUMN("qos", U8, qos),
-    COLUMN("retain", BOOL, retain), COLUMN("expires", U64, expires),
+    COLUMN("message", U64, message),     COLUMN("topic", TEXT, name),
+    COLUMN("payload", BLOB, payload),    COLUMN("qos", U8, qos),
+    COLUMN("retain", BOOL, retain),      COLUMN("expires", U64, expires),
+    COLUMN("packet_id", U16, packet_id),
 };
 static const struct schema_column delivery_columns[] = {
     COLUMN("session", U64, session),

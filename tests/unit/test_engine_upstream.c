@@ -149,6 +149,166 @@ packet_id_with_other_content_is_another_message(void)
     rig_fini(&rig);
 }
 
+/* A renewal of the filter, sent before the device subscribed, says nothing about its SUBSCRIBE. */
+static void
+suback_of_a_renewal_does_not_answer_a_later_subscribe(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", true, "a", 1); /* id 1 */
+    rig_broker_down(&rig);
+    rig_broker_up(&rig, MQTT_5, true); /* renewed with packet id 2 */
+    rig_connect(&rig, 'A', "aaa", true, 60);
+    rig_subscribe(&rig, 'A', "a", 1, 2);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    rig_broker_answer(&rig, MQTT_UNSUBACK, 3, 0);
+    rig_broker_answer(&rig, MQTT_SUBACK, 4, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> SUBACK 1 qos 1 msg 2 code 0"));
+    rig_fini(&rig);
+}
+
+/* The disk takes longer than the device waits. */
+static void
+pubrel_that_waits_for_the_disk_does_not_leave_for_a_sleeper(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig.log_withdrawals = true;
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 2);
+    rig_disconnect(&rig, 'A', 600);
+    rig_broker_publish(&rig, "a", "1", 2, 9, 1);
+    rig_commit(&rig);
+    rig_ping(&rig, 'A', "aaa");
+    rig_step(&rig, 'A', MQTTSN_PUBREC, 1);
+    rig_clear(&rig);
+    rig_wait(&rig, 39999);
+    CU_ASSERT_PTR_NULL(strstr(rig.text, "WITHDRAW"));
+    rig_clear(&rig);
+    rig_wait(&rig, 1); /* R99 */
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> WITHDRAW\n"));
+    rig_fini(&rig);
+}
+
+/* ---- redelivery after a restart ---- */
+
+static void
+redeliver(struct rig *rig, const char *data, uint16_t packet_id, bool dup)
+{
+    rig_broker_packet(rig, &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                                                 .topic = dm_span_text("a"),
+                                                 .payload = dm_span_text(data),
+                                                 .dup = dup,
+                                                 .qos = 1,
+                                                 .packet_id = packet_id,
+                                                 .subscription_ids = {1},
+                                                 .subscription_id_count = 1});
+}
+
+/* A sleeps, B is active; message "1" is committed for A, B has not acknowledged, and the gateway
+ * was killed before it could acknowledge to the broker. */
+static void
+kill_before_the_acknowledgement(struct rig *rig)
+{
+    rig_init(rig);
+    rig_broker_up(rig, MQTT_5, false);
+    rig_device_subscribed(rig, 'A', "aaa", false, "a", 1); /* id 1 */
+    rig_device(rig, 'B', "bbb", false);
+    rig_subscribe(rig, 'B', "a", 1, 2); /* id 2 */
+    rig_broker_answer(rig, MQTT_SUBACK, 2, 2);
+    rig_disconnect(rig, 'A', 600);
+    rig_commit(rig);
+    rig_broker_publish(rig, "a", "1", 1, 9, 1);
+    rig_restart(rig);
+    rig_broker_up(rig, MQTT_5, true);
+    rig_clear(rig);
+}
+
+static void
+message_committed_before_a_restart_is_not_queued_again(void)
+{
+    struct rig rig;
+
+    kill_before_the_acknowledgement(&rig);
+    redeliver(&rig, "1", 9, true);
+    CU_ASSERT_TRUE(rig_expect(&rig, "B> PUBLISH 1 qos 1 msg 1 \"1\"\n")); /* it had no row */
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_MESSAGE_PUT), 1);
+    rig_puback(&rig, 'B', 1, 1, 0);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
+    rig_ping(&rig, 'A', "aaa");
+    rig_puback(&rig, 'A', 1, 1, 0);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\nA> PINGRESP\n"));
+    rig_wait(&rig, 2000);
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_MESSAGE_PUT), 0);
+    rig_fini(&rig);
+}
+
+static void
+message_with_other_content_or_without_dup_is_a_new_one(void)
+{
+    struct rig rig;
+
+    kill_before_the_acknowledgement(&rig);
+    redeliver(&rig, "2", 9, true);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    rig_fini(&rig);
+    kill_before_the_acknowledgement(&rig);
+    redeliver(&rig, "1", 9, false);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    rig_fini(&rig);
+}
+
+/* What the broker had open it sends before anything new: after that, DUP is about later messages.
+ */
+static void
+redelivery_is_expected_only_before_the_first_new_message(void)
+{
+    struct rig rig;
+
+    kill_before_the_acknowledgement(&rig);
+    redeliver(&rig, "new", 10, false);
+    redeliver(&rig, "1", 9, true);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 5);
+    rig_fini(&rig);
+    kill_before_the_acknowledgement(&rig);
+    rig_broker_down(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    redeliver(&rig, "1", 9, true);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    rig_fini(&rig);
+}
+
+/* Another device ends its subscription while copies for it are on their way. */
+static void
+copy_for_a_filter_that_has_ended_is_no_second_one_for_others(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 2); /* id 1 */
+    rig_device(&rig, 'B', "bbb", false);
+    rig_subscribe(&rig, 'B', "#", 1, 2); /* id 2 */
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_disconnect(&rig, 'A', 600);
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "a", "1", 2, 9, 1);
+    rig_send(&rig, 'B',
+             &(struct mqttsn_packet){
+                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("#")});
+    rig_broker_answer(&rig, MQTT_UNSUBACK, 3, 0);
+    rig_broker_publish(&rig, "a", "1", 2, 10, 2);
+    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    rig_fini(&rig);
+}
+
 /* ---- quota exceeded ---- */
 
 /* Device A published "1", "2" and "3", and was told that they are safe. */
@@ -253,6 +413,12 @@ static const struct unit_test tests[] = {
     UNIT_TEST(copies_of_filters_that_no_row_knows_are_delivered_once),
     UNIT_TEST(suback_behind_an_unsubscribe_does_not_make_the_filter_held),
     UNIT_TEST(packet_id_with_other_content_is_another_message),
+    UNIT_TEST(suback_of_a_renewal_does_not_answer_a_later_subscribe),
+    UNIT_TEST(pubrel_that_waits_for_the_disk_does_not_leave_for_a_sleeper),
+    UNIT_TEST(message_committed_before_a_restart_is_not_queued_again),
+    UNIT_TEST(message_with_other_content_or_without_dup_is_a_new_one),
+    UNIT_TEST(redelivery_is_expected_only_before_the_first_new_message),
+    UNIT_TEST(copy_for_a_filter_that_has_ended_is_no_second_one_for_others),
     UNIT_TEST(acknowledged_message_that_exceeds_the_quota_is_sent_again_later),
     UNIT_TEST(acknowledged_qos2_message_that_exceeds_the_quota_is_sent_again_later),
     UNIT_TEST(reconnection_does_not_wait_for_the_quota),

@@ -190,7 +190,7 @@ impossible_values_in_a_row_are_skipped(void)
                   "UPDATE received SET content = -1 WHERE session = 2;"
                   "INSERT INTO upstream_release VALUES (65536);"
                   "UPDATE spool SET qos = 'x' WHERE position = 1;"
-                  "INSERT INTO message VALUES (-1, 't', '', 0, 0, 0);",
+                  "INSERT INTO message VALUES (-1, 't', '', 0, 0, 0, 0);",
                   NULL, 0);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 6);
