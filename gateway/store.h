@@ -110,6 +110,8 @@ struct store_status {
     uint64_t rows;                /* rows written or deleted */
     uint64_t annihilated;         /* records that met their deletion before a commit */
     uint64_t file_octets;         /* database and write-ahead log */
+    uint64_t free_octets;         /* of these: unused, for the next rows */
+    uint64_t written_octets;      /* to both since the start */
     uint64_t last_commit_us, max_commit_us;
 };
 
@@ -144,9 +146,10 @@ struct store_options {
  * make it: clock, broker, filters, inbound, sessions, wills, received, topics, subscriptions, messages,
  * deliveries, spool, release; each in the order of its keys (session by number, deliveries by
  * session and order). Then starts the writer thread. A file that cannot be read is moved aside,
- * logged, and the store starts empty. NULL: directory cannot be made or used, another process holds
- * it, the file is of a newer version or another program (it is left alone), visit did not return
- * DM_OK, or no memory; reason in error[].
+ * logged, and the store starts empty. On a disk that is full the store starts degraded, with all
+ * its rows, and commits when there is room. NULL: directory cannot be made or used, another process
+ * holds it, the disk refuses to read, the file is of a newer version or another program (it is left
+ * alone), visit did not return DM_OK, or no memory; reason in error[].
  */
 struct store *store_sqlite_open(struct event_base *base, const struct store_options *options,
                                 const struct store_events *events, store_visit *visit,

@@ -302,6 +302,8 @@ start_thread(struct store_writer *writer)
 {
     sigset_t all, before;
 
+    if (writer->backend.trouble != NULL)
+        set_degraded(writer, true, writer->backend.trouble);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failure = pthread_create(&writer->thread, NULL, writer_main, writer);

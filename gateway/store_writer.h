@@ -24,6 +24,9 @@ struct store_backend {
     bool (*recover)(void *ctx, char *error, size_t error_size);
     /* The last call: closes and frees ctx. */
     void (*close)(void *ctx);
+    /* Why the disk is out of order at the start: then recover is asked first. NULL: it is not.
+     * Borrowed during store_writer_start. */
+    const char *trouble;
 };
 
 struct store_writer;
@@ -37,7 +40,7 @@ struct store_writer *store_writer_start(struct event_base *base, const struct st
                                         struct journal *journal, unsigned commit_interval_ms,
                                         char *error, size_t error_size);
 
-/* As in struct store_ops, from the loop's thread. status leaves path and file_octets alone. */
+/* As in struct store_ops, from the loop's thread. status leaves path and octets alone. */
 uint64_t store_writer_append(struct store_writer *writer, const struct store_record *record);
 void store_writer_flush(struct store_writer *writer);
 void store_writer_status(struct store_writer *writer, struct store_status *status);

@@ -92,7 +92,7 @@ gate_init(struct gate *gate, unsigned commit_interval_ms)
     sem_init(&gate->open, 0, 0);
     sem_init(&gate->closed, 0, 0);
     struct store_events events = {gate, on_committed, on_degraded};
-    struct store_backend backend = {gate, gate_commit, gate_recover, gate_close};
+    struct store_backend backend = {gate, gate_commit, gate_recover, gate_close, NULL};
     gate->writer = store_writer_start(gate->base, &events, &backend, journal_new(),
                                       commit_interval_ms, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gate->writer);
