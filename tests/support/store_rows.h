@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows as one number, by the columns that the schema gives them: equal rows, equal numbers. */
+#ifndef DORMOUSE_TESTS_STORE_ROWS_H
+#define DORMOUSE_TESTS_STORE_ROWS_H
+
+#include "store_schema.h"
+
+#define ROW_HASH_START UINT64_C(14695981039346656037)
+
+static inline uint64_t
+hash_octets(uint64_t hash, const void *octets, size_t len)
+{
+    const uint8_t *data = octets;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ data[i]) * UINT64_C(1099511628211); /* FNV-1a */
+    return hash;
+}
+
+static inline uint64_t
+hash_column(uint64_t hash, const struct schema_column *column, const struct store_record *record)
+{
+    static const size_t sizes[] = {
+        [SCHEMA_BOOL] = sizeof(bool),    [SCHEMA_U8] = sizeof(uint8_t),
+        [SCHEMA_U16] = sizeof(uint16_t), [SCHEMA_U32] = sizeof(uint32_t),
+        [SCHEMA_U64] = sizeof(uint64_t),
+    };
+    const void *field = (const uint8_t *)record + column->offset;
+
+    if (column->type != SCHEMA_TEXT && column->type != SCHEMA_BLOB)
+        return hash_octets(hash, field, sizes[column->type]);
+    const struct dm_span *span = field;
+    hash = hash_octets(hash, &span->len, sizeof span->len);
+    return hash_octets(hash, span->data, span->len);
+}
+
+/* Goes on with one more row, so that the order counts, too. */
+static inline uint64_t
+hash_row(uint64_t hash, const struct store_record *record)
+{
+    hash = hash_octets(hash, &record->op, sizeof record->op);
+    for (size_t i = 0; i < SCHEMA_TABLE_COUNT; i++) {
+        const struct schema_table *table = &schema_tables[i];
+        for (size_t c = 0; table->put == record->op && c < table->column_count; c++)
+            hash = hash_column(hash, &table->columns[c], record);
+    }
+    return hash;
+}
+
+#endif
