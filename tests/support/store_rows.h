@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows as one number, by the columns that the schema gives them: equal rows, equal numbers. */
+/* Rows as one number, by the columns that the schema gives them; and files of earlier schemas. */
 #ifndef DORMOUSE_TESTS_STORE_ROWS_H
 #define DORMOUSE_TESTS_STORE_ROWS_H
 
+#include "store_fixture.h"
 #include "store_schema.h"
 
 #define ROW_HASH_START UINT64_C(14695981039346656037)
@@ -34,7 +35,7 @@ hash_column(uint64_t hash, const struct schema_column *column, const struct stor
     return hash_octets(hash, span->data, span->len);
 }
 
-/* Goes on with one more row, so that the order counts, too. */
+/* Equal rows, equal numbers. Goes on with one more row, so that the order counts, too. */
 static inline uint64_t
 hash_row(uint64_t hash, const struct store_record *record)
 {
@@ -45,6 +46,21 @@ hash_row(uint64_t hash, const struct store_record *record)
             hash = hash_column(hash, &table->columns[c], record);
     }
     return hash;
+}
+
+/* A database of version 1 to SCHEMA_VERSION with two rows, in a directory without one. */
+static inline void
+make_old_database(struct fixture *f, unsigned version)
+{
+    char sql[256];
+
+    for (unsigned step = 0; step < version; step++)
+        with_database(f, schema_migrations[step], NULL, 0);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO inbound VALUES (50), (51);"
+             "PRAGMA application_id = %d; PRAGMA user_version = %u;",
+             SCHEMA_APPLICATION_ID, version);
+    with_database(f, sql, NULL, 0);
 }
 
 #endif

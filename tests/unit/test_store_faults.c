@@ -176,17 +176,8 @@ begin(struct life *life)
         snprintf(path, sizeof path, "%s/%s", life->f.directory, names[i]);
         unlink(path);
     }
-    for (unsigned version = 0; version < life->version; version++)
-        with_database(&life->f, schema_migrations[version], NULL, 0);
-    if (life->version > 0) {
-        char sql[256];
-        snprintf(sql, sizeof sql,
-                 "INSERT INTO message VALUES (50, 'a/b', x'00ff', 2, 1);"
-                 "INSERT INTO topic VALUES (3, 65535, 't/1', 4);"
-                 "PRAGMA application_id = %d; PRAGMA user_version = %u;",
-                 SCHEMA_APPLICATION_ID, life->version);
-        with_database(&life->f, sql, NULL, 0);
-    }
+    if (life->version > 0)
+        make_old_database(&life->f, life->version);
 }
 
 /* The same life without a fault, read back after each batch. */
