@@ -139,7 +139,8 @@ random_record(struct story *s, uint8_t *payload)
 {
     struct random_source *r = &s->random;
     struct store_record record = all_rows[random_below(r, ROW_COUNT)];
-    bool pair = record.op != STORE_TOPIC_PUT && record.op != STORE_BROKER_PUT;
+    bool pair = record.op != STORE_TOPIC_PUT && record.op != STORE_BROKER_PUT &&
+                record.op != STORE_CLOCK_PUT;
 
     if (record.op == STORE_BROKER_PUT && random_below(r, 8) != 0)
         record = all_rows[ROW_COUNT - 1];
