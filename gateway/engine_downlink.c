@@ -413,17 +413,29 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
     downlink_pump(e, s);
 }
 
+/* What the device answers to. That is not always the head: after a crash one may stand before it
+ * whose end was not durable. */
+static struct delivery *
+find_sent(const struct session *s, uint16_t msg_id)
+{
+    struct delivery *d;
+
+    DL_FOREACH (s->queue, d)
+        if (d->qos > 0 && d->sent && d->msg_id == msg_id)
+            return d;
+    return NULL;
+}
+
 void
 handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
-    struct delivery *d = s->queue;
-    bool ours = d != NULL && d->sent && d->msg_id == packet->msg_id;
+    struct delivery *d = find_sent(s, packet->msg_id);
 
-    if (ours && d->qos < 2) {
+    if (d != NULL && d->qos < 2) {
         e->status.ignored++; /* M38 */
         return;
     }
-    if (!ours) { /* R64, M34: lets the device finish what we have finished */
+    if (d == NULL) { /* R64, M34: lets the device finish what we have finished */
         engine_send(e, s, 0,
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
         return;
@@ -432,7 +444,7 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
         d->released = true;
         d->seq = record_delivery(e, s, d);
     }
-    if (!session_is_reachable(e, s)) { /* a late answer from sleep gets its reply, no more */
+    if (d != s->queue || !session_is_reachable(e, s)) { /* out of turn: its reply, no more */
         engine_send(e, s, d->seq,
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
         return;
@@ -445,13 +457,14 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
 void
 handle_pubcomp(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
-    struct delivery *d = s->queue;
+    struct delivery *d = find_sent(s, packet->msg_id);
 
-    if (d == NULL || !d->released || d->msg_id != packet->msg_id) {
+    if (d == NULL || !d->released) {
         e->status.ignored++; /* M35 */
         return;
     }
-    s->exchange = EXCHANGE_NONE;
+    if (d == s->queue)
+        s->exchange = EXCHANGE_NONE;
     delivered(e, s, d);
     downlink_pump(e, s);
 }

@@ -133,6 +133,7 @@ handshake_start(struct engine *e, const struct dm_address *from, struct session 
         handshake_attach(e, h, s);
     if (other != NULL && other != s) /* R27: who was here before hears nothing more */
         session_evict(e, other);
+    engine_withdraw(e, from); /* R24: nor a CONNACK of the connection before */
     ask(e, h, MQTTSN_WILLTOPICREQ);
 }
 

@@ -573,7 +573,37 @@ same_msg_id_in_both_directions_is_two_exchanges(void) /* R59 */
     rig_fini(&rig);
 }
 
+/* After a crash the end of the exchange before it is not durable, so it is not the head. */
+static void
+pubrec_for_a_message_behind_the_head_releases_it(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 2);
+    rig_disconnect(&rig, 'A', 600);
+    rig_broker_publish(&rig, "a", "1", 2, 9, 1);
+    rig_broker_publish(&rig, "a", "2", 2, 10, 1);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_clear(&rig);
+    rig_step(&rig, 'A', MQTTSN_PUBREC, 2);
+    rig_commit(&rig);
+    rig_ping(&rig, 'A', "aaa");
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 2 !2\n"
+                                    "A> PUBLISH 1 qos 2 msg 1 dup \"1\"\n"));
+    rig_step(&rig, 'A', MQTTSN_PUBREC, 1);
+    rig_commit(&rig);
+    rig_step(&rig, 'A', MQTTSN_PUBCOMP, 2);
+    rig_step(&rig, 'A', MQTTSN_PUBCOMP, 1);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 1 !3\n"
+                                    "A> PINGRESP\n"));
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(pubrec_for_a_message_behind_the_head_releases_it),
     UNIT_TEST(publish_is_committed_before_anything_leaves_and_ends_with_pubcomp),
     UNIT_TEST(publish_repeated_until_pubrel_reaches_the_broker_once),
     UNIT_TEST(duplicates_are_known_through_sleep_reconnect_and_restart),

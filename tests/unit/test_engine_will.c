@@ -555,7 +555,23 @@ reconnect_with_the_same_will_writes_nothing(void) /* design 1 rule 5 */
     rig_fini(&rig);
 }
 
+/* R24: the device would take it for the answer to what it asks for now. */
+static void
+connack_of_the_connection_before_does_not_come_into_the_handshake(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig.log_withdrawals = true;
+    rig_connect(&rig, 'A', "aaa", false, 60);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !1\n"));
+    rig_connect_will(&rig, 'A', "aaa", true);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> WITHDRAW\nA> WILLTOPICREQ\n"));
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(connack_of_the_connection_before_does_not_come_into_the_handshake),
     UNIT_TEST(handshake_asks_for_topic_and_message_and_connects_when_it_is_durable),
     UNIT_TEST(handshake_answers_every_repetition_the_same),
     UNIT_TEST(empty_will_topic_ends_the_handshake_without_a_will),
