@@ -13,6 +13,7 @@
 #include "store_writer.h"
 
 #define REASON_SIZE 160
+#define NO_RESERVE "the disk is full: only deletions have room"
 
 struct sqlite_store {
     struct store store;
@@ -86,7 +87,7 @@ backend_recover(void *ctx, char *error, size_t error_size)
     if (store_files_fill_reserve(&s->files) || !s->files.reserve_spent ||
         database_free_octets(s->database) >= STORE_RESERVE_OCTETS)
         return true;
-    snprintf(error, error_size, "the disk is full: only deletions have room");
+    snprintf(error, error_size, "%s", NO_RESERVE);
     return false;
 }
 
@@ -131,6 +132,20 @@ open_or_set_aside(struct sqlite_store *s, char *error, size_t error_size)
         return result;
     log_error("store", "%s is damaged (%s): moved aside to %s, starting empty", path, reason, name);
     return ensure_database(s, error, error_size);
+}
+
+/* What could not be had at the start; NULL: all is well. The reserve may have gone into a
+ * migration. */
+static const char *
+prepare_reserve(struct sqlite_store *s)
+{
+    if (store_files_fill_reserve(&s->files))
+        return NULL;
+    if (s->files.reserve_spent)
+        return NO_RESERVE;
+    log_warning("store", "no room for a reserve of %u octets beside %s", STORE_RESERVE_OCTETS,
+                s->files.database);
+    return NULL;
 }
 
 /* The rows are visited. *trouble: why the database stays closed for now; NULL: it is open. */
@@ -211,9 +226,8 @@ store_sqlite_open(struct event_base *base, const struct store_options *options,
     if (store_files_open(&s->files, options->directory, error, error_size) != DM_OK ||
         open_and_load(s, &loading, &backend.trouble, error, error_size) != DM_OK)
         goto fail;
-    if (backend.trouble == NULL && !store_files_fill_reserve(&s->files))
-        log_warning("store", "no room for a reserve of %u octets beside %s", STORE_RESERVE_OCTETS,
-                    s->files.database);
+    if (backend.trouble == NULL)
+        backend.trouble = prepare_reserve(s);
     s->writer = store_writer_start(base, events, &backend, journal, options->commit_interval_ms,
                                    error, error_size);
     if (s->writer == NULL)

@@ -48,12 +48,14 @@ hash_row(uint64_t hash, const struct store_record *record)
     return hash;
 }
 
-/* A database of version 1 to SCHEMA_VERSION with two rows, in a directory without one. */
+/* A database of version 1 to SCHEMA_VERSION with two rows, as that version left it, in a directory
+ * without one. */
 static inline void
 make_old_database(struct fixture *f, unsigned version)
 {
     char sql[256];
 
+    with_database(f, "PRAGMA journal_mode = WAL", NULL, 0);
     for (unsigned step = 0; step < version; step++)
         with_database(f, schema_migrations[step], NULL, 0);
     snprintf(sql, sizeof sql,
