@@ -59,7 +59,7 @@ make_old_database(struct fixture *f, unsigned version)
     for (unsigned step = 0; step < version; step++)
         with_database(f, schema_migrations[step], NULL, 0);
     snprintf(sql, sizeof sql,
-             "INSERT INTO inbound VALUES (50), (51);"
+             "INSERT INTO inbound (packet_id) VALUES (50), (51);"
              "PRAGMA application_id = %d; PRAGMA user_version = %u;",
              SCHEMA_APPLICATION_ID, version);
     with_database(f, sql, NULL, 0);
