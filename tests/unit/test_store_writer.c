@@ -83,19 +83,25 @@ on_degraded(void *ctx, bool degraded)
 }
 
 static void
-gate_init(struct gate *gate, unsigned commit_interval_ms)
+gate_init_with(struct gate *gate, unsigned commit_interval_ms, const char *trouble)
 {
     char error[100] = "";
 
-    *gate = (struct gate){.base = event_base_new()};
+    *gate = (struct gate){.base = event_base_new(), .full = trouble != NULL};
     sem_init(&gate->entered, 0, 0);
     sem_init(&gate->open, 0, 0);
     sem_init(&gate->closed, 0, 0);
     struct store_events events = {gate, on_committed, on_degraded};
-    struct store_backend backend = {gate, gate_commit, gate_recover, gate_close, NULL};
+    struct store_backend backend = {gate, gate_commit, gate_recover, gate_close, trouble};
     gate->writer = store_writer_start(gate->base, &events, &backend, journal_new(),
                                       commit_interval_ms, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gate->writer);
+}
+
+static void
+gate_init(struct gate *gate, unsigned commit_interval_ms)
+{
+    gate_init_with(gate, commit_interval_ms, NULL);
 }
 
 static void
@@ -333,6 +339,23 @@ writer_stays_degraded_until_the_backend_has_recovered(void)
 }
 
 static void
+writer_that_starts_in_trouble_is_degraded_until_the_backend_has_recovered(void)
+{
+    struct gate gate;
+    struct store_status status;
+
+    gate_init_with(&gate, 0, "full");
+    RUN_UNTIL(gate.base, gate.degraded);
+    store_writer_status(gate.writer, &status);
+    CU_ASSERT(status.degraded);
+    CU_ASSERT_STRING_EQUAL(status.error, "full");
+    gate.full = false;
+    RUN_UNTIL(gate.base, !gate.degraded);
+    CU_ASSERT(store_writer_close(gate.writer, 1000));
+    gate_fini(&gate);
+}
+
+static void
 writer_close_commits_what_is_pending(void)
 {
     struct gate gate;
@@ -391,6 +414,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(writer_commit_interval_gathers_turns),
     UNIT_TEST(writer_failed_batch_is_repeated_and_reported_once),
     UNIT_TEST(writer_stays_degraded_until_the_backend_has_recovered),
+    UNIT_TEST(writer_that_starts_in_trouble_is_degraded_until_the_backend_has_recovered),
     UNIT_TEST(writer_close_commits_what_is_pending),
     UNIT_TEST(writer_close_gives_up_on_a_broken_disk),
 };
