@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages to devices: none is lost, QoS 2 comes once, each topic stays in order. */
+#include "oracle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+/* ---- debts ---- */
+
+static bool
+is_owed(const struct fact *fact, unsigned d)
+{
+    return (fact->owed >> d & 1) != 0;
+}
+
+static void
+owe(struct world *w, unsigned d, uint32_t number)
+{
+    struct debts *debts = &w->oracle.debts[d];
+    struct fact *fact = oracle_fact(w, number);
+
+    if (is_owed(fact, d))
+        return;
+    if (debts->count == debts->room) {
+        debts->room = debts->room == 0 ? 64 : debts->room * 2;
+        debts->numbers = realloc(debts->numbers, debts->room * sizeof *debts->numbers);
+        if (debts->numbers == NULL)
+            abort();
+    }
+    debts->numbers[debts->count++] = number;
+    fact->owed = (uint16_t)(fact->owed | 1u << d);
+}
+
+static void
+pay_at(struct world *w, unsigned d, size_t i)
+{
+    struct debts *debts = &w->oracle.debts[d];
+    struct fact *fact = oracle_fact(w, debts->numbers[i]);
+
+    fact->owed = (uint16_t)(fact->owed & ~(1u << d));
+    debts->count--;
+    memmove(debts->numbers + i, debts->numbers + i + 1,
+            (debts->count - i) * sizeof *debts->numbers);
+}
+
+static void
+pay(struct world *w, unsigned d, uint32_t number)
+{
+    const struct debts *debts = &w->oracle.debts[d];
+
+    if (!is_owed(oracle_fact(w, number), d))
+        return;
+    for (size_t i = 0; i < debts->count; i++) {
+        if (debts->numbers[i] != number)
+            continue;
+        pay_at(w, d, i);
+        return;
+    }
+}
+
+/* ---- who is owed a message ---- */
+
+/* The device has its SUBACK with QoS 1 or 2, and the broker has had the gateway's SUBSCRIBE for it.
+ */
+static bool
+counts_on(const struct world *w, unsigned d, unsigned f)
+{
+    const struct subscription_view *sub = &w->oracle.views[d].subs[f];
+    const struct broker_filter *filter = &w->broker.filters[f];
+
+    return sub->told && sub->qos > 0 && filter->held && filter->handled_step >= sub->step;
+}
+
+void
+oracle_published(struct world *w, uint32_t number)
+{
+    struct fact *fact = oracle_fact(w, number);
+
+    fact->published++;
+    if (fact->qos == 0)
+        return;
+    for (unsigned d = 0; d < w->weather.devices; d++)
+        for (unsigned f = 0; f < FILTERS_COUNT; f++)
+            if (topics_match(f, fact->topic) && counts_on(w, d, f))
+                owe(w, d, number);
+}
+
+void
+oracle_gone(struct world *w, uint32_t number)
+{
+    for (unsigned d = 0; d < w->weather.devices; d++)
+        pay(w, d, number);
+}
+
+static bool
+still_wants(const struct world *w, unsigned d, unsigned topic)
+{
+    for (unsigned f = 0; f < FILTERS_COUNT; f++)
+        if (topics_match(f, topic) && w->oracle.views[d].subs[f].told &&
+            w->oracle.views[d].subs[f].qos > 0)
+            return true;
+    return false;
+}
+
+void
+oracle_forgive(struct world *w, unsigned d)
+{
+    struct debts *debts = &w->oracle.debts[d];
+
+    for (size_t i = debts->count; i-- > 0;)
+        if (!still_wants(w, d, oracle_fact(w, debts->numbers[i])->topic))
+            pay_at(w, d, i);
+}
+
+/* ---- what an application is given ---- */
+
+static bool
+is_on_its_topic(const struct fact *fact, const struct client_event *event)
+{
+    const struct sim_topic *topic = &topics[fact->topic];
+
+    if (event->topic_type == MQTTSN_TOPIC_PREDEFINED)
+        return topic->type == MQTTSN_TOPIC_PREDEFINED && topic->id == event->topic_id;
+    return dm_span_equal(event->topic_name, dm_span_text(topic->name));
+}
+
+static void
+check_order(struct world *w, unsigned d, uint32_t number)
+{
+    struct oracle *o = &w->oracle;
+    const struct fact *fact = oracle_fact(w, number);
+    uint32_t *last = &o->last_down[d][fact->topic][fact->qos];
+
+    if (o->last_memory[d] != w->devices[d].memory)
+        memset(o->last_down[d], 0, sizeof o->last_down[d]);
+    o->last_memory[d] = w->devices[d].memory;
+    if (fact->order < *last)
+        world_fail(w, "messages to a device on a topic stay in order",
+                   "message %x comes to d%02u after a later one", number, d);
+    else
+        *last = fact->order;
+}
+
+static void
+check_live(struct world *w, unsigned d, uint32_t number, const struct client_event *event)
+{
+    struct fact *fact = oracle_fact(w, number);
+    bool again = fact->had[d] == w->devices[d].memory;
+
+    /* Published twice: by a broker that lost its session, or with QoS 1. */
+    if (again && event->qos == 2 && fact->published == 1)
+        world_fail(w, "QoS 2 comes to a device once", "message %x comes to d%02u again", number, d);
+    if (again && event->qos == 1)
+        w->tally->repeated_down++;
+    if (!again && event->qos > 0 && fact->published == 1)
+        check_order(w, d, number);
+    if (!again)
+        w->tally->down[event->qos]++;
+    if (event->qos > 0)
+        fact->had[d] = w->devices[d].memory;
+    pay(w, d, number);
+}
+
+void
+oracle_delivered(struct world *w, unsigned d, const struct client_event *event)
+{
+    uint32_t number = oracle_number(event->data);
+    uint8_t payload[ORACLE_PAYLOAD_MAX];
+
+    if (number == 0 || number > w->oracle.fact_count || oracle_fact(w, number)->published == 0 ||
+        !dm_span_equal(event->data, oracle_payload(w, number, payload))) {
+        world_fail(w, "a device is given what was published", "d%02u is given something else", d);
+        return;
+    }
+    const struct fact *fact = oracle_fact(w, number);
+
+    world_trace(w, "d%02u has message %x", d, number);
+    if (event->qos > fact->qos)
+        world_fail(w, "no message is delivered with more QoS than it has", "message %x to d%02u",
+                   number, d);
+    if (!is_on_its_topic(fact, event))
+        world_fail(w, "a message comes on its topic", "message %x to d%02u is on another", number,
+                   d);
+    if (!event->retain) /* a retained one comes with each SUBSCRIBE */
+        check_live(w, d, number, event);
+}
+
+void
+oracle_down_settled(struct world *w)
+{
+    for (unsigned d = 0; d < w->weather.devices; d++) {
+        const struct debts *debts = &w->oracle.debts[d];
+
+        if (debts->count > debts->dropped)
+            world_fail(w, "what the broker has for a device reaches it",
+                       "d%02u has not got message %x; %zu are missing, %llu were dropped", d,
+                       debts->numbers[0], debts->count, (unsigned long long)debts->dropped);
+    }
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wills: one for each device that is lost after it was told that its will is kept; else none. */
+#include "world.h"
+
+/* ---- which will is kept ---- */
+
+void
+oracle_will_heard(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+{
+    struct will_view *will = &w->oracle.views[d].will;
+
+    switch (packet->type) {
+    case MQTTSN_CONNECT:
+        will->asked = packet->will;
+        will->removing = false;
+        will->doubtful = will->doubtful || packet->will || packet->clean_session;
+        break;
+    case MQTTSN_WILLMSG:
+    case MQTTSN_WILLMSGUPD:
+        will->high = oracle_number(packet->data);
+        will->doubtful = true;
+        break;
+    case MQTTSN_WILLTOPICUPD:
+        will->removing = packet->topic_name.len == 0;
+        will->doubtful = true;
+        break;
+    default:
+        break;
+    }
+}
+
+void
+oracle_will_answered(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+{
+    struct view *v = &w->oracle.views[d];
+    struct will_view *will = &v->will;
+
+    if (packet->return_code != MQTTSN_ACCEPTED)
+        return;
+    if (packet->type == MQTTSN_CONNACK) {
+        if (!will->asked && !v->asked_clean)
+            return; /* a persistent session keeps what it has */
+        will->armed = will->asked;
+    } else if (will->removing) {
+        will->armed = false;
+    }
+    will->low = will->high;
+    will->removing = false;
+    will->doubtful = false;
+}
+
+/* ---- what is to be published ---- */
+
+void
+oracle_will_lost(struct world *w, unsigned d)
+{
+    struct oracle *o = &w->oracle;
+    const struct will_view *will = &o->views[d].will;
+
+    world_trace(w, "d%02u is lost and has a will", d);
+    if (o->due_count == ORACLE_DUES_MAX)
+        return;
+    o->dues[o->due_count++] = (struct due){.device = (uint8_t)d,
+                                           .certain = will->armed && !will->doubtful,
+                                           .low = will->low,
+                                           .high = will->high,
+                                           .seq = disk_appended(w)};
+}
+
+void
+oracle_will_published(struct world *w, uint32_t number)
+{
+    struct oracle *o = &w->oracle;
+    struct fact *fact = oracle_fact(w, number);
+    bool paid = false;
+
+    w->tally->wills++;
+    for (size_t i = 0; i < o->due_count; i++) {
+        struct due *due = &o->dues[i];
+
+        if (due->device != fact->device || number < due->low || number > due->high)
+            continue;
+        paid = paid || due->paid;
+        if (due->paid)
+            continue;
+        due->paid = true;
+        fact->allowed++;
+        return;
+    }
+    /* Again: QoS 1 may, QoS 2 if the broker lost its session in the middle. */
+    if (!paid || (fact->qos == 2 && fact->published >= fact->allowed) || fact->qos == 0)
+        world_fail(w, "a will is published once, for a device that is lost", "will %x of d%02u",
+                   number, fact->device);
+}
+
+/* A loss that is not on disk has not happened. */
+void
+oracle_will_crashed(struct world *w)
+{
+    struct oracle *o = &w->oracle;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < o->due_count; i++) {
+        struct due due = o->dues[i];
+
+        if (!due.paid && due.seq > w->disk.durable)
+            continue;
+        due.seq = 0;
+        o->dues[kept++] = due;
+    }
+    o->due_count = kept;
+}
+
+void
+oracle_will_settled(struct world *w)
+{
+    for (size_t i = 0; i < w->oracle.due_count; i++) {
+        const struct due *due = &w->oracle.dues[i];
+
+        if (due->certain && !due->paid && oracle_fact(w, due->low)->qos > 0 &&
+            !oracle_fact(w, due->low)->refused)
+            world_fail(w, "the will of a lost device is published", "will %x of d%02u is not",
+                       due->low, due->device);
+    }
+}
