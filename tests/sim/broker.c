@@ -101,7 +101,8 @@ add_copy(struct world *w, const struct copy *c)
         if (b->out == NULL)
             abort();
     }
-    b->out[b->out_count++] = *c;
+    b->out[b->out_count] = *c;
+    b->out[b->out_count++].serial = ++b->copies;
     pump(w);
 }
 
@@ -148,6 +149,7 @@ broker_publish(struct world *w, uint32_t number)
     struct copy plain = {.number = number, .qos = fact->qos, .topic = fact->topic};
 
     fact->order = ++w->broker.published;
+    fact->step = w->step;
     oracle_published(w, number);
     if (fact->retain)
         w->broker.retained[fact->topic] = number;
@@ -319,6 +321,7 @@ handle_unsubscribe(struct world *w, const struct mqtt_packet *packet)
 
     if (f < FILTERS_COUNT) {
         w->broker.filters[f].held = false;
+        w->broker.filters[f].ended_step = w->step;
         oracle_unsubscribed(w, f);
     }
     answer(w, MQTT_UNSUBACK, packet->packet_id, 0);
@@ -383,7 +386,8 @@ broker_lose_session(struct world *w)
     b->session = false;
     b->out_count = b->in_flight = 0;
     b->received_count = 0;
-    memset(b->filters, 0, sizeof b->filters);
+    for (unsigned f = 0; f < FILTERS_COUNT; f++)
+        b->filters[f].held = false;
 }
 
 void

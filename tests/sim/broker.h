@@ -21,6 +21,7 @@ enum copy_state { COPY_QUEUED, COPY_SENT, COPY_RELEASED };
 
 /* A message on its way to the gateway. */
 struct copy {
+    uint32_t serial; /* counts copies; never 0 */
     uint32_t number;
     uint32_t ids[8]; /* more filters never match one topic */
     uint8_t id_count, qos, topic;
@@ -33,6 +34,7 @@ struct broker_filter {
     bool held;
     uint32_t id;
     uint64_t handled_step; /* of its last SUBSCRIBE */
+    uint64_t ended_step;   /* of its last UNSUBSCRIBE */
 };
 
 /* A QoS 2 message of the gateway that is not released. */
@@ -66,6 +68,7 @@ struct broker {
     size_t received_count;
     uint32_t retained[TOPICS_COUNT];
     uint32_t published; /* messages so far: their order */
+    uint32_t copies;    /* so far */
 };
 
 /* broker.c */

@@ -39,27 +39,13 @@ publish(struct world *w, struct device *device)
 
 /* ---- subscriptions ---- */
 
-/* Without overlap a device never has two filters for one topic. */
-static bool
-overlaps(const struct device *device, unsigned filter)
-{
-    for (unsigned f = 0; f < FILTERS_COUNT; f++) {
-        if (f == filter || (device->wanted >> f & 1) == 0)
-            continue;
-        for (unsigned t = 0; t < TOPICS_COUNT; t++)
-            if (topics_match(f, t) && topics_match(filter, t))
-                return true;
-    }
-    return false;
-}
-
 static void
 subscribe(struct world *w, struct device *device)
 {
     unsigned f = world_below(w, world_one_in(w, 3) ? FILTERS_COUNT : FILTERS_COUNT - 1);
     int8_t qos = (int8_t)(world_one_in(w, 6) ? 0 : 1 + (int)world_below(w, 2));
 
-    if (!w->weather.overlap && overlaps(device, f))
+    if (!w->weather.overlap && f >= FILTERS_EXACT)
         return;
     if (client_subscribe(&device->client, w->now_ms, filters[f].type, dm_span_text(filters[f].name),
                          filters[f].id, qos) == DM_OK)

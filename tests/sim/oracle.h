@@ -40,17 +40,21 @@ struct fact {
     bool refused;                  /* by the broker */
     uint16_t published, allowed;   /* times at the broker; for QoS 2 as many are allowed */
     uint32_t order;                /* among all messages of the broker */
+    uint64_t step; /* in which it was published last */
     uint16_t owed;                 /* to these devices, as bits */
     uint32_t had[SIM_DEVICES_MAX]; /* the memory of the device that has it; 0: none */
 };
 
 struct subscription_view {
     bool asked; /* SUBSCRIBE reached the gateway, no answer has left */
+    bool made;  /* a SUBSCRIBE reached the gateway; perhaps it is on disk, whatever was answered */
+    bool refused; /* by the broker, perhaps after the SUBACK: DISCONNECT may come */
     uint16_t msg_id;
     uint64_t asked_step;
     bool told; /* SUBACK has left */
     uint8_t qos;
     uint64_t step; /* of the SUBSCRIBE that SUBACK answered */
+    uint64_t ended_step; /* of the last UNSUBSCRIBE */
 };
 
 struct will_view {
@@ -70,11 +74,12 @@ struct view {
     bool alive; /* CONNACK has left, and nothing has ended it */
     bool kept;  /* a persistent session that must be there */
     bool clean;
-    bool excused; /* a filter was refused after its SUBACK: DISCONNECT may come */
     uint32_t where;
     uint16_t keepalive_s, sleep_s;
     uint16_t asked_sleep_s; /* 0: no DISCONNECT with a duration is unanswered */
     unsigned disconnects;   /* unanswered */
+    uint16_t register_msg_id; /* of the last REGISTER, and how often it was sent */
+    unsigned registers;
     bool asleep;            /* the gateway has let it go to sleep */
     bool awake;             /* woken by PINGREQ */
     bool said;              /* something, since it went to sleep */
@@ -105,6 +110,7 @@ struct due {
     bool certain, paid;
     uint32_t low, high;
     uint64_t seq; /* journal number of the loss */
+    uint64_t ms;
 };
 
 /* A QoS 2 message that the broker has published, until the gateway knows for good. */
@@ -151,6 +157,8 @@ void oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *p
 void oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
 /* The session of device `d` is gone, and with it what it was owed. */
 void oracle_session_ended(struct world *w, unsigned d);
+/* A filter of it was refused although it may have had its SUBACK (design 6). */
+bool oracle_is_excused(const struct view *v);
 void oracle_filter_refused(struct world *w, unsigned filter);
 void oracle_unsubscribed(struct world *w, unsigned filter);
 void oracle_crashed(struct world *w);
@@ -178,7 +186,8 @@ void oracle_up_settled(struct world *w);
 /* oracle_will.c */
 void oracle_will_heard(struct world *w, unsigned d, const struct mqttsn_packet *packet);
 void oracle_will_answered(struct world *w, unsigned d, const struct mqttsn_packet *packet);
-void oracle_will_lost(struct world *w, unsigned d);
+/* `certain`: nothing else can have ended the session. */
+void oracle_will_lost(struct world *w, unsigned d, bool certain);
 void oracle_will_published(struct world *w, uint32_t number);
 void oracle_will_crashed(struct world *w);
 void oracle_will_settled(struct world *w);

@@ -71,13 +71,14 @@ static void
 session_left(struct world *w, unsigned d, const struct snapshot *was, const struct snapshot *is)
 {
     struct view *v = &w->oracle.views[d];
-    bool lost = !v->excused || (is->there && is->state == ENGINE_LOST);
+    bool excused = oracle_is_excused(v) && (!is->there || is->state != ENGINE_LOST);
 
-    if (v->alive && lost)
+    if (v->alive && !excused)
         check_silence(w, d);
-    if (was->will && lost)
-        oracle_will_lost(w, d);
+    if (was->will && (!is->there || is->state == ENGINE_LOST))
+        oracle_will_lost(w, d, !excused);
     v->alive = false;
+    v->connecting = false; /* a CONNACK that was held comes too late to mean anything */
     if (was->clean)
         oracle_session_ended(w, d);
 }
@@ -253,14 +254,18 @@ oracle_rows_settled(struct world *w)
 {
     struct rows rows = {.world = w};
     size_t sessions = 0;
+    uint64_t queued = 0;
 
     for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
         sessions += w->oracle.before[d].there;
     disk_each_row(w, on_row, &rows);
+    for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
+        queued += w->oracle.before[d].queued;
     if (rows.sessions != sessions)
         world_fail(w, "a session that has ended leaves no row", "%zu sessions, %zu rows", sessions,
                    rows.sessions);
-    for (size_t i = 0; i < rows.messages; i++)
+    /* QoS 0 may wait in memory for a body that is on disk. */
+    for (size_t i = 0; i < rows.messages && queued == 0; i++)
         if (!rows.wanted[i])
             world_fail(w, "a body that nobody waits for leaves no row", "message %llu",
                        (unsigned long long)rows.bodies[i]);

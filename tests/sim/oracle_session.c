@@ -45,11 +45,14 @@ hear_disconnect(struct world *w, unsigned d, uint32_t where, const struct mqttsn
     struct view *v = &w->oracle.views[d];
     bool sleeps = packet->has_duration && packet->duration_s > 0;
 
-    v->disconnects++;
+    if (v->where == where)
+        v->disconnects++;
     if (!sleeps)
         v->connecting = false;
     if (!is_bound(v, where))
         return;
+    if (sleeps && v->asked_sleep_s == 0 && !v->asleep)
+        v->said = false; /* from now on the gateway takes it for asleep */
     v->asked_sleep_s = sleeps ? packet->duration_s : 0;
     if (sleeps)
         return;
@@ -81,7 +84,7 @@ hear_subscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
         return;
     struct subscription_view *sub = &w->oracle.views[d].subs[f];
 
-    sub->asked = true;
+    sub->asked = sub->made = true;
     sub->msg_id = packet->msg_id;
     sub->asked_step = w->step;
     if (sub->told && packet->qos < (int8_t)sub->qos) {
@@ -91,13 +94,16 @@ hear_subscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 }
 
 static void
-hear_unsubscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+hear_unsubscribe(struct world *w, unsigned d, uint32_t where, const struct mqttsn_packet *packet)
 {
     unsigned f = topics_find_filter_of(packet);
+    struct view *v = &w->oracle.views[d];
 
     if (f == FILTERS_COUNT)
         return;
-    w->oracle.views[d].subs[f] = (struct subscription_view){.asked = false};
+    /* From where it is not known, an UNSUBSCRIBE ends nothing; but that is not sure. */
+    v->subs[f] = (struct subscription_view){.made = !is_bound(v, where) && v->subs[f].made,
+                                              .ended_step = w->step};
     oracle_forgive(w, d);
 }
 
@@ -124,7 +130,7 @@ oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *packet
         hear_subscribe(w, d, packet);
         break;
     case MQTTSN_UNSUBSCRIBE:
-        hear_unsubscribe(w, d, packet);
+        hear_unsubscribe(w, d, where, packet);
         break;
     case MQTTSN_PUBREL:
         if (packet->msg_id == device->open_msg_id && device->open_promised)
@@ -149,7 +155,8 @@ say_connack(struct view *v, uint32_t where, const struct mqttsn_packet *packet)
         v->where = where;
         v->keepalive_s = v->asked_keepalive_s;
         v->heard_ms = v->connect_ms;
-        v->excused = false;
+        for (unsigned f = 0; f < FILTERS_COUNT; f++)
+            v->subs[f].refused = false;
         v->disconnects = 0;
     }
     v->connecting = false;
@@ -161,17 +168,18 @@ say_disconnect(struct world *w, unsigned d, uint32_t where)
 {
     struct view *v = &w->oracle.views[d];
 
-    if (v->disconnects == 0 && is_bound(v, where) && !v->excused)
+    if (v->where != where)
+        return;
+    if (v->disconnects == 0 && v->alive && !oracle_is_excused(v))
         world_fail(w, "no living device is sent DISCONNECT", "d%02u is", d);
     if (v->disconnects > 0)
         v->disconnects--;
-    if (v->asked_sleep_s == 0 || !is_bound(v, where))
+    if (v->asked_sleep_s == 0 || !v->alive)
         return;
     v->sleep_s = v->asked_sleep_s;
     v->asked_sleep_s = 0;
     v->asleep = true;
     v->awake = false;
-    v->said = false;
 }
 
 static void
@@ -183,7 +191,9 @@ say_pingresp(struct world *w, unsigned d, uint32_t where)
     if (!v->awake || v->where != where)
         return;
     oracle_look(w, now);
-    if (now[d].queued > 0 && w->now_ms - v->awake_since_ms < SIM_AWAKE_MAX_MS)
+    /* A message that is not durable waits for no device (design 1). */
+    if (now[d].queued > 0 && w->now_ms - v->awake_since_ms < SIM_AWAKE_MAX_MS &&
+        w->disk.reported == disk_appended(w))
         world_fail(w, "PINGRESP comes when nothing waits", "%llu messages wait for d%02u",
                    (unsigned long long)now[d].queued, d);
     v->awake = false;
@@ -199,13 +209,28 @@ say_suback(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 
         if (!sub->asked || sub->msg_id != packet->msg_id)
             continue;
-        sub->asked = false;
-        sub->told = packet->return_code == MQTTSN_ACCEPTED;
+        sub->asked = sub->refused = false;
+        sub->told = sub->made = packet->return_code == MQTTSN_ACCEPTED;
         sub->qos = (uint8_t)packet->qos;
         sub->step = sub->asked_step;
         oracle_forgive(w, d);
         return;
     }
+}
+
+/* R62: a device that talks, but answers no REGISTER, loses its subscription to that name. */
+static void
+say_register(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+{
+    struct view *v = &w->oracle.views[d];
+    unsigned f = topics_find_filter(packet->topic_name);
+
+    v->registers = packet->msg_id == v->register_msg_id ? v->registers + 1 : 1;
+    v->register_msg_id = packet->msg_id;
+    if (v->registers <= w->gateway.options.retry_count || f == FILTERS_COUNT)
+        return;
+    v->subs[f].told = false;
+    oracle_forgive(w, d);
 }
 
 static void
@@ -245,6 +270,9 @@ oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet)
     case MQTTSN_SUBACK:
         say_suback(w, d, packet);
         break;
+    case MQTTSN_REGISTER:
+        say_register(w, d, packet);
+        break;
     case MQTTSN_PUBLISH:
         if (packet->qos == 2) {
             device->arriving = oracle_number(packet->data);
@@ -262,6 +290,15 @@ oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet)
 
 /* ---- the broker ---- */
 
+bool
+oracle_is_excused(const struct view *v)
+{
+    for (unsigned f = 0; f < FILTERS_COUNT; f++)
+        if (v->subs[f].refused)
+            return true;
+    return false;
+}
+
 /* Whoever was told otherwise is sent away and has to subscribe again (design 6). */
 void
 oracle_filter_refused(struct world *w, unsigned filter)
@@ -269,10 +306,10 @@ oracle_filter_refused(struct world *w, unsigned filter)
     for (unsigned d = 0; d < w->weather.devices; d++) {
         struct view *v = &w->oracle.views[d];
 
-        if (!v->subs[filter].told)
+        if (!v->subs[filter].made)
             continue;
         v->subs[filter].told = false;
-        v->excused = true;
+        v->subs[filter].refused = true;
         oracle_forgive(w, d);
     }
 }

@@ -2,6 +2,8 @@
 /* Wills: one for each device that is lost after it was told that its will is kept; else none. */
 #include "world.h"
 
+enum { DUE_MS = 60000 }; /* the longest way of a will to the broker when all is calm */
+
 /* ---- which will is kept ---- */
 
 void
@@ -52,7 +54,7 @@ oracle_will_answered(struct world *w, unsigned d, const struct mqttsn_packet *pa
 /* ---- what is to be published ---- */
 
 void
-oracle_will_lost(struct world *w, unsigned d)
+oracle_will_lost(struct world *w, unsigned d, bool certain)
 {
     struct oracle *o = &w->oracle;
     const struct will_view *will = &o->views[d].will;
@@ -61,10 +63,11 @@ oracle_will_lost(struct world *w, unsigned d)
     if (o->due_count == ORACLE_DUES_MAX)
         return;
     o->dues[o->due_count++] = (struct due){.device = (uint8_t)d,
-                                           .certain = will->armed && !will->doubtful,
+                                           .certain = certain && will->armed && !will->doubtful,
                                            .low = will->low,
                                            .high = will->high,
-                                           .seq = disk_appended(w)};
+                                           .seq = disk_appended(w),
+                                           .ms = w->now_ms};
 }
 
 void
@@ -117,7 +120,7 @@ oracle_will_settled(struct world *w)
     for (size_t i = 0; i < w->oracle.due_count; i++) {
         const struct due *due = &w->oracle.dues[i];
 
-        if (due->certain && !due->paid && oracle_fact(w, due->low)->qos > 0 &&
+        if (due->certain && !due->paid && w->now_ms - due->ms > DUE_MS && oracle_fact(w, due->low)->qos > 0 &&
             !oracle_fact(w, due->low)->refused)
             world_fail(w, "the will of a lost device is published", "will %x of d%02u is not",
                        due->low, due->device);

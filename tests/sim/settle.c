@@ -6,7 +6,8 @@
 #include "world.h"
 
 enum {
-    CALM_MS = 120000,       /* the broker's window is empty by then */
+    CALM_MS = 60000,        /* what was under way has arrived by then */
+    WINDOW_MS = 60000,      /* no message stays at the head of the broker's window for longer */
     HOME_MS = 1800000,      /* every device has what it was owed by then */
     SETTLE_STEPS = 2000000, /* more is a loop */
 };
@@ -20,6 +21,19 @@ run(struct world *w, uint64_t ms)
     while (!w->failed && w->now_ms < end_ms && world_step(w))
         if (w->step > end_step)
             world_fail(w, "the world comes to rest", "%u steps did not do", SETTLE_STEPS);
+}
+
+/* As long as the broker's oldest message is another one each time, its window moves. */
+static void
+drain(struct world *w)
+{
+    const struct broker *b = &w->broker;
+    uint32_t first = 0;
+
+    while (!w->failed && b->out_count > 0 && b->out[0].serial != first) {
+        first = b->out[0].serial;
+        run(w, WINDOW_MS);
+    }
 }
 
 static bool
@@ -49,6 +63,7 @@ world_settle(struct world *w)
 {
     end_misfortune(w);
     run(w, CALM_MS);
+    drain(w);
     if (w->failed)
         return;
     oracle_broker_settled(w);

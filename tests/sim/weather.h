@@ -21,7 +21,7 @@ enum {
     WITHOUT_JUMP = 1 << 5,
     WITHOUT_REFUSAL = 1 << 6, /* by the broker */
     WITHOUT_LIMIT = 1 << 7,   /* small queues and spools */
-    WITHOUT_OVERLAP = 1 << 8, /* each topic is matched by one filter of a device */
+    WITHOUT_OVERLAP = 1 << 8, /* no two filters match one topic */
 };
 
 struct weather {
