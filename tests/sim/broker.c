@@ -82,6 +82,7 @@ pump(struct world *w)
         c->packet_id = new_packet_id(b);
         b->in_flight++;
         c->state = COPY_SENT;
+        c->sent_ms = w->now_ms;
         send_copy(w, c);
     }
 }
@@ -112,6 +113,7 @@ complete(struct world *w, struct copy *c)
     struct broker *b = &w->broker;
     size_t at = (size_t)(c - b->out);
 
+    b->completed++;
     b->out_count--;
     b->in_flight--;
     memmove(c, c + 1, (b->out_count - at) * sizeof *c);
@@ -234,6 +236,7 @@ handle_pubrel(struct world *w, const struct mqtt_packet *packet)
         *known = b->received[--b->received_count];
         oracle_released(w, number, packet->packet_id);
     }
+    b->completed++;
     if (b->unanswered > 0)
         b->unanswered--;
     answer(w, MQTT_PUBCOMP, packet->packet_id,
@@ -358,6 +361,7 @@ broker_resume(struct world *w)
 
     for (size_t i = 0; i < b->in_flight; i++) {
         b->out[i].dup = true;
+        b->out[i].sent_ms = w->now_ms;
         if (b->out[i].state == COPY_RELEASED)
             answer(w, MQTT_PUBREL, b->out[i].packet_id, 0);
         else

@@ -28,6 +28,7 @@ struct copy {
     bool retain, dup;
     uint16_t packet_id;
     enum copy_state state;
+    uint64_t sent_ms;
 };
 
 struct broker_filter {
@@ -69,6 +70,7 @@ struct broker {
     uint32_t retained[TOPICS_COUNT];
     uint32_t published; /* messages so far: their order */
     uint32_t copies;    /* so far */
+    uint64_t completed; /* exchanges, in both directions */
 };
 
 /* broker.c */

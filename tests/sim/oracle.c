@@ -105,6 +105,8 @@ void
 oracle_init(struct world *w)
 {
     w->oracle = (struct oracle){.home = false};
+    for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
+        w->oracle.views[d].session = 1;
 }
 
 void

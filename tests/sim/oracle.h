@@ -28,6 +28,7 @@ enum {
     ORACLE_PAYLOAD_MAX = 256,
     SIM_AWAKE_MAX_MS = 60000,
     SIM_TOLERANCE_PERCENT = 150,
+    SIM_WINDOW_MS = 60000, /* when all is calm, the gateway acknowledges a message in that time */
 };
 
 /* What is known of a message; its number is in its payload. */
@@ -42,7 +43,9 @@ struct fact {
     uint32_t order;                /* among all messages of the broker */
     uint64_t step; /* in which it was published last */
     uint16_t owed;                 /* to these devices, as bits */
-    uint32_t had[SIM_DEVICES_MAX]; /* the memory of the device that has it; 0: none */
+    uint32_t entitled[SIM_DEVICES_MAX]; /* the session that was owed it; 0: none */
+    uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
+    uint32_t had[SIM_DEVICES_MAX];      /* the memory of the device that has it; 0: none */
 };
 
 struct subscription_view {
@@ -74,6 +77,7 @@ struct view {
     bool alive; /* CONNACK has left, and nothing has ended it */
     bool kept;  /* a persistent session that must be there */
     bool clean;
+    uint32_t session; /* counts */
     uint32_t where;
     uint16_t keepalive_s, sleep_s;
     uint16_t asked_sleep_s; /* 0: no DISCONNECT with a duration is unanswered */
@@ -102,6 +106,7 @@ struct debts {
     uint32_t *numbers;
     size_t count, room;
     uint64_t dropped; /* as many were given up, and counted */
+    uint64_t paid;    /* so far */
 };
 
 /* A will that is to be published. */
@@ -131,7 +136,6 @@ struct oracle {
     uint64_t dropped[ENGINE_DROP_COUNT]; /* since the start of the gateway */
     uint32_t last_up[SIM_DEVICES_MAX][TOPICS_COUNT][3];
     uint32_t last_down[SIM_DEVICES_MAX][TOPICS_COUNT][3];
-    uint32_t last_memory[SIM_DEVICES_MAX];
     struct finishing finishing[ORACLE_FINISHING_MAX];
     size_t finishing_count;
     struct due dues[ORACLE_DUES_MAX];

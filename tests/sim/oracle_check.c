@@ -4,6 +4,8 @@
 
 #include "world.h"
 
+enum { SMALL_SPOOL = 10000 };
+
 /* ---- status ---- */
 
 struct look {
@@ -75,8 +77,9 @@ session_left(struct world *w, unsigned d, const struct snapshot *was, const stru
 
     if (v->alive && !excused)
         check_silence(w, d);
+    /* A spool that is full takes no will; it says so in the log. */
     if (was->will && (!is->there || is->state == ENGINE_LOST))
-        oracle_will_lost(w, d, !excused);
+        oracle_will_lost(w, d, !excused && w->weather.spool_bytes > SMALL_SPOOL);
     v->alive = false;
     v->connecting = false; /* a CONNACK that was held comes too late to mean anything */
     if (was->clean)
@@ -184,10 +187,12 @@ oracle_broker_settled(struct world *w)
 {
     const struct broker *b = &w->broker;
 
-    if (b->out_count > 0)
-        world_fail(w, "the broker's window never stays stuck",
-                   "%zu messages of the broker are open, message %x first", b->out_count,
-                   b->out[0].number);
+    for (size_t i = 0; i < b->in_flight; i++)
+        if (w->now_ms - b->out[i].sent_ms > SIM_WINDOW_MS)
+            world_fail(w, "the broker's window never stays stuck",
+                       "message %x is open for %llu s, %zu are behind it", b->out[i].number,
+                       (unsigned long long)(w->now_ms - b->out[i].sent_ms) / 1000,
+                       b->out_count - i - 1);
     for (unsigned d = 0; d < w->weather.devices; d++) {
         const struct view *v = &w->oracle.views[d];
 

@@ -30,6 +30,7 @@ owe(struct world *w, unsigned d, uint32_t number)
             abort();
     }
     debts->numbers[debts->count++] = number;
+    fact->entitled[d] = w->oracle.views[d].session;
     fact->owed = (uint16_t)(fact->owed | 1u << d);
 }
 
@@ -56,6 +57,7 @@ pay(struct world *w, unsigned d, uint32_t number)
         if (debts->numbers[i] != number)
             continue;
         pay_at(w, d, i);
+        w->oracle.debts[d].paid++;
         return;
     }
 }
@@ -133,9 +135,6 @@ check_order(struct world *w, unsigned d, uint32_t number)
     const struct fact *fact = oracle_fact(w, number);
     uint32_t *last = &o->last_down[d][fact->topic][fact->qos];
 
-    if (o->last_memory[d] != w->devices[d].memory)
-        memset(o->last_down[d], 0, sizeof o->last_down[d]);
-    o->last_memory[d] = w->devices[d].memory;
     if (fact->order < *last)
         world_fail(w, "messages to a device on a topic stay in order",
                    "message %x comes to d%02u after a later one", number, d);
@@ -160,19 +159,23 @@ static void
 check_live(struct world *w, unsigned d, uint32_t number, const struct client_event *event)
 {
     struct fact *fact = oracle_fact(w, number);
+    uint32_t session = w->oracle.views[d].session;
     bool again = fact->had[d] == w->devices[d].memory;
+    bool first = fact->given[d] != session;
 
     /* Published twice: by a broker that lost its session, or with QoS 1. */
     if (again && event->qos == 2 && fact->published == 1 && !is_for_ended_filter(w, d, fact))
         world_fail(w, "QoS 2 comes to a device once", "message %x comes to d%02u again", number, d);
     if (again && event->qos == 1)
         w->tally->repeated_down++;
-    if (!again && event->qos > 0 && fact->published == 1)
+    /* What the broker repeats may come to a device that subscribed meanwhile, too. */
+    if (first && event->qos > 0 && fact->published == 1 && fact->entitled[d] == session)
         check_order(w, d, number);
     if (!again)
         w->tally->down[event->qos]++;
     if (event->qos > 0)
         fact->had[d] = w->devices[d].memory;
+    fact->given[d] = session;
     pay(w, d, number);
 }
 

@@ -19,6 +19,7 @@ oracle_session_ended(struct world *w, unsigned d)
     v->alive = v->kept = v->asleep = v->awake = false;
     oracle_forgive(w, d);
     w->oracle.debts[d].dropped = 0;
+    v->session++;
     w->devices[d].memory++;
 }
 
@@ -94,16 +95,15 @@ hear_subscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 }
 
 static void
-hear_unsubscribe(struct world *w, unsigned d, uint32_t where, const struct mqttsn_packet *packet)
+hear_unsubscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 {
     unsigned f = topics_find_filter_of(packet);
     struct view *v = &w->oracle.views[d];
 
     if (f == FILTERS_COUNT)
         return;
-    /* From where it is not known, an UNSUBSCRIBE ends nothing; but that is not sure. */
-    v->subs[f] = (struct subscription_view){.made = !is_bound(v, where) && v->subs[f].made,
-                                              .ended_step = w->step};
+    /* Whether it ends anything is not sure: a crash may bring the subscription back. */
+    v->subs[f] = (struct subscription_view){.made = v->subs[f].made, .ended_step = w->step};
     oracle_forgive(w, d);
 }
 
@@ -130,7 +130,7 @@ oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *packet
         hear_subscribe(w, d, packet);
         break;
     case MQTTSN_UNSUBSCRIBE:
-        hear_unsubscribe(w, d, where, packet);
+        hear_unsubscribe(w, d, packet);
         break;
     case MQTTSN_PUBREL:
         if (packet->msg_id == device->open_msg_id && device->open_promised)
@@ -210,7 +210,7 @@ say_suback(struct world *w, unsigned d, const struct mqttsn_packet *packet)
         if (!sub->asked || sub->msg_id != packet->msg_id)
             continue;
         sub->asked = sub->refused = false;
-        sub->told = sub->made = packet->return_code == MQTTSN_ACCEPTED;
+        sub->told = packet->return_code == MQTTSN_ACCEPTED;
         sub->qos = (uint8_t)packet->qos;
         sub->step = sub->asked_step;
         oracle_forgive(w, d);

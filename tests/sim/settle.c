@@ -6,9 +6,7 @@
 #include "world.h"
 
 enum {
-    CALM_MS = 60000,        /* what was under way has arrived by then */
-    WINDOW_MS = 60000,      /* no message stays at the head of the broker's window for longer */
-    HOME_MS = 1800000,      /* every device has what it was owed by then */
+    HOME_MS = 1800000,      /* a device gets something in that time, as long as it is owed */
     SETTLE_STEPS = 2000000, /* more is a loop */
 };
 
@@ -23,17 +21,24 @@ run(struct world *w, uint64_t ms)
             world_fail(w, "the world comes to rest", "%u steps did not do", SETTLE_STEPS);
 }
 
-/* As long as the broker's oldest message is another one each time, its window moves. */
-static void
-drain(struct world *w)
+/* What goes on: messages that are still under way, and how far they came. */
+static uint64_t
+under_way(const struct world *w)
 {
-    const struct broker *b = &w->broker;
-    uint32_t first = 0;
+    struct engine_status status;
 
-    while (!w->failed && b->out_count > 0 && b->out[0].serial != first) {
-        first = b->out[0].serial;
-        run(w, WINDOW_MS);
-    }
+    engine_status(runner_engine(w->gateway.runner), &status);
+    return w->broker.out_count + status.spooled_messages;
+}
+
+static uint64_t
+progress(const struct world *w)
+{
+    uint64_t sum = w->broker.completed + w->broker.published;
+
+    for (unsigned d = 0; d < w->weather.devices; d++)
+        sum += w->oracle.debts[d].paid;
+    return sum;
 }
 
 static bool
@@ -42,7 +47,33 @@ is_done(const struct world *w)
     for (unsigned d = 0; d < w->weather.devices; d++)
         if (w->oracle.debts[d].count > w->oracle.debts[d].dropped || w->devices[d].open_number != 0)
             return false;
-    return w->broker.out_count == 0;
+    return under_way(w) == 0;
+}
+
+/* The gateway may be slow, but it never stands still while there is something to do. */
+static void
+drain(struct world *w, uint64_t patience_ms)
+{
+    uint64_t before;
+
+    do {
+        before = progress(w);
+        run(w, patience_ms);
+    } while (!w->failed && under_way(w) > 0 && progress(w) != before);
+}
+
+static void
+deliver(struct world *w)
+{
+    uint64_t since_ms = w->now_ms;
+    uint64_t before = progress(w);
+
+    while (!w->failed && !is_done(w) && w->now_ms - since_ms < HOME_MS) {
+        run(w, 10000);
+        if (progress(w) != before)
+            since_ms = w->now_ms;
+        before = progress(w);
+    }
 }
 
 static void
@@ -62,8 +93,7 @@ void
 world_settle(struct world *w)
 {
     end_misfortune(w);
-    run(w, CALM_MS);
-    drain(w);
+    drain(w, SIM_WINDOW_MS);
     if (w->failed)
         return;
     oracle_broker_settled(w);
@@ -71,8 +101,7 @@ world_settle(struct world *w)
     oracle_will_settled(w);
     world_trace(w, "the devices come back");
     w->oracle.home = true;
-    for (uint64_t ms = 0; ms < HOME_MS && !w->failed && !is_done(w); ms += 10000)
-        run(w, 10000);
+    deliver(w);
     run(w, 5000); /* the last rows are written */
     if (w->failed)
         return;
