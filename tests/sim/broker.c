@@ -325,7 +325,6 @@ handle_unsubscribe(struct world *w, const struct mqtt_packet *packet)
     if (f < FILTERS_COUNT) {
         w->broker.filters[f].held = false;
         w->broker.filters[f].ended_step = w->step;
-        oracle_unsubscribed(w, f);
     }
     answer(w, MQTT_UNSUBACK, packet->packet_id, 0);
 }

@@ -102,8 +102,8 @@ end(struct world *w)
 static void
 start_later(struct world *w)
 {
-    static const unsigned pauses_ms[] = {20, 200, 3000, 20000, 200000};
-    unsigned pause_ms = w->calm ? 20 : pauses_ms[world_below(w, 5)];
+    static const unsigned pauses_ms[] = {20, 20, 200, 200, 3000, 20000, 120000};
+    unsigned pause_ms = w->calm ? 20 : pauses_ms[world_below(w, sizeof pauses_ms / sizeof pauses_ms[0])];
 
     world_push(w, 1 + world_below(w, pause_ms), &(struct event){.type = EVENT_START});
 }

@@ -164,7 +164,6 @@ void oracle_session_ended(struct world *w, unsigned d);
 /* A filter of it was refused although it may have had its SUBACK (design 6). */
 bool oracle_is_excused(const struct view *v);
 void oracle_filter_refused(struct world *w, unsigned filter);
-void oracle_unsubscribed(struct world *w, unsigned filter);
 void oracle_crashed(struct world *w);
 void oracle_restarted(struct world *w);
 

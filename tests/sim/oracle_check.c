@@ -80,7 +80,7 @@ session_left(struct world *w, unsigned d, const struct snapshot *was, const stru
     /* A spool that is full takes no will; it says so in the log. */
     if (was->will && (!is->there || is->state == ENGINE_LOST))
         oracle_will_lost(w, d, !excused && w->weather.spool_bytes > SMALL_SPOOL);
-    v->alive = false;
+    v->alive = v->asleep = v->awake = false;
     v->connecting = false; /* a CONNACK that was held comes too late to mean anything */
     if (was->clean)
         oracle_session_ended(w, d);

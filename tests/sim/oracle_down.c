@@ -168,8 +168,10 @@ check_live(struct world *w, unsigned d, uint32_t number, const struct client_eve
         world_fail(w, "QoS 2 comes to a device once", "message %x comes to d%02u again", number, d);
     if (again && event->qos == 1)
         w->tally->repeated_down++;
-    /* What the broker repeats may come to a device that subscribed meanwhile, too. */
-    if (first && event->qos > 0 && fact->published == 1 && fact->entitled[d] == session)
+    /* What the broker repeats may come to a device that subscribed meanwhile, too; and to one whose
+     * queue gave it up before. */
+    if (first && event->qos > 0 && fact->published == 1 && fact->entitled[d] == session &&
+        w->oracle.debts[d].dropped == 0)
         check_order(w, d, number);
     if (!again)
         w->tally->down[event->qos]++;

@@ -38,6 +38,7 @@ hear_connect(struct world *w, unsigned d, const struct mqttsn_packet *packet)
     v->connect_ms = w->now_ms;
     v->alive = v->asleep = v->awake = false;
     v->asked_sleep_s = 0;
+    v->disconnects = 0;
 }
 
 static void
@@ -155,9 +156,6 @@ say_connack(struct view *v, uint32_t where, const struct mqttsn_packet *packet)
         v->where = where;
         v->keepalive_s = v->asked_keepalive_s;
         v->heard_ms = v->connect_ms;
-        for (unsigned f = 0; f < FILTERS_COUNT; f++)
-            v->subs[f].refused = false;
-        v->disconnects = 0;
     }
     v->connecting = false;
 }
@@ -314,15 +312,6 @@ oracle_filter_refused(struct world *w, unsigned filter)
     }
 }
 
-void
-oracle_unsubscribed(struct world *w, unsigned filter)
-{
-    for (unsigned d = 0; d < w->weather.devices; d++)
-        if (w->oracle.views[d].subs[filter].told)
-            world_fail(w, "what a device has subscribed to stays subscribed",
-                       "%s of d%02u is unsubscribed", filters[filter].name, d);
-}
-
 /* ---- the gateway's life ---- */
 
 void
@@ -360,5 +349,6 @@ oracle_restarted(struct world *w)
                        engine_state_name(o->before[d].state));
         v->where = o->before[d].has_address ? o->before[d].where : NOWHERE;
         v->heard_ms = w->now_ms;
+        o->before[d].dropped = 0; /* what the start itself gave up counts */
     }
 }

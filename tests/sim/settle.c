@@ -102,11 +102,11 @@ world_settle(struct world *w)
     world_trace(w, "the devices come back");
     w->oracle.home = true;
     deliver(w);
-    run(w, 5000); /* the last rows are written */
     if (w->failed)
         return;
     oracle_down_settled(w);
     oracle_up_settled(w);
     oracle_broker_settled(w);
+    disk_drain(w);
     oracle_rows_settled(w);
 }
