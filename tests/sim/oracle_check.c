@@ -73,13 +73,14 @@ static void
 session_left(struct world *w, unsigned d, const struct snapshot *was, const struct snapshot *is)
 {
     struct view *v = &w->oracle.views[d];
+    bool alive = v->alive;
     bool excused = oracle_is_excused(v) && (!is->there || is->state != ENGINE_LOST);
 
-    if (v->alive && !excused)
+    if (alive && !excused)
         check_silence(w, d);
     /* A spool that is full takes no will; it says so in the log. */
     if (was->will && (!is->there || is->state == ENGINE_LOST))
-        oracle_will_lost(w, d, !excused && w->weather.spool_bytes > SMALL_SPOOL);
+        oracle_will_lost(w, d, alive && !excused && w->weather.spool_bytes > SMALL_SPOOL);
     v->alive = v->asleep = v->awake = false;
     v->connecting = false; /* a CONNACK that was held comes too late to mean anything */
     if (was->clean)

@@ -78,13 +78,17 @@ hear_pingreq(struct world *w, struct view *v, uint32_t where, const struct mqtts
 }
 
 static void
-hear_subscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+hear_subscribe(struct world *w, unsigned d, uint32_t where, const struct mqttsn_packet *packet)
 {
+    struct view *v = &w->oracle.views[d];
     unsigned f = topics_find_filter_of(packet);
 
-    if (f == FILTERS_COUNT)
+    if (f == FILTERS_COUNT || !is_bound(v, where))
         return;
-    struct subscription_view *sub = &w->oracle.views[d].subs[f];
+    for (unsigned other = 0; other < FILTERS_COUNT; other++) /* M52 */
+        if (v->subs[other].msg_id == packet->msg_id)
+            v->subs[other].asked = false;
+    struct subscription_view *sub = &v->subs[f];
 
     sub->asked = sub->made = true;
     sub->msg_id = packet->msg_id;
@@ -128,7 +132,7 @@ oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *packet
         hear_pingreq(w, v, where, packet);
         break;
     case MQTTSN_SUBSCRIBE:
-        hear_subscribe(w, d, packet);
+        hear_subscribe(w, d, where, packet);
         break;
     case MQTTSN_UNSUBSCRIBE:
         hear_unsubscribe(w, d, packet);
@@ -207,7 +211,7 @@ say_suback(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 
         if (!sub->asked || sub->msg_id != packet->msg_id)
             continue;
-        sub->asked = sub->refused = false;
+        sub->asked = false;
         sub->told = packet->return_code == MQTTSN_ACCEPTED;
         sub->qos = (uint8_t)packet->qos;
         sub->step = sub->asked_step;

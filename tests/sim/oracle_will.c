@@ -70,22 +70,34 @@ oracle_will_lost(struct world *w, unsigned d, bool certain)
                                            .ms = w->now_ms};
 }
 
-void
-oracle_will_published(struct world *w, uint32_t number)
+/* One that surely is due comes before one that perhaps is. `paid`: there is one that had it. */
+static struct due *
+find_due(struct oracle *o, unsigned d, uint32_t number, bool *paid)
 {
-    struct oracle *o = &w->oracle;
-    struct fact *fact = oracle_fact(w, number);
-    bool paid = false;
+    struct due *found = NULL;
 
-    w->tally->wills++;
+    *paid = false;
     for (size_t i = 0; i < o->due_count; i++) {
         struct due *due = &o->dues[i];
 
-        if (due->device != fact->device || number < due->low || number > due->high)
+        if (due->device != d || number < due->low || number > due->high)
             continue;
-        paid = paid || due->paid;
-        if (due->paid)
-            continue;
+        *paid = *paid || due->paid;
+        if (!due->paid && (found == NULL || (due->certain && !found->certain)))
+            found = due;
+    }
+    return found;
+}
+
+void
+oracle_will_published(struct world *w, uint32_t number)
+{
+    struct fact *fact = oracle_fact(w, number);
+    bool paid;
+    struct due *due = find_due(&w->oracle, fact->device, number, &paid);
+
+    w->tally->wills++;
+    if (due != NULL) {
         due->paid = true;
         fact->allowed++;
         return;
