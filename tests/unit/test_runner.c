@@ -25,7 +25,7 @@ struct bench {
     struct store_events store_events;
     struct upstream_events upstream_events;
 
-    uint64_t now_ms;
+    uint64_t now_ms, wall_ms;
     uint64_t armed_ms;
     unsigned arms, flushes;
     uint64_t appended;
@@ -177,6 +177,12 @@ fake_now(void *ctx)
     return ((struct bench *)ctx)->now_ms;
 }
 
+static uint64_t
+fake_wall(void *ctx)
+{
+    return ((struct bench *)ctx)->wall_ms;
+}
+
 static void
 fake_arm(void *ctx, uint64_t deadline_ms)
 {
@@ -192,8 +198,12 @@ fake_arm(void *ctx, uint64_t deadline_ms)
 static void
 bench_build(struct bench *b)
 {
-    struct runner_options options = {
-        .engine = &b->options, .ctx = b, .now_ms = fake_now, .arm = fake_arm};
+    struct runner_options options = {.engine = &b->options,
+                                     .ctx = b,
+                                     .now_ms = fake_now,
+                                     .wall_ms = fake_wall,
+                                     .boot_id = "this boot",
+                                     .arm = fake_arm};
 
     memset(b, 0, sizeof *b);
     b->transport =
@@ -914,7 +924,116 @@ empty_store_asks_for_a_clean_start_and_a_known_broker_does_not(void)
     bench_fini(&b);
 }
 
+/* ---- the clock ---- */
+
+/* Device A is offline, subscribed to "a", and "m" waits for it until gateway time `expires_ms`. */
+static void
+load_waiting_message(struct bench *b, const char *boot, uint64_t expires_ms)
+{
+    const struct store_record rows[] = {
+        {.op = STORE_CLOCK_PUT,
+         .name = dm_span_text(boot),
+         .clock = {.gateway_ms = 5000000, .boot_ms = 900000, .wall_ms = 70000000}},
+        {.op = STORE_SESSION_PUT, .session = 1, .client_id = dm_span_text("aaa")},
+        {.op = STORE_MESSAGE_PUT,
+         .message = 1,
+         .name = dm_span_text("a"),
+         .payload = dm_span_text("m"),
+         .qos = 1,
+         .expires = expires_ms},
+        {.op = STORE_DELIVERY_PUT, .session = 1, .order = 1, .message = 1, .msg_id = 1, .qos = 1},
+    };
+
+    bench_build(b);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CU_ASSERT_EQUAL_FATAL(runner_load(b->runner, &rows[i]), DM_OK);
+}
+
+static uint64_t
+expired(const struct bench *b)
+{
+    struct engine_status status;
+
+    engine_status(runner_engine(b->runner), &status);
+    return status.dropped[ENGINE_DROP_EXPIRED];
+}
+
+static void
+message_expires_in_the_time_that_goes_on_over_a_restart(void)
+{
+    struct bench b;
+
+    load_waiting_message(&b, "this boot", 5100001); /* 100 s have passed since the row */
+    bench_start(&b);
+    CU_ASSERT_EQUAL(b.armed_ms, 1000001);
+    b.now_ms = 1000001;
+    runner_time(b.runner);
+    CU_ASSERT_EQUAL(expired(&b), 1);
+    bench_fini(&b);
+}
+
+static void
+message_waits_after_a_reboot_until_the_wall_clock_tells_the_time_off(void)
+{
+    struct bench b;
+
+    load_waiting_message(&b, "another boot", 5500000);
+    bench_start(&b);
+    CU_ASSERT_EQUAL(b.armed_ms, 1060000); /* looks at the wall clock again */
+    b.now_ms = 1060000;
+    runner_time(b.runner);
+    CU_ASSERT_EQUAL(expired(&b), 0);
+    b.now_ms = 1120000;
+    b.wall_ms = 70000000 + 500000;
+    runner_time(b.runner);
+    CU_ASSERT_EQUAL(expired(&b), 1);
+    CU_ASSERT_EQUAL(b.armed_ms, ENGINE_NEVER);
+    bench_fini(&b);
+}
+
+static void
+row_of_the_clock_tells_boot_and_wall_clock(void)
+{
+    struct bench b;
+    const struct store_record *row = NULL;
+
+    load_waiting_message(&b, "this boot", 0);
+    b.wall_ms = 80000000;
+    bench_start(&b);
+    b.upstream_events.on_connected(
+        b.upstream_events.ctx,
+        &(struct upstream_session){
+            .version = MQTT_5, .send_maximum = 10, .maximum_qos = 2, .retain_available = true});
+    receive_connect(&b, 'A', "aaa");
+    receive(&b, 'A',
+            &(struct mqttsn_packet){
+                .type = MQTTSN_SUBSCRIBE, .qos = 1, .msg_id = 2, .topic_name = dm_span_text("a")});
+    receive(&b, 'A', &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
+    b.upstream_events.on_packet(b.upstream_events.ctx,
+                                &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                                                      .topic = dm_span_text("a"),
+                                                      .payload = dm_span_text("x"),
+                                                      .qos = 2,
+                                                      .packet_id = 1,
+                                                      .has_message_expiry = true,
+                                                      .message_expiry_s = 60});
+    for (size_t i = 0; i < b.record_count; i++)
+        if (b.records[i].op == STORE_CLOCK_PUT)
+            row = &b.records[i];
+    if (row != NULL) {
+        CU_ASSERT_TRUE(dm_span_equal(row->name, dm_span_text("this boot")));
+        CU_ASSERT_EQUAL(row->clock.gateway_ms, 5100000);
+        CU_ASSERT_EQUAL(row->clock.boot_ms, 1000000);
+        CU_ASSERT_EQUAL(row->clock.wall_ms, 80000000);
+    }
+    CU_ASSERT_PTR_NOT_NULL(row);
+    bench_fini(&b);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(message_expires_in_the_time_that_goes_on_over_a_restart),
+    UNIT_TEST(message_waits_after_a_reboot_until_the_wall_clock_tells_the_time_off),
+    UNIT_TEST(row_of_the_clock_tells_boot_and_wall_clock),
     UNIT_TEST(answer_that_needs_a_commit_does_not_leave_before_it),
     UNIT_TEST(answer_leaves_only_with_its_own_number),
     UNIT_TEST(answers_leave_in_order),
