@@ -253,10 +253,15 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
         s->maybe_active = false;
     record_session(e, s); /* a new address, written behind */
     if (s->state == ENGINE_ACTIVE) {
-        engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
-        return;
+        /* It sleeps, for all it knows, if its DISCONNECT came from an address that was not known
+         * yet: it gets its messages before PINGRESP sends it back to sleep. */
+        s->owes_pingresp = packet->client_id.len > 0 && s->queue != NULL;
+        if (!s->owes_pingresp) {
+            engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+            return;
+        }
     }
-    if (s->state == ENGINE_AWAKE && s->exchange != EXCHANGE_NONE) {
+    if (s->exchange != EXCHANGE_NONE) {
         /* R96: the device did not get what is open: repeat that, not more. */
         downlink_repeat(e, s);
         return;
@@ -265,6 +270,7 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     s->stalled = false;
     if (s->state == ENGINE_ASLEEP)
         s->awake_since_ms = e->now_ms;
-    session_set_state(e, s, ENGINE_AWAKE);
+    if (s->state != ENGINE_ACTIVE)
+        session_set_state(e, s, ENGINE_AWAKE);
     downlink_pump(e, s);
 }

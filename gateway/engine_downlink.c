@@ -27,6 +27,7 @@ downlink_cancel(struct session *s)
     s->exchange = EXCHANGE_NONE;
     s->stalled = false;
     s->blocked = false;
+    s->owes_pingresp = false;
 }
 
 static void
@@ -212,9 +213,13 @@ downlink_pump(struct engine *e, struct session *s)
         return;
     while (!paused && head_is_ready(e, s) && send_head(e, s)) {
     }
-    if (s->state == ENGINE_AWAKE && s->exchange == EXCHANGE_NONE && !s->blocked &&
-        !head_waits_for_its_id(e, s))
+    if (s->exchange != EXCHANGE_NONE || s->blocked || head_waits_for_its_id(e, s))
+        return;
+    if (s->state == ENGINE_AWAKE)
         end_awake(e, s);
+    else if (s->owes_pingresp)
+        engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+    s->owes_pingresp = false;
 }
 
 void
@@ -284,6 +289,7 @@ give_up_round(struct engine *e, struct session *s)
         return;
     } else if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
         s->stalled = true;
+        s->owes_pingresp = false; /* as R99 */
         return;
     }
     downlink_pump(e, s);

@@ -245,6 +245,7 @@ struct session {
     bool talked;  /* the device sent something else since the exchange began (design 4) */
     bool stalled; /* no answer after all retries: wait for a sign of life (R61) */
     bool blocked; /* the link had no room */
+    bool owes_pingresp; /* active, but it said PINGREQ as a device that wakes up: messages first */
     uint64_t retry_at_ms;
     uint64_t pause_until_ms; /* the device is congested */
 

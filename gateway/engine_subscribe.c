@@ -70,8 +70,7 @@ void
 filter_hold(struct engine *e, struct filter *f, uint32_t id)
 {
     bool held = filter_is_held(f);
-    uint32_t before = f->acked ? f->acked_id : 0;
-    struct filter_id *entry;
+    struct filter_id *entry = filter_by_id(e, id);
 
     if (!held)
         f->held_since = ++e->last_subscription;
@@ -84,11 +83,11 @@ filter_hold(struct engine *e, struct filter *f, uint32_t id)
 
     if (!held)
         e->route_seq = seq;
-    /* Messages that the broker queued a while ago carry the identifier before. */
+    if (entry != NULL && entry->filter == f)
+        filter_id_store(entry);
+    /* Messages that the broker queued a while ago carry earlier identifiers. */
     LL_FOREACH (f->ids, entry) {
-        if (entry->id == id)
-            filter_id_store(entry);
-        else if (entry->id != before)
+        if (f->stored_ids > FILTER_IDS_SPARE && entry->id != id)
             filter_id_forget(e, entry, true);
     }
 }

@@ -61,6 +61,7 @@ struct broker {
     unsigned unanswered;              /* QoS 1 and 2 messages of the gateway */
     /* the session */
     bool session;
+    uint64_t heard_seq; /* journal number at which the gateway had heard of it; 0: it is on disk */
     struct broker_filter filters[FILTERS_COUNT];
     struct copy *out; /* sent ones first */
     size_t out_count, out_room, in_flight;

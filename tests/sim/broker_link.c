@@ -126,8 +126,8 @@ accept_connection(struct world *w)
 {
     struct broker *b = &w->broker;
 
-    /* A CONNACK that tells of a new session is told until it is heard: MQTT has no remedy if that
-     * one is lost, since the next says "present". */
+    /* A new session is told of until the gateway has that on disk: MQTT has no remedy if the one
+     * CONNACK that says "new" is lost or forgotten, since the next says "present". */
     if (!b->session || world_misfortune(w, w->weather.session_loss))
         broker_lose_session(w);
     b->connection++;
@@ -184,6 +184,7 @@ broker_on_connected(struct world *w, uint32_t connection, bool session_present)
                                    .maximum_qos = 2,
                                    .retain_available = true,
                                    .subscription_ids_available = w->weather.mqtt5});
+    b->heard_seq = session_present ? b->heard_seq : disk_appended(w);
 }
 
 void
@@ -239,6 +240,9 @@ broker_gateway_gone(struct world *w)
 {
     struct broker *b = &w->broker;
 
+    if (b->heard_seq > w->disk.durable)
+        b->session = false;
+    b->heard_seq = 0;
     b->gateway_connected = false;
     b->wiped = false;
     if (b->connected) {

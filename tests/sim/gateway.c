@@ -44,6 +44,7 @@ gateway_init(struct world *w)
         .total_bytes = (uint64_t)weather->queue_bytes * 4,
         .overflow = (enum engine_overflow)weather->overflow,
         .queue_qos0 = ENGINE_QOS0_ASLEEP,
+        .max_age_ms = ENGINE_NEVER,
         .expiry_ms = ENGINE_NEVER,
         .spool_bytes = weather->spool_bytes,
         .uplink_ack_store = weather->uplink_ack_store,
@@ -103,7 +104,8 @@ static void
 start_later(struct world *w)
 {
     static const unsigned pauses_ms[] = {20, 20, 200, 200, 3000, 20000, 120000};
-    unsigned pause_ms = w->calm ? 20 : pauses_ms[world_below(w, sizeof pauses_ms / sizeof pauses_ms[0])];
+    unsigned pause_ms =
+        w->calm ? 20 : pauses_ms[world_below(w, sizeof pauses_ms / sizeof pauses_ms[0])];
 
     world_push(w, 1 + world_below(w, pause_ms), &(struct event){.type = EVENT_START});
 }

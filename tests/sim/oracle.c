@@ -114,5 +114,5 @@ oracle_fini(struct world *w)
 {
     free(w->oracle.facts);
     for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
-        free(w->oracle.debts[d].numbers);
+        free(w->oracle.debts[d].items);
 }

@@ -37,12 +37,12 @@ struct fact {
     uint8_t device; /* whose message or will it is */
     uint8_t topic, qos;
     bool retain;
-    bool promised;                 /* the device was told that it is safe */
-    bool refused;                  /* by the broker */
-    uint16_t published, allowed;   /* times at the broker; for QoS 2 as many are allowed */
-    uint32_t order;                /* among all messages of the broker */
-    uint64_t step; /* in which it was published last */
-    uint16_t owed;                 /* to these devices, as bits */
+    bool promised;                      /* the device was told that it is safe */
+    bool refused;                       /* by the broker */
+    uint16_t published, allowed;        /* times at the broker; for QoS 2 as many are allowed */
+    uint32_t order;                     /* among all messages of the broker */
+    uint64_t step;                      /* in which it was published last */
+    uint16_t owed;                      /* to these devices, as bits */
     uint32_t entitled[SIM_DEVICES_MAX]; /* the session that was owed it; 0: none */
     uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
     uint32_t had[SIM_DEVICES_MAX];      /* the memory of the device that has it; 0: none */
@@ -56,7 +56,7 @@ struct subscription_view {
     uint64_t asked_step;
     bool told; /* SUBACK has left */
     uint8_t qos;
-    uint64_t step; /* of the SUBSCRIBE that SUBACK answered */
+    uint64_t step;       /* of the SUBSCRIBE that SUBACK answered */
     uint64_t ended_step; /* of the last UNSUBSCRIBE */
 };
 
@@ -80,13 +80,13 @@ struct view {
     uint32_t session; /* counts */
     uint32_t where;
     uint16_t keepalive_s, sleep_s;
-    uint16_t asked_sleep_s; /* 0: no DISCONNECT with a duration is unanswered */
-    unsigned disconnects;   /* unanswered */
+    uint16_t asked_sleep_s;   /* 0: no DISCONNECT with a duration is unanswered */
+    unsigned disconnects;     /* unanswered */
     uint16_t register_msg_id; /* of the last REGISTER, and how often it was sent */
     unsigned registers;
-    bool asleep;            /* the gateway has let it go to sleep */
-    bool awake;             /* woken by PINGREQ */
-    bool said;              /* something, since it went to sleep */
+    bool asleep; /* the gateway has let it go to sleep */
+    bool awake;  /* woken by PINGREQ */
+    bool said;   /* something, since it went to sleep */
     uint64_t awake_since_ms;
     uint64_t heard_ms;
     struct subscription_view subs[FILTERS_COUNT];
@@ -101,9 +101,14 @@ struct snapshot {
     uint64_t queued, queued_octets, dropped;
 };
 
-/* Messages that a device is owed. */
+/* A message that a device is owed. */
+struct debt {
+    uint32_t number;
+    uint16_t filters; /* for which it counts on it, as bits */
+};
+
 struct debts {
-    uint32_t *numbers;
+    struct debt *items;
     size_t count, room;
     uint64_t dropped; /* as many were given up, and counted */
     uint64_t paid;    /* so far */
@@ -158,6 +163,8 @@ uint32_t oracle_number(struct dm_span payload);
 
 /* oracle_session.c: what the gateway hears and says */
 void oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
+/* Before it is known whether the link has room. */
+void oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
 void oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
 /* The session of device `d` is gone, and with it what it was owed. */
 void oracle_session_ended(struct world *w, unsigned d);

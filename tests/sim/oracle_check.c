@@ -58,7 +58,7 @@ static void
 check_silence(struct world *w, unsigned d)
 {
     const struct view *v = &w->oracle.views[d];
-    uint64_t period_s = v->asleep ? v->sleep_s : v->keepalive_s;
+    uint64_t period_s = v->asleep || v->awake ? v->sleep_s : v->keepalive_s;
     uint64_t silent_ms = w->now_ms - v->heard_ms;
 
     if (v->asked_sleep_s > 0 && v->asked_sleep_s < period_s)

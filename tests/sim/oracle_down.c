@@ -16,7 +16,7 @@ is_owed(const struct fact *fact, unsigned d)
 }
 
 static void
-owe(struct world *w, unsigned d, uint32_t number)
+owe(struct world *w, unsigned d, uint32_t number, unsigned for_filters)
 {
     struct debts *debts = &w->oracle.debts[d];
     struct fact *fact = oracle_fact(w, number);
@@ -25,11 +25,11 @@ owe(struct world *w, unsigned d, uint32_t number)
         return;
     if (debts->count == debts->room) {
         debts->room = debts->room == 0 ? 64 : debts->room * 2;
-        debts->numbers = realloc(debts->numbers, debts->room * sizeof *debts->numbers);
-        if (debts->numbers == NULL)
+        debts->items = realloc(debts->items, debts->room * sizeof *debts->items);
+        if (debts->items == NULL)
             abort();
     }
-    debts->numbers[debts->count++] = number;
+    debts->items[debts->count++] = (struct debt){number, (uint16_t)for_filters};
     fact->entitled[d] = w->oracle.views[d].session;
     fact->owed = (uint16_t)(fact->owed | 1u << d);
 }
@@ -38,12 +38,11 @@ static void
 pay_at(struct world *w, unsigned d, size_t i)
 {
     struct debts *debts = &w->oracle.debts[d];
-    struct fact *fact = oracle_fact(w, debts->numbers[i]);
+    struct fact *fact = oracle_fact(w, debts->items[i].number);
 
     fact->owed = (uint16_t)(fact->owed & ~(1u << d));
     debts->count--;
-    memmove(debts->numbers + i, debts->numbers + i + 1,
-            (debts->count - i) * sizeof *debts->numbers);
+    memmove(debts->items + i, debts->items + i + 1, (debts->count - i) * sizeof *debts->items);
 }
 
 static void
@@ -54,7 +53,7 @@ pay(struct world *w, unsigned d, uint32_t number)
     if (!is_owed(oracle_fact(w, number), d))
         return;
     for (size_t i = 0; i < debts->count; i++) {
-        if (debts->numbers[i] != number)
+        if (debts->items[i].number != number)
             continue;
         pay_at(w, d, i);
         w->oracle.debts[d].paid++;
@@ -81,12 +80,17 @@ oracle_published(struct world *w, uint32_t number)
     struct fact *fact = oracle_fact(w, number);
 
     fact->published++;
-    if (fact->qos == 0)
-        return;
-    for (unsigned d = 0; d < w->weather.devices; d++)
+    for (unsigned d = 0; d < w->weather.devices && fact->qos > 0; d++) {
+        unsigned for_filters = 0;
+
         for (unsigned f = 0; f < FILTERS_COUNT; f++)
             if (topics_match(f, fact->topic) && counts_on(w, d, f))
-                owe(w, d, number);
+                for_filters |= 1u << f;
+        if (for_filters != 0)
+            owe(w, d, number, for_filters);
+    }
+    world_trace(w, "message %x on %s, QoS %u, is owed to devices %03x", number,
+                topics[fact->topic].name, fact->qos, fact->owed);
 }
 
 void
@@ -96,11 +100,12 @@ oracle_gone(struct world *w, uint32_t number)
         pay(w, d, number);
 }
 
+/* One of the subscriptions that counted when it was published is still there. */
 static bool
-still_wants(const struct world *w, unsigned d, unsigned topic)
+still_wants(const struct world *w, unsigned d, unsigned for_filters)
 {
     for (unsigned f = 0; f < FILTERS_COUNT; f++)
-        if (topics_match(f, topic) && w->oracle.views[d].subs[f].told &&
+        if ((for_filters >> f & 1) != 0 && w->oracle.views[d].subs[f].told &&
             w->oracle.views[d].subs[f].qos > 0)
             return true;
     return false;
@@ -112,7 +117,7 @@ oracle_forgive(struct world *w, unsigned d)
     struct debts *debts = &w->oracle.debts[d];
 
     for (size_t i = debts->count; i-- > 0;)
-        if (!still_wants(w, d, oracle_fact(w, debts->numbers[i])->topic))
+        if (!still_wants(w, d, debts->items[i].filters))
             pay_at(w, d, i);
 }
 
@@ -148,9 +153,8 @@ static bool
 is_for_ended_filter(const struct world *w, unsigned d, const struct fact *fact)
 {
     for (unsigned f = 0; f < FILTERS_COUNT; f++)
-        if (topics_match(f, fact->topic) &&
-            (w->broker.filters[f].ended_step > fact->step ||
-             w->oracle.views[d].subs[f].ended_step > fact->step))
+        if (topics_match(f, fact->topic) && (w->broker.filters[f].ended_step > fact->step ||
+                                             w->oracle.views[d].subs[f].ended_step > fact->step))
             return true;
     return false;
 }
@@ -214,6 +218,6 @@ oracle_down_settled(struct world *w)
         if (debts->count > debts->dropped)
             world_fail(w, "what the broker has for a device reaches it",
                        "d%02u has not got message %x; %zu are missing, %llu were dropped", d,
-                       debts->numbers[0], debts->count, (unsigned long long)debts->dropped);
+                       debts->items[0].number, debts->count, (unsigned long long)debts->dropped);
     }
 }

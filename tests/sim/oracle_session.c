@@ -221,15 +221,18 @@ say_suback(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 }
 
 /* R62: a device that talks, but answers no REGISTER, loses its subscription to that name. */
-static void
-say_register(struct world *w, unsigned d, const struct mqttsn_packet *packet)
+void
+oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet)
 {
+    unsigned d = radio_device(where);
     struct view *v = &w->oracle.views[d];
     unsigned f = topics_find_filter(packet->topic_name);
 
+    if (packet->type != MQTTSN_REGISTER)
+        return;
     v->registers = packet->msg_id == v->register_msg_id ? v->registers + 1 : 1;
     v->register_msg_id = packet->msg_id;
-    if (v->registers <= w->gateway.options.retry_count || f == FILTERS_COUNT)
+    if (v->registers < 2 || f == FILTERS_COUNT) /* some find no room on the link */
         return;
     v->subs[f].told = false;
     oracle_forgive(w, d);
@@ -271,9 +274,6 @@ oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet)
         break;
     case MQTTSN_SUBACK:
         say_suback(w, d, packet);
-        break;
-    case MQTTSN_REGISTER:
-        say_register(w, d, packet);
         break;
     case MQTTSN_PUBLISH:
         if (packet->qos == 2) {

@@ -102,8 +102,8 @@ oracle_will_published(struct world *w, uint32_t number)
         fact->allowed++;
         return;
     }
-    /* Again: QoS 2 only if the broker lost its session in the middle; the others after a crash, too,
-     * since a row is deleted behind. */
+    /* Again: QoS 2 only if the broker lost its session in the middle; the others after a crash,
+     * too, since a row is deleted behind. */
     if (!paid || (fact->qos == 2 && fact->published >= fact->allowed))
         world_fail(w, "a will is published once, for a device that is lost", "will %x of d%02u",
                    number, fact->device);
@@ -133,8 +133,8 @@ oracle_will_settled(struct world *w)
     for (size_t i = 0; i < w->oracle.due_count; i++) {
         const struct due *due = &w->oracle.dues[i];
 
-        if (due->certain && !due->paid && w->now_ms - due->ms > DUE_MS && oracle_fact(w, due->low)->qos > 0 &&
-            !oracle_fact(w, due->low)->refused)
+        if (due->certain && !due->paid && w->now_ms - due->ms > DUE_MS &&
+            oracle_fact(w, due->low)->qos > 0 && !oracle_fact(w, due->low)->refused)
             world_fail(w, "the will of a lost device is published", "will %x of d%02u is not",
                        due->low, due->device);
     }

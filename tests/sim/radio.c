@@ -115,13 +115,14 @@ air_send(struct transport *transport, const struct dm_address *to, const uint8_t
         return DM_OK; /* a process that is gone sends nothing */
     if (!air->up)
         return DM_IO;
-    if (air->full) {
-        air->wants_room = true;
-        return DM_FULL;
-    }
     if (len > transport->mtu || mqttsn_decode(data, len, &packet) != DM_OK) {
         world_fail(w, "the gateway's messages can be read and fit the link", "%zu octets", len);
         return DM_INVALID;
+    }
+    oracle_tries(w, where, &packet);
+    if (air->full) {
+        air->wants_room = true;
+        return DM_FULL;
     }
     trace_packet(w, "<-", where, &packet, "");
     oracle_says(w, where, &packet);

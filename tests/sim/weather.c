@@ -61,7 +61,7 @@ draw_gateway(struct weather *w, struct random_source *random)
     w->doom = dooms[random_below(random, 4)];
     w->queue_messages = small ? between(random, 2, 12) : 10000;
     w->queue_bytes = small ? between(random, 100, 1000) : 1u << 20;
-    w->spool_bytes = one_in(random, 6) ? between(random, 60, 600) : 1u << 20;
+    w->spool_bytes = one_in(random, 6) ? between(random, 300, 2500) : 1u << 20;
     w->overflow = random_below(random, 3);
     w->uplink_ack_store = one_in(random, 4);
     w->sqlite = one_in(random, 16);

@@ -150,8 +150,8 @@ static const struct row rows[] = {
         {"+ PINGRESP", SAME, "+ PUBLISH 1 qos 1 msg 1 dup x", REJECTED, SAME, SAME}},
     {"PINGREQ, own id, message waits", OPEN_QOS1, false,
         {.type = MQTTSN_PINGREQ, .client_id = TEXT("dev")},
-        {"+ PINGRESP", "+ PUBLISH 1 qos 1 msg 1 dup x -> awake", "+ PUBLISH 1 qos 1 msg 1 dup x",
-         REJECTED, SAME, SAME}},
+        {"+ PUBLISH 1 qos 1 msg 1 dup x", "+ PUBLISH 1 qos 1 msg 1 dup x -> awake",
+         "+ PUBLISH 1 qos 1 msg 1 dup x", REJECTED, SAME, SAME}},
     {"PINGREQ, no id", NOTHING, false, {.type = MQTTSN_PINGREQ},
         {"+ PINGRESP", SAME, "+ PUBLISH 1 qos 1 msg 1 dup x", REJECTED, SAME, SAME}},
     /* M44, R27: the other session wakes, and dev's runs into its own supervision */
