@@ -23,7 +23,6 @@ enum {
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
-    ENDED_IDS = 64,               /* identifiers of filters that ended, remembered */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -229,6 +228,8 @@ struct session {
     struct subscription *subscriptions;
     size_t subscription_count;
     size_t subacks_owed;
+    uint32_t copies;   /* number of the last message that a copy of was for it ... */
+    bool has_copy : 1; /* ... and that it took one of */
 
     struct delivery *queue;
     struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
@@ -242,9 +243,9 @@ struct session {
     uint16_t register_msg_id;
     uint16_t register_topic_id;
     uint32_t retries;
-    bool talked;  /* the device sent something else since the exchange began (design 4) */
-    bool stalled; /* no answer after all retries: wait for a sign of life (R61) */
-    bool blocked; /* the link had no room */
+    bool talked;        /* the device sent something else since the exchange began (design 4) */
+    bool stalled;       /* no answer after all retries: wait for a sign of life (R61) */
+    bool blocked;       /* the link had no room */
     bool owes_pingresp; /* active, but it said PINGREQ as a device that wakes up: messages first */
     uint64_t retry_at_ms;
     uint64_t pause_until_ms; /* the device is congested */
@@ -306,6 +307,16 @@ struct request {
     struct name *filter;
 };
 
+/* Copies of one message for several filters come one after the other, each with another identifier:
+ * the QoS 1 and 2 messages of equal content that came last, without a repeated identifier. */
+struct copies {
+    uint32_t number; /* counts messages */
+    uint64_t content;
+    uint32_t ids[MQTT_SUBSCRIPTION_IDS_MAX];
+    size_t id_count;
+    bool disturbed; /* a subscription ended meanwhile */
+};
+
 struct recent_request {
     uint64_t session;
     struct name *filter;
@@ -359,8 +370,7 @@ struct engine {
     uint64_t route_seq;  /* of the last change of which filters the broker holds */
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
-    uint32_t ended_ids[ENDED_IDS];
-    size_t ended_next;
+    struct copies copies;
     uint8_t packet_ids[65536 / 8];
     uint16_t last_packet_id;
 
@@ -596,8 +606,6 @@ void filter_release(struct engine *e, struct filter *f, bool rows);
 void filter_id_store(struct filter_id *id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
-/* Whether it belonged to a filter that ended a while ago: copies may still be on their way. */
-bool filter_id_has_ended(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
 
 /* engine_queue.c */

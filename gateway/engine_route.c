@@ -49,30 +49,68 @@ best_qos(const struct session *s, struct dm_span topic)
     return qos;
 }
 
+/* ---- copies of one message ---- */
+
+static bool
+has_id(const struct copies *c, uint32_t id)
+{
+    for (size_t i = 0; i < c->id_count; i++)
+        if (c->ids[i] == id)
+            return true;
+    return false;
+}
+
+static bool
+is_another_copy(const struct copies *c, uint64_t content, const struct mqtt_packet *packet)
+{
+    if (content != c->content || packet->subscription_id_count == 0 ||
+        c->id_count + packet->subscription_id_count > MQTT_SUBSCRIPTION_IDS_MAX)
+        return false;
+    for (size_t i = 0; i < packet->subscription_id_count; i++)
+        if (has_id(c, packet->subscription_ids[i]))
+            return false;
+    return true;
+}
+
+static void
+note_copy(struct engine *e, const struct message *m, const struct mqtt_packet *packet)
+{
+    struct copies *c = &e->copies;
+    uint64_t content = m->inbound != NULL ? m->inbound->content : 0;
+
+    if (content == 0) /* QoS 0 promises nothing, and may stand between copies */
+        return;
+    if (!is_another_copy(c, content, packet))
+        *c = (struct copies){.number = c->number + 1, .content = content};
+    for (size_t i = 0; i < packet->subscription_id_count; i++)
+        c->ids[c->id_count++] = packet->subscription_ids[i];
+}
+
+/* Whether the session had a copy of this message. */
+static bool
+has_copy(const struct engine *e, const struct session *s, const struct message *m)
+{
+    return m->inbound != NULL && s->copies == e->copies.number && s->has_copy;
+}
+
+static void
+set_copy(const struct engine *e, struct session *s, const struct message *m, bool taken)
+{
+    if (m->inbound == NULL)
+        return;
+    s->has_copy = taken || has_copy(e, s, m);
+    s->copies = e->copies.number;
+}
+
 static void
 deliver(struct engine *e, struct message *m, const struct subscription *sub, uint8_t granted)
 {
     struct session *s = sub->session;
 
+    set_copy(e, s, m, true);
     queue_add(e, s, m, m->qos < granted ? m->qos : granted, sub->owes_suback);
     downlink_pump(e, s);
     session_schedule(e, s);
-}
-
-/* To whom the broker sends no copy for another filter. */
-static void
-route_ended(struct engine *e, struct message *m)
-{
-    struct dm_span topic = name_span(m->topic);
-    struct session *s;
-    struct session *next;
-
-    DL_FOREACH_SAFE (e->sessions, s, next) {
-        const struct subscription *sub = oldest_match(s, topic, false);
-
-        if (sub != NULL && oldest_match(s, topic, true) == NULL)
-            deliver(e, m, sub, best_qos(s, topic));
-    }
 }
 
 static void
@@ -87,8 +125,12 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         struct subscription *primary = oldest_match(sub->session, topic, held);
 
+        if (has_copy(e, sub->session, m))
+            continue;
         if (primary == NULL || primary == sub)
             deliver(e, m, sub, best_qos(sub->session, topic));
+        else
+            set_copy(e, sub->session, m, false);
     }
 }
 
@@ -100,6 +142,23 @@ route_by_matching(struct engine *e, struct message *m)
 
     DL_FOREACH_SAFE (e->filters, f, next)
         route_by_filter(e, m, f, false);
+}
+
+/* Who waited for the copy of a subscription that has ended since takes this one. */
+static void
+route_to_those_who_waited(struct engine *e, struct message *m)
+{
+    struct dm_span topic = name_span(m->topic);
+    struct session *s;
+    struct session *next;
+
+    DL_FOREACH_SAFE (e->sessions, s, next) {
+        const struct subscription *sub =
+            s->copies == e->copies.number && !s->has_copy ? oldest_match(s, topic, false) : NULL;
+
+        if (sub != NULL)
+            deliver(e, m, sub, best_qos(s, topic));
+    }
 }
 
 /* A retained message answers one SUBSCRIBE and is for that device only. */
@@ -154,8 +213,8 @@ void
 route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
 {
     bool unknown = false;
-    bool ended = false;
 
+    note_copy(e, m, packet);
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */
@@ -171,9 +230,7 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
         /* A copy may come before the SUBACK, or after a start that does not know of it. */
         if (id != NULL && !id->filter->acked && has_subscription(id))
             filter_hold(e, id->filter, id->id);
-        if (id == NULL && filter_id_has_ended(e, packet->subscription_ids[i]))
-            ended = true;
-        else if (id == NULL)
+        if (id == NULL)
             unknown = true;
         else if (m->retain)
             route_retained_by_id(e, m, id->filter, id->id);
@@ -183,6 +240,6 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
     if (unknown && !m->retain)
         route_by_matching(e, m);
-    else if (ended && !m->retain)
-        route_ended(e, m);
+    if (e->copies.disturbed && m->inbound != NULL && !m->retain)
+        route_to_those_who_waited(e, m);
 }

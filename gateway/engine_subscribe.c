@@ -115,10 +115,8 @@ filter_drop_if_unused(struct engine *e, struct filter *f)
 {
     if (f->subscriptions != NULL || f->acked || f->stored_ids > 0)
         return;
-    while (f->ids != NULL) {
-        e->ended_ids[e->ended_next++ % ENDED_IDS] = f->ids->id;
+    while (f->ids != NULL)
         filter_id_free(e, f, f->ids);
-    }
     pointer_index_remove(&e->filter_index, f);
     DL_DELETE(e->filters, f);
     name_unref(e, f->name);
@@ -129,15 +127,6 @@ struct filter_id *
 filter_by_id(const struct engine *e, uint32_t id)
 {
     return pointer_index_find(&e->filter_ids, pointer_index_hash(0, &id, sizeof id), &id);
-}
-
-bool
-filter_id_has_ended(const struct engine *e, uint32_t id)
-{
-    for (size_t i = 0; i < ENDED_IDS; i++)
-        if (e->ended_ids[i] == id)
-            return true;
-    return false;
 }
 
 static bool
@@ -291,7 +280,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     struct filter *f = sub->filter;
 
     remember_id(e, sub);
-
+    e->copies.disturbed = true;
     if (record)
         s->seq = record_subscription_delete(e, sub);
     suback_settled(s, sub);
