@@ -352,7 +352,7 @@ engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
             continue;
         downlink_cancel(s);
         if (s->state == ENGINE_AWAKE)
-            session_set_state(e, s, ENGINE_ASLEEP);
+            session_doze(e, s);
         /* Silence while the link was down says nothing about the device. */
         s->last_contact_ms = now_ms;
         downlink_pump(e, s);

@@ -283,9 +283,7 @@ give_up_round(struct engine *e, struct session *s)
     } else if (last) {
         queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED); /* R61 */
     } else if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
-        s->naps++;
-        engine_withdraw(e, &s->address); /* what waits for the disk must not come to a sleeper */
-        session_set_state(e, s, ENGINE_ASLEEP);
+        session_doze(e, s);
         return;
     } else if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
         s->stalled = true;

@@ -307,8 +307,8 @@ struct request {
     struct name *filter;
 };
 
-/* Copies of one message for several filters come one after the other, each with another identifier:
- * the QoS 1 and 2 messages of equal content that came last, without a repeated identifier. */
+/* Copies of one message for several filters come one after the other: the QoS 1 and 2 messages of
+ * equal content that came last, each for another filter. */
 struct copies {
     uint32_t number; /* counts messages */
     uint64_t content;
@@ -457,6 +457,8 @@ void session_unbind(struct engine *e, struct session *s);
 /* Its address is another client's now (R27). */
 void session_evict(struct engine *e, struct session *s);
 void session_set_state(struct engine *e, struct session *s, enum engine_state state);
+/* An awake device is taken for asleep again without PINGRESP (R99). */
+void session_doze(struct engine *e, struct session *s);
 /* A valid message came from it. */
 void session_heard(struct engine *e, struct session *s);
 /* Recomputes the deadline after any change of state or time. */

@@ -51,23 +51,33 @@ best_qos(const struct session *s, struct dm_span topic)
 
 /* ---- copies of one message ---- */
 
+/* A copy for the same filter, whose identifier may have changed meanwhile. */
 static bool
-has_id(const struct copies *c, uint32_t id)
+is_repeated(const struct engine *e, uint32_t id)
 {
-    for (size_t i = 0; i < c->id_count; i++)
-        if (c->ids[i] == id)
+    const struct copies *c = &e->copies;
+    const struct filter_id *known = filter_by_id(e, id);
+
+    for (size_t i = 0; i < c->id_count; i++) {
+        const struct filter_id *earlier = filter_by_id(e, c->ids[i]);
+
+        if (c->ids[i] == id ||
+            (known != NULL && earlier != NULL && known->filter == earlier->filter))
             return true;
+    }
     return false;
 }
 
 static bool
-is_another_copy(const struct copies *c, uint64_t content, const struct mqtt_packet *packet)
+is_another_copy(const struct engine *e, uint64_t content, const struct mqtt_packet *packet)
 {
+    const struct copies *c = &e->copies;
+
     if (content != c->content || packet->subscription_id_count == 0 ||
         c->id_count + packet->subscription_id_count > MQTT_SUBSCRIPTION_IDS_MAX)
         return false;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
-        if (has_id(c, packet->subscription_ids[i]))
+        if (is_repeated(e, packet->subscription_ids[i]))
             return false;
     return true;
 }
@@ -80,7 +90,7 @@ note_copy(struct engine *e, const struct message *m, const struct mqtt_packet *p
 
     if (content == 0) /* QoS 0 promises nothing, and may stand between copies */
         return;
-    if (!is_another_copy(c, content, packet))
+    if (!is_another_copy(e, content, packet))
         *c = (struct copies){.number = c->number + 1, .content = content};
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];

@@ -230,6 +230,14 @@ session_set_state(struct engine *e, struct session *s, enum engine_state state)
 }
 
 void
+session_doze(struct engine *e, struct session *s)
+{
+    s->naps++;
+    engine_withdraw(e, &s->address); /* what waits for the disk must not come to a sleeper */
+    session_set_state(e, s, ENGINE_ASLEEP);
+}
+
+void
 session_heard(struct engine *e, struct session *s)
 {
     s->last_contact_ms = e->now_ms;
