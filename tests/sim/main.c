@@ -18,7 +18,7 @@ enum { DEFAULT_STEPS = 3000 };
 struct options {
     uint64_t seed, seeds, steps;
     unsigned without;
-    bool trace;
+    bool trace, keep_going;
     const char *program;
     const char *without_text;
 };
@@ -29,11 +29,13 @@ static char last_words[256]; /* printed if the program falls */
 static void
 usage(const char *program)
 {
-    printf("usage: %s [--seed N] [--seeds COUNT] [--steps M] [--without LIST] [--trace]\n\n"
+    printf("usage: %s [--seed N] [--seeds COUNT] [--steps M] [--without LIST] [--trace] "
+           "[--keep-going]\n\n"
            "Lives through COUNT seeds from N on (default: 1 from 1), each M steps long (default:\n"
            "%d), and checks after every step that the gateway keeps its promises. The same seed\n"
            "and number of steps give the same life.\n\n"
            "  --trace         prints what happens, with step and virtual time\n"
+           "  --keep-going    tells of each seed that fails in one line, and goes on\n"
            "  --without LIST  leaves misfortunes out, a list of:",
            program, DEFAULT_STEPS);
     for (size_t i = 0; weather_kinds[i] != NULL; i++)
@@ -75,13 +77,10 @@ static int
 parse(int argc, char **argv, struct options *o)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"steps", required_argument, NULL, 'm'},
-        {"trace", no_argument, NULL, 't'},
-        {"without", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},    {"seeds", required_argument, NULL, 'n'},
+        {"steps", required_argument, NULL, 'm'},   {"trace", no_argument, NULL, 't'},
+        {"without", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'},
+        {"keep-going", no_argument, NULL, 'k'},    {NULL, 0, NULL, 0},
     };
     bool good = true;
     int c;
@@ -99,6 +98,9 @@ parse(int argc, char **argv, struct options *o)
             break;
         case 't':
             o->trace = true;
+            break;
+        case 'k':
+            o->keep_going = true;
             break;
         case 'w':
             o->without_text = optarg;
@@ -212,6 +214,7 @@ main(int argc, char **argv)
 {
     struct options o = {.seed = 1, .seeds = 1, .steps = DEFAULT_STEPS, .program = argv[0]};
     struct tally tally = {0};
+    bool failed = false;
     int end = parse(argc, argv, &o);
 
     if (end != 0)
@@ -222,15 +225,18 @@ main(int argc, char **argv)
     log_set_level(LOG_LEVEL_ERROR);
     signal(SIGABRT, on_death);
     signal(SIGSEGV, on_death);
-    for (uint64_t seed = o.seed; seed < o.seed + o.seeds; seed++) {
+    for (uint64_t seed = o.seed; seed < o.seed + o.seeds && (!failed || o.keep_going); seed++) {
         note_seed(&o, seed);
         if (world_live(&world, seed, o.steps, o.without, &tally, trace))
             continue;
-        show(&o, seed);
-        trace_free(trace);
-        return EXIT_FAILURE;
+        failed = true;
+        if (!o.keep_going)
+            show(&o, seed);
+        else
+            printf("seed %" PRIu64 ": %s\n", seed, world.fault);
     }
     trace_free(trace);
-    summarise(&tally, now_s() - start_s);
-    return EXIT_SUCCESS;
+    if (!failed || o.keep_going)
+        summarise(&tally, now_s() - start_s);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

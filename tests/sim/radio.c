@@ -6,7 +6,7 @@
 
 #include "world.h"
 
-enum { MTU = 250, SLOW_MS = 3000 };
+enum { MTU = 250, SLOW_MS = 3000, FULL_MS = 300 };
 
 static void
 address_of(uint32_t where, struct dm_address *address)
@@ -103,6 +103,15 @@ radio_to_device(struct world *w, uint32_t where, const uint8_t *data, size_t len
 
 /* ---- the transport contract ---- */
 
+/* The transmit queue has no room for a while. */
+static void
+fill(struct world *w, unsigned link)
+{
+    world_trace(w, "link %u is full", link);
+    w->radio.air[link].full = true;
+    world_push(w, 1 + world_below(w, FULL_MS), &(struct event){.type = EVENT_ROOM, .where = link});
+}
+
 static enum dm_result
 air_send(struct transport *transport, const struct dm_address *to, const uint8_t *data, size_t len)
 {
@@ -120,6 +129,8 @@ air_send(struct transport *transport, const struct dm_address *to, const uint8_t
         return DM_INVALID;
     }
     oracle_tries(w, where, &packet);
+    if (!air->full && world_misfortune(w, w->weather.full))
+        fill(w, where >> 24);
     if (air->full) {
         air->wants_room = true;
         return DM_FULL;
@@ -198,14 +209,14 @@ radio_set_link(struct world *w, unsigned link, bool up)
 }
 
 void
-radio_set_full(struct world *w, unsigned link, bool full)
+radio_make_room(struct world *w, unsigned link)
 {
     struct air *air = &w->radio.air[link];
 
-    world_trace(w, "link %u %s", link, full ? "is full" : "has room");
-    air->full = full;
-    if (full || !air->wants_room)
+    air->full = false;
+    if (!air->wants_room)
         return;
+    world_trace(w, "link %u has room", link);
     air->wants_room = false;
     if (w->gateway.running)
         w->gateway.listener.on_room(w->gateway.listener.ctx, (uint8_t)link);

@@ -50,6 +50,6 @@ void radio_from_device(struct world *w, uint32_t where, const uint8_t *data, siz
 void radio_to_gateway(struct world *w, uint32_t where, const uint8_t *data, size_t len);
 void radio_to_device(struct world *w, uint32_t where, const uint8_t *data, size_t len);
 void radio_set_link(struct world *w, unsigned link, bool up);
-void radio_set_full(struct world *w, unsigned link, bool full);
+void radio_make_room(struct world *w, unsigned link);
 
 #endif

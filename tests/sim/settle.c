@@ -83,7 +83,7 @@ end_misfortune(struct world *w)
     world_trace(w, "all misfortune ends");
     for (unsigned i = 0; i < w->weather.links; i++) {
         radio_set_link(w, i, true);
-        radio_set_full(w, i, false);
+        radio_make_room(w, i);
     }
     w->broker.reachable = true;
     gateway_start(w);

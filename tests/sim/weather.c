@@ -29,6 +29,7 @@ draw_radio(struct weather *w, struct random_source *random)
     w->lost = losses[random_below(random, 6)];
     w->doubled = one_in(random, 2) ? between(random, 5, 60) : 0;
     w->slow = one_in(random, 2) ? between(random, 5, 60) : 0;
+    w->full = one_in(random, 2) ? between(random, 2, 40) : 0;
     w->radio_ms = delays[random_below(random, 4)];
     w->retry_ms = between(random, 2, 10) * 1000;
 }
@@ -78,7 +79,6 @@ draw_chaos(struct weather *w, struct random_source *random)
     w->outage = random_below(random, 4);
     w->disk_failure = random_below(random, 3);
     w->link_down = random_below(random, 4);
-    w->link_full = random_below(random, 4);
     w->jump = random_below(random, 2);
 }
 
@@ -88,7 +88,7 @@ leave_out(struct weather *w, unsigned without)
     if (without & WITHOUT_CRASH)
         w->crash = w->orderly = w->doom = 0;
     if (without & WITHOUT_RADIO)
-        w->lost = w->doubled = w->slow = w->link_down = w->link_full = 0;
+        w->lost = w->doubled = w->slow = w->full = w->link_down = 0;
     if (without & WITHOUT_BROKER)
         w->cut = w->outage = 0;
     if (without & WITHOUT_SESSION)

@@ -29,6 +29,7 @@ struct weather {
 
     /* radio; per mille of datagrams */
     unsigned lost, doubled, slow;
+    unsigned full;     /* finds the transmit queue full */
     unsigned radio_ms; /* usual delay */
     unsigned retry_ms; /* of devices */
 
@@ -57,7 +58,7 @@ struct weather {
 
     /* misfortunes in general: milliseconds between two, and the weight of each kind */
     unsigned chaos_ms;
-    unsigned crash, orderly, cut, outage, disk_failure, link_down, link_full, jump;
+    unsigned crash, orderly, cut, outage, disk_failure, link_down, jump;
 };
 
 /* Names for --without, in the order of the bits; NULL ends. */

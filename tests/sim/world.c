@@ -138,16 +138,13 @@ jump(struct world *w)
 }
 
 static void
-link_misfortune(struct world *w, bool down)
+link_outage(struct world *w)
 {
     unsigned link = world_below(w, w->weather.links);
 
-    if (down)
-        radio_set_link(w, link, false);
-    else
-        radio_set_full(w, link, true);
-    world_push(w, world_between(w, 10, down ? 60000 : 5000),
-               &(struct event){.type = down ? EVENT_LINK_UP : EVENT_ROOM, .where = link});
+    radio_set_link(w, link, false);
+    world_push(w, world_between(w, 10, 60000),
+               &(struct event){.type = EVENT_LINK_UP, .where = link});
 }
 
 static void
@@ -161,47 +158,40 @@ outage(struct world *w)
 }
 
 static void
+fail_disk(struct world *w)
+{
+    disk_fail(w, world_between(w, 1000, 60000));
+}
+
+static void
 strike(struct world *w)
 {
     const struct weather *weather = &w->weather;
-    const unsigned weights[] = {weather->crash,     weather->orderly,      weather->cut,
-                                weather->outage,    weather->disk_failure, weather->link_down,
-                                weather->link_full, weather->jump};
+    const struct {
+        unsigned weight;
+        void (*happen)(struct world *w);
+    } kinds[] = {
+        {weather->crash, gateway_crash},
+        {weather->orderly, gateway_stop_orderly},
+        {weather->cut, broker_cut},
+        {weather->outage, outage},
+        {weather->disk_failure, fail_disk},
+        {weather->link_down, link_outage},
+        {weather->jump, jump},
+    };
+    enum { KINDS = sizeof kinds / sizeof kinds[0] };
     unsigned sum = 0;
     unsigned kind = 0;
 
-    for (unsigned i = 0; i < 8; i++)
-        sum += weights[i];
-    unsigned what = world_below(w, sum);
-
+    for (unsigned i = 0; i < KINDS; i++)
+        sum += kinds[i].weight;
     if (sum == 0)
         return;
-    while (what >= weights[kind])
-        what -= weights[kind++];
-    switch (kind) {
-    case 0:
-        gateway_crash(w);
-        break;
-    case 1:
-        gateway_stop_orderly(w);
-        break;
-    case 2:
-        broker_cut(w);
-        break;
-    case 3:
-        outage(w);
-        break;
-    case 4:
-        disk_fail(w, world_between(w, 1000, 60000));
-        break;
-    case 5:
-    case 6:
-        link_misfortune(w, kind == 5);
-        break;
-    default:
-        jump(w);
-        break;
-    }
+    unsigned what = world_below(w, sum);
+
+    while (what >= kinds[kind].weight)
+        what -= kinds[kind++].weight;
+    kinds[kind].happen(w);
 }
 
 static void
@@ -268,7 +258,7 @@ happen(struct world *w, const struct event *e)
         radio_set_link(w, e->where, true);
         break;
     case EVENT_ROOM:
-        radio_set_full(w, e->where, false);
+        radio_make_room(w, e->where);
         break;
     case EVENT_BROKER_UP:
         broker_up(w);
