@@ -34,7 +34,8 @@ usage(const char *program)
            "Lives through COUNT seeds from N on (default: 1 from 1), each M steps long (default:\n"
            "%d), and checks after every step that the gateway keeps its promises. The same seed\n"
            "and number of steps give the same life.\n\n"
-           "  --trace         prints what happens, with step and virtual time\n"
+           "  --trace         prints what happens, with step and virtual time, and the\n"
+           "                  gateway's log\n"
            "  --keep-going    tells of each seed that fails in one line, and goes on\n"
            "  --without LIST  leaves misfortunes out, a list of:",
            program, DEFAULT_STEPS);
@@ -222,7 +223,7 @@ main(int argc, char **argv)
     struct trace *trace = o.trace ? trace_new(true) : NULL;
     double start_s = now_s();
 
-    log_set_level(LOG_LEVEL_ERROR);
+    log_set_level(o.trace ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
     signal(SIGABRT, on_death);
     signal(SIGSEGV, on_death);
     for (uint64_t seed = o.seed; seed < o.seed + o.seeds && (!failed || o.keep_going); seed++) {

@@ -28,6 +28,7 @@ enum {
     ORACLE_PAYLOAD_MAX = 256,
     SIM_AWAKE_MAX_MS = 60000,
     SIM_TOLERANCE_PERCENT = 150,
+    SIM_STALL_MS = 10000,  /* a gateway that comes that late knows that it stood still */
     SIM_WINDOW_MS = 60000, /* when all is calm, the gateway acknowledges a message in that time */
 };
 
@@ -171,6 +172,8 @@ void oracle_session_ended(struct world *w, unsigned d);
 /* A filter of it was refused although it may have had its SUBACK (design 6). */
 bool oracle_is_excused(const struct view *v);
 void oracle_filter_refused(struct world *w, unsigned filter);
+/* The gateway has missed a deadline by far: nobody could be heard meanwhile. */
+void oracle_stood_still(struct world *w);
 void oracle_crashed(struct world *w);
 void oracle_restarted(struct world *w);
 

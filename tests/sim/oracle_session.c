@@ -319,6 +319,13 @@ oracle_filter_refused(struct world *w, unsigned filter)
 /* ---- the gateway's life ---- */
 
 void
+oracle_stood_still(struct world *w)
+{
+    for (unsigned d = 0; d < w->weather.devices; d++)
+        w->oracle.views[d].heard_ms = w->now_ms;
+}
+
+void
 oracle_crashed(struct world *w)
 {
     for (unsigned d = 0; d < w->weather.devices; d++) {

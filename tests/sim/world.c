@@ -135,6 +135,8 @@ jump(struct world *w)
     world_trace(w, "the clock jumps by %llu s", (unsigned long long)ms / 1000);
     w->tally->jumps++;
     w->now_ms += ms;
+    if (w->gateway.running && w->gateway.deadline_ms + SIM_STALL_MS < w->now_ms)
+        oracle_stood_still(w);
 }
 
 static void
