@@ -18,7 +18,14 @@
 #include "control.h"
 #include "runner.h"
 
-enum { CLOSE_MS = 10000 }; /* for the last commit at an orderly end */
+/* At an orderly end; together with the broker's last second well below TimeoutStopSec= of the unit.
+ */
+enum {
+    DRAIN_S = 5,      /* for what waits for the disk and then leaves */
+    CLOSE_MS = 10000, /* for the last commit */
+};
+
+enum { SIGNAL_STOP, SIGNAL_INTERRUPT, SIGNAL_RELOAD, SIGNAL_COUNT };
 
 struct app {
     const struct config *config;
@@ -26,7 +33,7 @@ struct app {
     struct event_base *base;
     struct event *timer;
     struct event *watchdog;
-    struct event *signals[3];
+    struct event *signals[SIGNAL_COUNT];
     struct runner *runner;
     struct transport **transports;
     size_t transport_count;
@@ -34,7 +41,6 @@ struct app {
     struct upstream *upstream;
     struct control_source control_source;
     struct control *control;
-    unsigned stops; /* signals that asked for the end */
 };
 
 static void
@@ -63,17 +69,31 @@ on_timer(evutil_socket_t fd, short events, void *ctx)
     runner_time(app->runner);
 }
 
+/* Not through the loop: it does not run while the store is closed, and a disk may hang then. */
+static void
+on_second_stop(int signal)
+{
+    static const char text[] = "app: second signal: ending at once\n";
+    /* Nothing more can be done about a log that takes nothing. */
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+
+    (void)ignored;
+    (void)signal;
+    _exit(EXIT_FAILURE);
+}
+
 static void
 on_stop(evutil_socket_t signal, short events, void *ctx)
 {
+    struct sigaction at_once = {.sa_handler = on_second_stop};
     struct app *app = ctx;
 
     (void)events;
-    if (++app->stops > 1) {
-        log_warning("app", "second signal: ending at once");
-        _exit(EXIT_FAILURE);
-    }
     log_notice("app", "%s: ending", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    event_del(app->signals[SIGNAL_STOP]);
+    event_del(app->signals[SIGNAL_INTERRUPT]);
+    sigaction(SIGTERM, &at_once, NULL);
+    sigaction(SIGINT, &at_once, NULL);
     event_base_loopbreak(app->base);
 }
 
@@ -139,11 +159,6 @@ start_watchdog(struct app *app)
 static bool
 start_loop(struct app *app)
 {
-    static const struct {
-        int signal;
-        event_callback_fn handler;
-    } handlers[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
-
     signal(SIGPIPE, SIG_IGN);
     event_set_log_callback(on_libevent_log);
     evthread_use_pthreads();
@@ -151,12 +166,21 @@ start_loop(struct app *app)
     if (app->base == NULL)
         return false;
     app->timer = evtimer_new(app->base, on_timer, app);
-    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        app->signals[i] = evsignal_new(app->base, handlers[i].signal, handlers[i].handler, app);
-        if (app->signals[i] == NULL || event_add(app->signals[i], NULL) != 0)
-            return false;
-    }
-    return app->timer != NULL;
+    app->signals[SIGNAL_RELOAD] = evsignal_new(app->base, SIGHUP, on_reload, app);
+    return app->timer != NULL && app->signals[SIGNAL_RELOAD] != NULL &&
+           event_add(app->signals[SIGNAL_RELOAD], NULL) == 0;
+}
+
+/* The last step of the start. Until then SIGTERM ends the process at once, as it has promised
+ * nothing yet, and reading a large store or waiting for a disk may take long. */
+static bool
+start_stopping(struct app *app)
+{
+    app->signals[SIGNAL_STOP] = evsignal_new(app->base, SIGTERM, on_stop, app);
+    app->signals[SIGNAL_INTERRUPT] = evsignal_new(app->base, SIGINT, on_stop, app);
+    return app->signals[SIGNAL_STOP] != NULL && app->signals[SIGNAL_INTERRUPT] != NULL &&
+           event_add(app->signals[SIGNAL_STOP], NULL) == 0 &&
+           event_add(app->signals[SIGNAL_INTERRUPT], NULL) == 0;
 }
 
 static bool
@@ -267,19 +291,45 @@ start(struct app *app)
         return false;
     runner_start(app->runner);
     start_control(app);
-    return true;
+    return start_stopping(app);
 }
 
+/* ---- ending ---- */
+
+/* The loop goes on until no answer waits for the disk any more, or the time is over. */
 static void
+drain(struct app *app)
+{
+    static const struct timeval limit = {.tv_sec = DRAIN_S};
+    struct runner_status status;
+
+    event_base_loopexit(app->base, &limit);
+    runner_status(app->runner, &status);
+    while (status.held > 0 && !event_base_got_exit(app->base)) {
+        event_base_loop(app->base, EVLOOP_ONCE);
+        runner_status(app->runner, &status);
+    }
+    if (status.held > 0)
+        log_warning("app", "%llu answers still waited for the disk: devices and broker will repeat",
+                    (unsigned long long)status.held);
+}
+
+/* False: something that was not promised to anybody yet, but ought to be kept, is not on disk. */
+static bool
 stop(struct app *app)
 {
+    bool durable = true;
+
     control_close(app->control);
     if (app->upstream != NULL) {
         runner_shutdown(app->runner);
+        drain(app);
         runner_set_upstream(app->runner, NULL);
         app->upstream->ops->free(app->upstream);
     }
-    if (app->store != NULL && !app->store->ops->close(app->store, CLOSE_MS))
+    if (app->store != NULL)
+        durable = app->store->ops->close(app->store, CLOSE_MS);
+    if (!durable)
         log_error("store", "not everything could be written before the end");
     while (app->transport_count > 0) {
         struct transport *transport = app->transports[--app->transport_count];
@@ -300,6 +350,7 @@ stop(struct app *app)
         event_base_free(app->base);
     app_options_fini(&app->options);
     libevent_global_shutdown();
+    return durable;
 }
 
 int
@@ -317,6 +368,7 @@ app_run(const struct config *config, bool debug)
             status = EXIT_SUCCESS;
         notify("STOPPING=1");
     }
-    stop(&app);
+    if (!stop(&app))
+        status = EXIT_FAILURE;
     return status;
 }

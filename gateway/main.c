@@ -18,8 +18,8 @@ static const char usage[] = "usage: dormoused [-c FILE] [-d]\n"
                             "  -V, --version      print the version\n"
                             "  -h, --help         print this help\n"
                             "Logs go to stderr. SIGTERM ends it; a second one at once.\n"
-                            "Exit status: 0 ended by a signal; 78 the configuration is wrong;\n"
-                            "1 anything else.\n";
+                            "Exit status: 0 ended by a signal, all is on disk; 78 the\n"
+                            "configuration is wrong; 1 anything else.\n";
 
 static void
 report(void *ctx, bool warning, const char *text)

@@ -37,6 +37,7 @@ struct runner {
     struct upstream *upstream;
     struct held *held; /* by the number they need, then by age */
     uint64_t committed;
+    bool stopping; /* no new work: what comes now is repeated after the next start */
     struct runner_status status;
     uint8_t datagram[DATAGRAM_MAX];
 };
@@ -273,6 +274,9 @@ on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_
 {
     struct runner *r = ctx;
     struct mqttsn_packet packet;
+
+    if (r->stopping)
+        return;
     enum dm_result result = mqttsn_decode(data, len, &packet);
 
     if (result == DM_UNSUPPORTED) {
@@ -395,6 +399,8 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
 {
     struct runner *r = ctx;
 
+    if (r->stopping && packet->type == MQTT_PUBLISH)
+        return;
     engine_upstream_packet(r->engine, now_ms(r), packet);
     end_turn(r);
 }
@@ -519,6 +525,7 @@ runner_time(struct runner *r)
 void
 runner_shutdown(struct runner *r)
 {
+    r->stopping = true;
     engine_shutdown(r->engine, now_ms(r));
     r->store->ops->flush(r->store);
 }

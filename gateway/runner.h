@@ -52,6 +52,8 @@ void runner_set_upstream(struct runner *runner, struct upstream *upstream);
 
 void runner_start(struct runner *runner);
 void runner_time(struct runner *runner);
+/* An orderly end begins: what is in memory only is recorded, and no new work is taken: neither
+ * messages of devices nor publications of the broker. What is held still leaves once it may. */
 void runner_shutdown(struct runner *runner);
 enum dm_result runner_forget(struct runner *runner, struct dm_span client_id);
 

@@ -70,7 +70,17 @@ class PortKeeper:
             keeper.close()
 
 
-LIBC = ctypes.CDLL(None)
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x20000
+MS_REC_PRIVATE = 0x4000 | 0x40000
+
+
+def in_own_mount_namespace():
+    """What this process and its children mount is seen by nobody else, and ends with them. Needs
+    root."""
+    for done in (LIBC.unshare(CLONE_NEWNS), LIBC.mount(None, b"/", None, MS_REC_PRIVATE, None)):
+        if done != 0:
+            raise OSError(ctypes.get_errno(), "no mount namespace of one's own (not root?)")
 
 
 def die_with_parent():
@@ -97,10 +107,10 @@ class Server:
         self.log = log
         self.process = None
 
-    def spawn(self, arguments):
+    def spawn(self, arguments, **how):
         assert self.process is None
         with open(self.log, "ab") as out:
-            self.process = spawn(arguments, stdout=out, stderr=out)
+            self.process = spawn(arguments, stdout=out, stderr=out, **how)
 
     def ended(self):
         """The exit status, None while it runs."""
@@ -229,6 +239,7 @@ class Gateway(Server):
         self.state = directory / "state"
         self.database = self.state / "dormouse.db"
         self.socket = directory / "control.sock"
+        self.environment = {}   # beside that of the test
         self.config = {
             "gateway": {"id": 7, "name": "test", "state_dir": self.state},
             "broker": {"url": url, "client_id": "dormouse-test"},
@@ -247,11 +258,23 @@ class Gateway(Server):
     def start(self, online=True):
         """Returns when it answers; with `online` also when it is connected upstream."""
         self.write_config()
-        self.spawn([BIN / "dormoused", "-d", "-c", self.file])
+        self.launch()
         wait_until(self.answers, "the control socket answers")
         if online:
             self.wait_broker("connected")
         return self
+
+    def launch(self):
+        self.spawn([BIN / "dormoused", "-d", "-c", self.file], env={**os.environ, **self.environment})
+
+    def wait_end(self, seconds):
+        """Of a process that was told to end. Returns the exit status."""
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"dormoused did not end within {seconds} s") from None
+        self.process = None
+        return status
 
     def wait_broker(self, state):
         wait_until(lambda: self.status()["broker"]["state"] == state, f"the broker is {state}")

@@ -812,6 +812,23 @@ shutdown_records_qos0_for_a_sleeping_device(void)
     bench_fini(&b);
 }
 
+static void
+shutdown_takes_no_new_work_and_sends_what_was_held(void)
+{
+    struct bench b;
+
+    bench_init(&b);
+    receive_connect(&b, 'A', "aaa");
+    CU_ASSERT_TRUE(expect(&b, ""));
+    runner_shutdown(b.runner);
+    receive_connect(&b, 'B', "bbb");
+    CU_ASSERT_EQUAL(b.record_count, 1); /* the first one's */
+    broker_publishes(&b, "x");
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "A> CONNACK msg 0 code 0\n")); /* nothing to the broker */
+    bench_fini(&b);
+}
+
 /* ---- the way back from disk ---- */
 
 static struct store_record
@@ -1056,6 +1073,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(disk_that_fails_means_congestion_until_it_recovers),
     UNIT_TEST(forget_removes_the_session_or_finds_none),
     UNIT_TEST(shutdown_records_qos0_for_a_sleeping_device),
+    UNIT_TEST(shutdown_takes_no_new_work_and_sends_what_was_held),
     UNIT_TEST(address_goes_into_the_record_as_text_and_comes_back),
     UNIT_TEST(session_whose_link_or_address_is_gone_is_kept_without_it),
     UNIT_TEST(row_that_makes_no_sense_is_left_out_and_the_rest_is_loaded),
