@@ -120,6 +120,12 @@ def decode(raw):
                   found.get("c", 0), found.get("d", 0), body[size:], raw)
 
 
+def is_whole(raw):
+    """What a serial line delivers may be torn."""
+    length = int.from_bytes(raw[1:3], "big") if raw[:1] == b"\x01" else raw[:1] and raw[0]
+    return len(raw) >= 2 and length == len(raw)
+
+
 def qos_of(packet):
     return packet.flags >> 5 & 3
 
