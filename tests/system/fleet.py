@@ -342,7 +342,7 @@ class Mortal(Sensor):
             yield from self.connect(clean, self.KEEPALIVE_S, ("will", payload.encode(), 2))
             yield from self.register_all()
             yield from self.publish_some(self.random.randrange(1, 10))
-            if self.random.random() < 0.5:
+            if self.world.calm or self.random.random() < 0.5:  # the calm waits for the dead
                 yield from self.say_goodbye()
                 self.connected = False
                 continue

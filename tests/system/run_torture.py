@@ -63,7 +63,7 @@ def one_round(number, name, seed, totals):
 def sees_losses(mode, sections, seed):
     """Does the oracle find what is lost on a disk that loses it?"""
     try:
-        with torture.play(mode, SELF_CHECK_KILLS, seed, **sections) as world:
+        with torture.play(mode, SELF_CHECK_KILLS, seed, keep=False, **sections) as world:
             assert not world.ledger.faults(), world.ledger.faults()[0]
     except AssertionError as error:
         print(f"self check: {mode.__name__} {sections or ''} was found: {error}", flush=True)

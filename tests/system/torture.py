@@ -256,9 +256,9 @@ class Small:
 
 
 @contextlib.contextmanager
-def play(mode, kills, seed, **sections):
-    """One round of a mode, from the first CONNECT to rest. Yields the world for the verdict; its
-    directory stays if the verdict raises."""
+def play(mode, kills, seed, keep=True, **sections):
+    """One round of a mode, from the first CONNECT to rest. Yields the world for the verdict; with
+    `keep` its directory stays if the verdict raises."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="dm-torture-"))
     world = World(directory, seed, broker_saves=mode is broker_kill, **sections)
     small = Small(world.gateway.state) if mode in (full, full_kill) else None
@@ -268,12 +268,14 @@ def play(mode, kills, seed, **sections):
         world.rest()
         yield world
         world.close()
+        keep = False
     except BaseException:
         world.abandon()
-        print(f"seed {seed}: the logs of both processes are in {directory}", flush=True)
+        if keep:
+            print(f"seed {seed}: the logs of both processes are in {directory}", flush=True)
         raise
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
     finally:
         if small is not None:
             small.close()
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
