@@ -293,7 +293,7 @@ forgive_silence(struct engine *e)
 
     log_warning("engine", "the gateway stood still; devices get one more period");
     DL_FOREACH (e->sessions, s) {
-        if (s->state != ENGINE_ACTIVE && s->state != ENGINE_ASLEEP)
+        if (s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST)
             continue;
         s->last_contact_ms = e->now_ms;
         session_schedule(e, s);
@@ -432,7 +432,10 @@ engine_next_deadline(const struct engine *e)
     for (size_t i = 0; i < sizeof deadlines / sizeof deadlines[0]; i++)
         if (deadlines[i] < earliest)
             earliest = deadlines[i];
-    return earliest;
+    bool supervises = e->heap_count > 0 && e->heap[1]->deadline_ms != ENGINE_NEVER;
+    uint64_t heartbeat = e->now_ms + HEARTBEAT_MS;
+
+    return supervises && heartbeat < earliest ? heartbeat : earliest;
 }
 
 enum dm_result

@@ -222,7 +222,8 @@ void engine_upstream_packet(struct engine *engine, uint64_t now_ms,
 void engine_committed(struct engine *engine, uint64_t now_ms, uint64_t seq);
 void engine_store_degraded(struct engine *engine, bool degraded);
 
-/* Runs what is due; engine_next_deadline tells when to call it next (ENGINE_NEVER: not needed). */
+/* Runs what is due; engine_next_deadline tells when to call it next (ENGINE_NEVER: not needed). Who
+ * calls more than a second too late was suspended: nobody is lost by the silence of that time. */
 void engine_time(struct engine *engine, uint64_t now_ms);
 uint64_t engine_next_deadline(const struct engine *engine);
 

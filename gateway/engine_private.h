@@ -26,9 +26,10 @@ enum {
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
-    WAIT_MS = 300000, /* T_WAIT */
-    N_ADV = 3,        /* ADVERTISEs that a stand-by gateway lets pass */
-    STALL_MS = 1000,  /* called later than it asked for: the process was stopped or suspended */
+    WAIT_MS = 300000,     /* T_WAIT */
+    N_ADV = 3,            /* ADVERTISEs that a stand-by gateway lets pass */
+    STALL_MS = 1000,      /* called later than it asked for: the process was stopped or suspended */
+    HEARTBEAT_MS = 10000, /* asks to be called this often, to notice that */
     CLOCK_INTERVAL_MS = 60000, /* between two records of the clock */
 };
 

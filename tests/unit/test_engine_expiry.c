@@ -275,6 +275,23 @@ nobody_is_lost_because_the_gateway_was_suspended(void)
     rig_fini(&rig);
 }
 
+/* The message on its way is given up only now, but not because the device was silent. */
+static void
+awake_device_is_not_lost_by_it_either(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    publish(&rig, "1", 1, 9, -1);
+    rig_commit(&rig);
+    rig_ping(&rig, 'A', "aaa");
+    rig_wait(&rig, 35000);
+    rig.now_ms += 3600000;
+    engine_time(rig.engine, rig.now_ms);
+    CU_ASSERT_EQUAL(state_of(&rig), ENGINE_ASLEEP);
+    rig_fini(&rig);
+}
+
 static void
 device_heard_first_after_a_suspension_is_served(void)
 {
@@ -296,7 +313,8 @@ call_that_is_only_a_little_late_loses_the_device_all_the_same(void)
     struct rig rig;
 
     begin(&rig);
-    rig.now_ms += 900000 + 900;
+    rig_wait(&rig, 899999);
+    rig.now_ms += 901;
     engine_time(rig.engine, rig.now_ms);
     CU_ASSERT_EQUAL(state_of(&rig), ENGINE_LOST);
     rig_fini(&rig);
@@ -313,6 +331,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(message_expires_when_the_time_off_becomes_known),
     UNIT_TEST(msg_ids_go_on_behind_a_message_that_was_dropped_over_a_restart),
     UNIT_TEST(nobody_is_lost_because_the_gateway_was_suspended),
+    UNIT_TEST(awake_device_is_not_lost_by_it_either),
     UNIT_TEST(device_heard_first_after_a_suspension_is_served),
     UNIT_TEST(call_that_is_only_a_little_late_loses_the_device_all_the_same),
 };
