@@ -249,8 +249,6 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     if (!session_bind(e, s, from))
         return;
     session_heard(e, s);
-    if (packet->client_id.len > 0) /* only a device that wakes up names itself */
-        s->maybe_active = false;
     record_session(e, s); /* a new address, written behind */
     if (s->state == ENGINE_ACTIVE) {
         /* It sleeps, for all it knows, if its DISCONNECT came from an address that was not known
