@@ -151,7 +151,6 @@ broker_publish(struct world *w, uint32_t number)
     struct copy plain = {.number = number, .qos = fact->qos, .topic = fact->topic};
 
     fact->order = ++w->broker.published;
-    fact->step = w->step;
     oracle_published(w, number);
     if (fact->retain)
         w->broker.retained[fact->topic] = number;
@@ -324,7 +323,6 @@ handle_unsubscribe(struct world *w, const struct mqtt_packet *packet)
 
     if (f < FILTERS_COUNT) {
         w->broker.filters[f].held = false;
-        w->broker.filters[f].ended_step = w->step;
     }
     answer(w, MQTT_UNSUBACK, packet->packet_id, 0);
 }

@@ -35,7 +35,6 @@ struct broker_filter {
     bool held;
     uint32_t id;
     uint64_t handled_step; /* of its last SUBSCRIBE */
-    uint64_t ended_step;   /* of its last UNSUBSCRIBE */
 };
 
 /* A QoS 2 message of the gateway that is not released. */

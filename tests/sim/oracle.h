@@ -42,7 +42,6 @@ struct fact {
     bool refused;                       /* by the broker */
     uint16_t published, allowed;        /* times at the broker; for QoS 2 as many are allowed */
     uint32_t order;                     /* among all messages of the broker */
-    uint64_t step;                      /* in which it was published last */
     uint16_t owed;                      /* to these devices, as bits */
     uint32_t entitled[SIM_DEVICES_MAX]; /* the session that was owed it; 0: none */
     uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
@@ -57,8 +56,7 @@ struct subscription_view {
     uint64_t asked_step;
     bool told; /* SUBACK has left */
     uint8_t qos;
-    uint64_t step;       /* of the SUBSCRIBE that SUBACK answered */
-    uint64_t ended_step; /* of the last UNSUBSCRIBE */
+    uint64_t step; /* of the SUBSCRIBE that SUBACK answered */
 };
 
 struct will_view {
