@@ -79,8 +79,10 @@ struct view {
     uint32_t session; /* counts */
     uint32_t where;
     uint16_t keepalive_s, sleep_s;
-    uint16_t asked_sleep_s;   /* 0: no DISCONNECT with a duration is unanswered */
-    unsigned disconnects;     /* unanswered */
+    uint16_t asked_sleep_s; /* 0: no DISCONNECT with a duration is unanswered */
+    unsigned disconnects;   /* unanswered */
+    uint32_t
+        blocked; /* a QoS 0 message that the link had no room for: the next to be sent; 0: none */
     uint16_t register_msg_id; /* of the last REGISTER, and how often it was sent */
     unsigned registers;
     bool asleep; /* the gateway has let it go to sleep */
@@ -162,8 +164,8 @@ uint32_t oracle_number(struct dm_span payload);
 
 /* oracle_session.c: what the gateway hears and says */
 void oracle_hears(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
-/* Before it is known whether the link has room. */
-void oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
+/* `full`: the link has no room for it. */
+void oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet, bool full);
 void oracle_says(struct world *w, uint32_t where, const struct mqttsn_packet *packet);
 /* The session of device `d` is gone, and with it what it was owed. */
 void oracle_session_ended(struct world *w, unsigned d);

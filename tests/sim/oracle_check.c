@@ -82,6 +82,7 @@ session_left(struct world *w, unsigned d, const struct snapshot *was, const stru
     if (was->will && (!is->there || is->state == ENGINE_LOST))
         oracle_will_lost(w, d, alive && !excused && w->weather.spool_bytes > SMALL_SPOOL);
     v->alive = v->asleep = v->awake = false;
+    v->blocked = 0;
     v->connecting = false; /* a CONNACK that was held comes too late to mean anything */
     if (was->clean)
         oracle_session_ended(w, d);
@@ -155,11 +156,14 @@ count_drops(struct world *w, const struct engine_status *status)
         hard = hard || (more > 0 && r != ENGINE_DROP_QOS0);
         o->dropped[r] = status->dropped[r];
     }
-    for (unsigned d = 0; d < w->weather.devices && hard; d++) {
+    for (unsigned d = 0; d < w->weather.devices; d++) {
         const struct snapshot *was = &o->before[d];
         const struct snapshot *is = &o->seen[d];
 
-        if (is->there && is->dropped > was->dropped)
+        if (!is->there || is->dropped <= was->dropped)
+            continue;
+        o->views[d].blocked = 0;
+        if (hard)
             o->debts[d].dropped += is->dropped - was->dropped;
     }
 }

@@ -39,6 +39,7 @@ hear_connect(struct world *w, unsigned d, const struct mqttsn_packet *packet)
     v->alive = v->asleep = v->awake = false;
     v->asked_sleep_s = 0;
     v->disconnects = 0;
+    v->blocked = 0;
 }
 
 static void
@@ -56,6 +57,7 @@ hear_disconnect(struct world *w, unsigned d, uint32_t where, const struct mqttsn
     if (sleeps && v->asked_sleep_s == 0 && !v->asleep)
         v->said = false; /* from now on the gateway takes it for asleep */
     v->asked_sleep_s = sleeps ? packet->duration_s : 0;
+    v->blocked = 0;
     if (sleeps)
         return;
     v->alive = v->asleep = v->awake = false;
@@ -221,21 +223,42 @@ say_suback(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 }
 
 /* R62: a device that talks, but answers no REGISTER, loses its subscription to that name. */
-void
-oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet)
+static void
+try_register(struct world *w, unsigned d, const struct mqttsn_packet *packet)
 {
-    unsigned d = radio_device(where);
     struct view *v = &w->oracle.views[d];
     unsigned f = topics_find_filter(packet->topic_name);
 
-    if (packet->type != MQTTSN_REGISTER)
-        return;
     v->registers = packet->msg_id == v->register_msg_id ? v->registers + 1 : 1;
     v->register_msg_id = packet->msg_id;
     if (v->registers < 2 || f == FILTERS_COUNT) /* some find no room on the link */
         return;
     v->subs[f].told = false;
     oracle_forgive(w, d);
+}
+
+/* What found no room is the first that is sent when there is. */
+static void
+try_publish(struct world *w, unsigned d, const struct mqttsn_packet *packet, bool full)
+{
+    struct view *v = &w->oracle.views[d];
+    uint32_t number = oracle_number(packet->data);
+
+    if (v->blocked != 0 && v->blocked != number)
+        world_fail(w, "a full link delays messages, and loses none", "message %x to d%02u",
+                   v->blocked, d);
+    v->blocked = full && packet->qos == 0 ? number : 0;
+}
+
+void
+oracle_tries(struct world *w, uint32_t where, const struct mqttsn_packet *packet, bool full)
+{
+    unsigned d = radio_device(where);
+
+    if (packet->type == MQTTSN_REGISTER)
+        try_register(w, d, packet);
+    else if (packet->type == MQTTSN_PUBLISH)
+        try_publish(w, d, packet, full);
 }
 
 static void
@@ -334,6 +357,7 @@ oracle_crashed(struct world *w)
         v->connecting = false;
         v->disconnects = 0;
         v->asked_sleep_s = 0;
+        v->blocked = 0;
         v->asleep = v->asleep || v->awake; /* silent until heard (design 8) */
         v->awake = false;
         for (unsigned f = 0; f < FILTERS_COUNT; f++)

@@ -128,9 +128,9 @@ air_send(struct transport *transport, const struct dm_address *to, const uint8_t
         world_fail(w, "the gateway's messages can be read and fit the link", "%zu octets", len);
         return DM_INVALID;
     }
-    oracle_tries(w, where, &packet);
     if (!air->full && world_misfortune(w, w->weather.full))
         fill(w, where >> 24);
+    oracle_tries(w, where, &packet, air->full);
     if (air->full) {
         air->wants_room = true;
         return DM_FULL;
