@@ -249,6 +249,9 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     if (!session_bind(e, s, from))
         return;
     session_heard(e, s);
+    /* Only a device that sleeps names itself; without a keep-alive nothing else supervises it. */
+    if (packet->client_id.len > 0 && s->keepalive_s == 0)
+        s->maybe_active = false;
     record_session(e, s); /* a new address, written behind */
     if (s->state == ENGINE_ACTIVE) {
         /* It sleeps, for all it knows, if its DISCONNECT came from an address that was not known
