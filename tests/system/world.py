@@ -262,8 +262,8 @@ class World:
 
     def broker_repetitions(self):
         """Topics of QoS 2 messages that the broker published again although it had PUBREC, which
-        MQTT forbids. Mosquitto 2.0.11 does when two connections in a row end before it has
-        repeated its PUBREL. Nobody can tell such a message from a new one."""
+        MQTT forbids. Seen with Mosquitto 2.0.11 when connections end quickly one after the other.
+        Nobody can tell such a message from a new one."""
         received = set()
         with open(self.broker.log, errors="replace") as log:
             for found in map(BROKER_LINE.search, log):
