@@ -93,6 +93,8 @@ add_store(cJSON *answer, const struct store *store)
     cJSON_AddBoolToObject(object, "degraded", status.degraded);
     cJSON_AddStringToObject(object, "error", status.error);
     add_count(object, "file_octets", status.file_octets);
+    add_count(object, "free_octets", status.free_octets);
+    add_count(object, "written_octets", status.written_octets);
     add_count(object, "commits", status.commits);
     add_count(object, "rows", status.rows);
     add_count(object, "annihilated", status.annihilated);

@@ -121,9 +121,11 @@ print_store(const cJSON *store, FILE *out)
     char c[TEXT_MAX];
     char d[TEXT_MAX];
 
-    fprintf(out, "Store     %s: %s, %s\n", get_text(a, store, "path"),
+    fprintf(out, "Store     %s: %s, %s, %s of it free, %s written\n", get_text(a, store, "path"),
             is_true(store, "degraded") ? "DEGRADED" : "well",
-            get_human(b, store, "file_octets", human_octets));
+            get_human(b, store, "file_octets", human_octets),
+            get_human(c, store, "free_octets", human_octets),
+            get_human(d, store, "written_octets", human_octets));
     fprintf(out, "          %s commits of %s rows, last %s, longest %s\n",
             get_count(a, store, "commits"), get_count(b, store, "rows"),
             get_human(c, store, "last_commit_us", human_microseconds),

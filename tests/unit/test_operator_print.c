@@ -105,7 +105,8 @@ status_shows_every_part(void)
                        "{\"name\":\"barn\",\"gateway_id\":1,\"version\":\"0.1.0\",\"pid\":7,"
                        "\"uptime_ms\":61000,\"broker\":{\"url\":\"mqtt://b\",\"state\":\"waiting\","
                        "\"version\":\"5\",\"error\":\"Connection refused\",\"connects\":2},"
-                       "\"store\":{\"path\":\"/x\",\"degraded\":true,\"error\":\"disk full\"},"
+                       "\"store\":{\"path\":\"/x\",\"degraded\":true,\"error\":\"disk full\","
+                       "\"file_octets\":2048,\"free_octets\":1024,\"written_octets\":4096},"
                        "\"sessions\":{\"total\":3,\"asleep\":2},"
                        "\"wills\":{\"kept\":3,\"published\":1,\"handshakes\":0},"
                        "\"discovery\":{\"advertised\":9,\"searches\":4,\"standing_by\":true},"
@@ -117,7 +118,8 @@ status_shows_every_part(void)
         strstr(text, "Gateway   barn (id 1), version 0.1.0, process 7, up 1 min 1 s\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "mqtt://b: waiting, MQTT 5, 2 connects\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "          Connection refused\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "/x: DEGRADED"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "/x: DEGRADED, 2.0 KiB, 1.0 KiB of it free, 4.0 KiB written\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "          disk full\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "Sessions  3: - active, 2 asleep"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn  down    -    -        5 "));
