@@ -15,6 +15,8 @@ enum {
     ID_NOT_FOUND = 0x92,
 };
 
+#define NONSENSE UINT32_MAX /* the number of a stranger's message */
+
 static const char *
 prefix(const struct world *w)
 {
@@ -194,10 +196,11 @@ static void
 handle_publish(struct world *w, const struct mqtt_packet *packet)
 {
     struct broker *b = &w->broker;
-    uint32_t number = oracle_number(packet->payload);
+    bool ours = !stranger_wrote(packet->payload);
+    uint32_t number = ours ? oracle_number(packet->payload) : NONSENSE;
     enum mqtt_type type = packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC;
 
-    if (number == 0 || topics_find(own_name(w, packet->topic)) >= TOPICS_COUNT) {
+    if (ours && !oracle_knows(w, number, own_name(w, packet->topic), packet)) {
         world_fail(w, "the gateway publishes what it was given", "another payload or topic");
         return;
     }
@@ -207,14 +210,15 @@ handle_publish(struct world *w, const struct mqtt_packet *packet)
 
     if (packet->qos > 0 && w->weather.mqtt5 && !known &&
         world_misfortune(w, w->weather.refused_publish)) {
-        oracle_refused(w, number);
+        if (ours)
+            oracle_refused(w, number);
         b->unanswered--;
         answer(w, type, packet->packet_id, world_one_in(w, 2) ? NOT_AUTHORISED : QUOTA_EXCEEDED);
         return;
     }
     if (packet->qos == 2)
         take_qos2(w, packet, number);
-    else
+    else if (ours)
         oracle_reached(w, number);
     if (packet->qos == 0)
         return;
@@ -233,7 +237,8 @@ handle_pubrel(struct world *w, const struct mqtt_packet *packet)
         uint32_t number = known->number;
 
         *known = b->received[--b->received_count];
-        oracle_released(w, number, packet->packet_id);
+        if (number != NONSENSE)
+            oracle_released(w, number, packet->packet_id);
     }
     b->completed++;
     if (b->unanswered > 0)

@@ -116,6 +116,26 @@ device_is_stale(const struct world *w, unsigned d, const struct mqttsn_packet *p
            (oracle_number(packet->data) != device->open_number || device->open_released);
 }
 
+/* Now and then a device does not want a message that it has not had. */
+static bool
+declines(struct world *w, const struct device *device, const struct mqttsn_packet *packet)
+{
+    struct mqttsn_packet answer = {.type = MQTTSN_PUBACK,
+                                   .topic_id = packet->topic_id,
+                                   .msg_id = packet->msg_id,
+                                   .return_code = MQTTSN_NOT_SUPPORTED};
+    uint8_t octets[16];
+    size_t len;
+
+    if (packet->type != MQTTSN_PUBLISH || packet->qos < 1 || packet->dup ||
+        client_state(&device->client) != CLIENT_ACTIVE || !world_misfortune(w, w->weather.declined))
+        return false;
+    oracle_declined(w, device->index, oracle_number(packet->data));
+    if (mqttsn_encode(&answer, octets, sizeof octets, &len) == DM_OK)
+        radio_from_device(w, device->where, octets, len);
+    return true;
+}
+
 void
 device_hears(struct world *w, unsigned d, uint32_t where, const struct mqttsn_packet *packet,
              const uint8_t *data, size_t len)
@@ -126,6 +146,8 @@ device_hears(struct world *w, unsigned d, uint32_t where, const struct mqttsn_pa
         return;
     if (packet->type == MQTTSN_PUBLISH && packet->qos == 2 &&
         oracle_number(packet->data) != device->arriving)
+        return;
+    if (declines(w, device, packet))
         return;
     client_datagram(&device->client, w->now_ms, data, len);
 }

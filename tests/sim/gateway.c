@@ -36,7 +36,7 @@ gateway_init(struct world *w)
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = weather->prefix ? TOPICS_PREFIX : "",
         .broker_key = "mqtt://broker dormouse",
-        .max_clients = SIM_DEVICES_MAX,
+        .max_clients = SIM_DEVICES_MAX + STRANGER_CLIENTS,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .awake_max_ms = SIM_AWAKE_MAX_MS,
         .queue_messages = weather->queue_messages,

@@ -101,6 +101,21 @@ oracle_number(struct dm_span payload)
     return number;
 }
 
+bool
+oracle_knows(struct world *w, uint32_t number, struct dm_span topic,
+             const struct mqtt_packet *packet)
+{
+    uint8_t payload[ORACLE_PAYLOAD_MAX];
+
+    if (number == 0 || number > w->oracle.fact_count)
+        return false;
+    const struct fact *fact = oracle_fact(w, number);
+
+    return fact->kind != 'm' && fact->qos == packet->qos && fact->retain == packet->retain &&
+           dm_span_equal(topic, dm_span_text(topics[fact->topic].name)) &&
+           dm_span_equal(packet->payload, oracle_payload(w, number, payload));
+}
+
 void
 oracle_init(struct world *w)
 {

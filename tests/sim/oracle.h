@@ -139,6 +139,7 @@ struct oracle {
     struct view views[SIM_DEVICES_MAX];
     struct snapshot before[SIM_DEVICES_MAX], seen[SIM_DEVICES_MAX];
     struct debts debts[SIM_DEVICES_MAX];
+    uint64_t stranger_octets;            /* queued for him */
     uint64_t dropped[ENGINE_DROP_COUNT]; /* since the start of the gateway */
     uint32_t last_up[SIM_DEVICES_MAX][TOPICS_COUNT][3];
     uint32_t last_down[SIM_DEVICES_MAX][TOPICS_COUNT][3];
@@ -159,6 +160,9 @@ uint32_t oracle_new_foreign(struct world *w, unsigned topic, uint8_t qos, bool r
 uint32_t oracle_new_will(struct world *w, unsigned device, uint8_t qos);
 /* The octets of a message, in `buffer` of ORACLE_PAYLOAD_MAX. */
 struct dm_span oracle_payload(struct world *w, uint32_t number, uint8_t *buffer);
+/* Whether it is this message, as its device gave it to the gateway. */
+bool oracle_knows(struct world *w, uint32_t number, struct dm_span topic,
+                  const struct mqtt_packet *packet);
 /* The number in a payload; 0: not one of ours. */
 uint32_t oracle_number(struct dm_span payload);
 
@@ -181,6 +185,8 @@ void oracle_restarted(struct world *w);
 void oracle_published(struct world *w, uint32_t number);
 void oracle_delivered(struct world *w, unsigned d, const struct client_event *event);
 void oracle_gone(struct world *w, uint32_t number); /* the broker has lost it */
+void oracle_declined(struct world *w, unsigned d,
+                     uint32_t number); /* the device does not want it */
 /* A subscription of the device has changed: what it does not want any more is not owed. */
 void oracle_forgive(struct world *w, unsigned d);
 void oracle_down_settled(struct world *w);

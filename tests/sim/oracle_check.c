@@ -17,6 +17,11 @@ static void
 on_session(void *ctx, const struct engine_session_status *session)
 {
     const struct look *look = ctx;
+
+    if (session->client_id.data[0] != 'd') {
+        look->world->oracle.stranger_octets += session->queued_octets;
+        return;
+    }
     unsigned d = (unsigned)(session->client_id.data[3] - '0') * 10 +
                  (unsigned)(session->client_id.data[4] - '0');
     const uint8_t *octets = session->address.octets;
@@ -41,6 +46,7 @@ oracle_look(struct world *w, struct snapshot *snapshots)
     struct look look = {w, snapshots};
 
     memset(snapshots, 0, SIM_DEVICES_MAX * sizeof *snapshots);
+    w->oracle.stranger_octets = 0;
     engine_each_session(runner_engine(w->gateway.runner), w->now_ms, on_session, &look);
 }
 
@@ -118,7 +124,7 @@ check_limits(struct world *w, const struct engine_status *status)
 {
     const struct engine_options *options = &w->gateway.options;
     size_t sessions = 0;
-    uint64_t octets = 0;
+    uint64_t octets = w->oracle.stranger_octets;
 
     for (unsigned s = 0; s < ENGINE_STATE_COUNT; s++)
         sessions += status->sessions[s];
@@ -212,7 +218,7 @@ oracle_broker_settled(struct world *w)
 struct rows {
     struct world *world;
     size_t sessions, messages;
-    uint64_t numbers[SIM_DEVICES_MAX];
+    uint64_t numbers[SIM_DEVICES_MAX + STRANGER_CLIENTS];
     uint64_t bodies[1024];
     bool wanted[1024];
 };
@@ -234,7 +240,7 @@ on_row(void *ctx, const struct store_record *record)
 
     switch (record->op) {
     case STORE_SESSION_PUT:
-        if (rows->sessions < SIM_DEVICES_MAX)
+        if (rows->sessions < sizeof rows->numbers / sizeof rows->numbers[0])
             rows->numbers[rows->sessions] = record->session;
         rows->sessions++;
         break;
@@ -263,19 +269,18 @@ void
 oracle_rows_settled(struct world *w)
 {
     struct rows rows = {.world = w};
+    struct engine_status status;
     size_t sessions = 0;
-    uint64_t queued = 0;
 
-    for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
-        sessions += w->oracle.before[d].there;
+    engine_status(runner_engine(w->gateway.runner), &status);
+    for (unsigned state = 0; state < ENGINE_STATE_COUNT; state++)
+        sessions += status.sessions[state];
     disk_each_row(w, on_row, &rows);
-    for (unsigned d = 0; d < SIM_DEVICES_MAX; d++)
-        queued += w->oracle.before[d].queued;
     if (rows.sessions != sessions)
         world_fail(w, "a session that has ended leaves no row", "%zu sessions, %zu rows", sessions,
                    rows.sessions);
     /* QoS 0 may wait in memory for a body that is on disk. */
-    for (size_t i = 0; i < rows.messages && queued == 0; i++)
+    for (size_t i = 0; i < rows.messages && status.queued_messages == 0; i++)
         if (!rows.wanted[i])
             world_fail(w, "a body that nobody waits for leaves no row", "message %llu",
                        (unsigned long long)rows.bodies[i]);

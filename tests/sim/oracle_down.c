@@ -103,6 +103,12 @@ oracle_gone(struct world *w, uint32_t number)
         pay(w, d, number);
 }
 
+void
+oracle_declined(struct world *w, unsigned d, uint32_t number)
+{
+    pay(w, d, number);
+}
+
 /* One of the subscriptions that counted when it was published is still there. */
 static bool
 still_wants(const struct world *w, unsigned d, unsigned for_filters)

@@ -26,13 +26,19 @@ where_of(const struct dm_address *address)
 
 static void
 trace_packet(struct world *w, const char *direction, uint32_t where,
-             const struct mqttsn_packet *packet, const char *fate)
+             const struct mqttsn_packet *packet)
 {
     char text[256];
 
     if (w->trace != NULL)
-        world_trace(w, "d%02u/%u.%u %s %s%s", radio_device(where), where >> 24, where & 0xffff,
-                    direction, mqttsn_describe(packet, text, sizeof text), fate);
+        world_trace(w, "d%02u/%u.%u %s %s", radio_device(where), where >> 24, where & 0xffff,
+                    direction, mqttsn_describe(packet, text, sizeof text));
+}
+
+uint32_t
+radio_memory(const struct world *w, uint32_t where)
+{
+    return radio_device(where) < SIM_DEVICES_MAX ? w->devices[radio_device(where)].memory : 0;
 }
 
 /* One datagram into the air. */
@@ -55,7 +61,7 @@ carry(struct world *w, enum event_type type, uint32_t where, const uint8_t *data
         world_push(w, delay_ms,
                    &(struct event){.type = type,
                                    .where = where,
-                                   .tag = w->devices[radio_device(where)].memory,
+                                   .tag = radio_memory(w, where),
                                    .data = (uint8_t *)(uintptr_t)data,
                                    .len = len});
     }
@@ -69,23 +75,34 @@ radio_from_device(struct world *w, uint32_t where, const uint8_t *data, size_t l
 
 /* ---- arrivals ---- */
 
+/* False: lost on the last octet. */
+static bool
+reaches_gateway(struct world *w, uint32_t where, const uint8_t *data, size_t len)
+{
+    struct mqttsn_packet packet;
+
+    if (!w->gateway.running || !w->radio.air[where >> 24].up)
+        return false;
+    if (radio_device(where) == STRANGER)
+        return true;
+    if (mqttsn_decode(data, len, &packet) != DM_OK) {
+        world_fail(w, "the client's messages can be read", "%zu octets", len);
+        return false;
+    }
+    if (device_is_stale(w, radio_device(where), &packet))
+        return false;
+    trace_packet(w, "->", where, &packet);
+    oracle_hears(w, where, &packet);
+    return true;
+}
+
 void
 radio_to_gateway(struct world *w, uint32_t where, const uint8_t *data, size_t len)
 {
-    struct air *air = &w->radio.air[where >> 24];
-    struct mqttsn_packet packet;
     struct dm_address from;
 
-    if (mqttsn_decode(data, len, &packet) != DM_OK) {
-        world_fail(w, "the client's messages can be read", "%zu octets", len);
+    if (!reaches_gateway(w, where, data, len))
         return;
-    }
-    if (!w->gateway.running || !air->up || device_is_stale(w, radio_device(where), &packet)) {
-        trace_packet(w, "->", where, &packet, " (lost)");
-        return;
-    }
-    trace_packet(w, "->", where, &packet, "");
-    oracle_hears(w, where, &packet);
     address_of(where, &from);
     w->gateway.heard = radio_device(where);
     w->gateway.listener.on_datagram(w->gateway.listener.ctx, &from, data, len);
@@ -96,7 +113,8 @@ radio_to_device(struct world *w, uint32_t where, const uint8_t *data, size_t len
 {
     struct mqttsn_packet packet;
 
-    if (!w->radio.air[where >> 24].up || mqttsn_decode(data, len, &packet) != DM_OK)
+    if (!w->radio.air[where >> 24].up || radio_device(where) == STRANGER ||
+        mqttsn_decode(data, len, &packet) != DM_OK)
         return;
     device_hears(w, radio_device(where), where, &packet, data, len);
 }
@@ -130,13 +148,16 @@ air_send(struct transport *transport, const struct dm_address *to, const uint8_t
     }
     if (!air->full && world_misfortune(w, w->weather.full))
         fill(w, where >> 24);
-    oracle_tries(w, where, &packet, air->full);
+    if (radio_device(where) != STRANGER)
+        oracle_tries(w, where, &packet, air->full);
     if (air->full) {
         air->wants_room = true;
         return DM_FULL;
     }
-    trace_packet(w, "<-", where, &packet, "");
-    oracle_says(w, where, &packet);
+    if (radio_device(where) != STRANGER) {
+        trace_packet(w, "<-", where, &packet);
+        oracle_says(w, where, &packet);
+    }
     carry(w, EVENT_TO_DEVICE, where, data, len);
     gateway_tempts_fate(w, &packet);
     return DM_OK;

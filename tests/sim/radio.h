@@ -44,6 +44,8 @@ radio_device(uint32_t where)
     return where >> 16 & 0xff;
 }
 
+/* Counts what a reboot or another session has wiped at the device there. */
+uint32_t radio_memory(const struct world *w, uint32_t where);
 void radio_init(struct world *w);
 /* A device sends. */
 void radio_from_device(struct world *w, uint32_t where, const uint8_t *data, size_t len);

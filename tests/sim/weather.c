@@ -80,6 +80,9 @@ draw_chaos(struct weather *w, struct random_source *random)
     w->disk_failure = random_below(random, 3);
     w->link_down = random_below(random, 4);
     w->jump = random_below(random, 2);
+    w->forget = one_in(random, 8);
+    w->nonsense_ms = one_in(random, 4) ? between(random, 500, 10000) : 0;
+    w->declined = one_in(random, 8) ? between(random, 5, 50) : 0;
 }
 
 static void

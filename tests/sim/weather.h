@@ -58,7 +58,9 @@ struct weather {
 
     /* misfortunes in general: milliseconds between two, and the weight of each kind */
     unsigned chaos_ms;
-    unsigned crash, orderly, cut, outage, disk_failure, link_down, jump;
+    unsigned crash, orderly, cut, outage, disk_failure, link_down, jump, forget;
+    unsigned nonsense_ms; /* between messages of a stranger; 0: there is none */
+    unsigned declined;    /* messages that devices do not want, per mille */
 };
 
 /* Names for --without, in the order of the bits; NULL ends. */

@@ -165,6 +165,22 @@ fail_disk(struct world *w)
     disk_fail(w, world_between(w, 1000, 60000));
 }
 
+/* The operator removes a device, and sets it up anew: it would not know that its topic ids mean
+ * something else now. */
+static void
+forget(struct world *w)
+{
+    unsigned d = world_below(w, w->weather.devices);
+
+    if (!w->gateway.running)
+        return;
+    world_trace(w, "d%02u is forgotten", d);
+    oracle_session_ended(w, d);
+    device_reboot(w, d);
+    w->gateway.heard = d; /* no loss: its session ends by request */
+    runner_forget(w->gateway.runner, dm_span_text(w->devices[d].client_id));
+}
+
 static void
 strike(struct world *w)
 {
@@ -180,6 +196,7 @@ strike(struct world *w)
         {weather->disk_failure, fail_disk},
         {weather->link_down, link_outage},
         {weather->jump, jump},
+        {weather->forget, forget},
     };
     enum { KINDS = sizeof kinds / sizeof kinds[0] };
     unsigned sum = 0;
@@ -217,7 +234,7 @@ is_of_this_life(const struct world *w, const struct event *event)
 static void
 deliver_datagram(struct world *w, const struct event *e)
 {
-    if (e->tag != w->devices[radio_device(e->where)].memory)
+    if (e->tag != radio_memory(w, e->where))
         return; /* radio.h: nothing from before */
     if (e->type == EVENT_TO_GATEWAY)
         radio_to_gateway(w, e->where, e->data, e->len);
@@ -247,6 +264,9 @@ happen(struct world *w, const struct event *e)
         break;
     case EVENT_CHAOS:
         chaos(w);
+        break;
+    case EVENT_NONSENSE:
+        stranger_speaks(w);
         break;
     case EVENT_COMMIT:
         if (is_of_this_life(w, e))
@@ -355,6 +375,7 @@ begin(struct world *w, unsigned without)
     world_push(w, 1, &(struct event){.type = EVENT_START});
     world_push(w, 100, &(struct event){.type = EVENT_PUBLISH});
     world_push(w, w->weather.chaos_ms, &(struct event){.type = EVENT_CHAOS});
+    world_push(w, w->weather.nonsense_ms, &(struct event){.type = EVENT_NONSENSE});
 }
 
 static void

@@ -8,6 +8,7 @@
  *   gateway.c  the life of the runner: start, crash, orderly restart
  *   radio.c    the links: loss, duplicates, delay, reordering, outage, full queues
  *   device*.c  the devices, each around the real client of libmqttsn
+ *   stranger.c somebody who sends nonsense
  *   broker*.c  the broker and the connection to it
  *   disk.c     the store: late commits, failures, SQLite
  *   oracle*.c  what must hold
@@ -26,6 +27,7 @@
 #include "oracle.h"
 #include "radio.h"
 #include "random.h"
+#include "stranger.h"
 #include "weather.h"
 
 enum event_type {
@@ -36,6 +38,7 @@ enum event_type {
     EVENT_THINK,      /* device `where` considers what to do */
     EVENT_PUBLISH,    /* somebody publishes at the broker */
     EVENT_CHAOS,      /* a misfortune is due */
+    EVENT_NONSENSE,   /* a stranger sends something */
     EVENT_COMMIT,     /* the disk has finished a batch; `tag`: life of the gateway */
     EVENT_COMMITTED,  /* the loop hears of it; `tag`: life of the gateway */
     EVENT_LINK_UP,    /* link `where` */
