@@ -333,6 +333,9 @@ engine_start(struct engine *e, uint64_t now_ms)
         f->leaving = f->subscriptions == NULL;
     DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
+        /* Those of messages that were not on disk are not known, and a late PUBACK must not count
+         * for another message: no two starts go on from the same one. */
+        s->last_msg_id = (uint16_t)(s->last_msg_id + now_ms % MSG_ID_GAP);
         downlink_pump(e, s);
         session_schedule(e, s);
     }

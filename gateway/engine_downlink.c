@@ -43,6 +43,7 @@ open_exchange(struct engine *e, struct session *s, enum exchange exchange)
 static bool
 send_now(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
 {
+    s->exchange_needs = needs > s->connack_seq ? needs : s->connack_seq;
     if (!e->link_blocked[s->address.link] && engine_send(e, s, needs, packet) != DM_FULL)
         return true;
     e->link_blocked[s->address.link] = true;
@@ -274,9 +275,11 @@ give_up_round(struct engine *e, struct session *s)
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               exchange_name(exchange));
+    bool unsent = s->exchange_needs > e->committed_seq; /* it waits for the disk */
     /* An awake device that repeats PINGREQ talks, but perhaps hears nothing: more rounds. */
-    bool last = s->talked && ((exchange == EXCHANGE_REGISTER && s->state == ENGINE_ACTIVE) ||
-                              s->queue == NULL || ++s->queue->rounds >= ROUNDS_MAX);
+    bool last = !unsent && s->talked &&
+                ((exchange == EXCHANGE_REGISTER && s->state == ENGINE_ACTIVE) || s->queue == NULL ||
+                 ++s->queue->rounds >= ROUNDS_MAX);
 
     if (last && exchange == EXCHANGE_REGISTER) {
         refuse_topic(e, s, registration_by_id(s, s->register_topic_id)); /* R62 */
@@ -285,7 +288,7 @@ give_up_round(struct engine *e, struct session *s)
     } else if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
         session_doze(e, s);
         return;
-    } else if (!s->talked) { /* silence drops nothing (design 1): wait for a sign of life */
+    } else if (!s->talked || unsent) { /* silence drops nothing (design 1): for a sign of life */
         s->stalled = true;
         s->owes_pingresp = false; /* as R99 */
         return;
@@ -311,6 +314,8 @@ downlink_repeat(struct engine *e, struct session *s)
     enum mqttsn_topic_type type;
     uint16_t id;
 
+    if (s->exchange_needs > e->committed_seq) /* what is open has not left yet */
+        return;
     if (s->exchange == EXCHANGE_REGISTER) {
         send_register(e, s);
     } else if (s->exchange == EXCHANGE_PUBREL) {

@@ -31,6 +31,7 @@ enum {
     STALL_MS = 1000,      /* called later than it asked for: the process was stopped or suspended */
     HEARTBEAT_MS = 10000, /* asks to be called this often, to notice that */
     CLOCK_INTERVAL_MS = 60000, /* between two records of the clock */
+    MSG_ID_GAP = 16384, /* at most this many MsgIds are left out at a start; a queue is shorter */
 };
 
 /* A topic name or filter, shared by all who use it. */
@@ -244,6 +245,7 @@ struct session {
     uint16_t register_msg_id;
     uint16_t register_topic_id;
     uint32_t retries;
+    uint64_t exchange_needs; /* journal number that what was sent last waits for */
     bool talked;        /* the device sent something else since the exchange began (design 4) */
     bool stalled;       /* no answer after all retries: wait for a sign of life (R61) */
     bool blocked;       /* the link had no room */

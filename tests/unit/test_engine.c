@@ -1165,8 +1165,9 @@ queue_qos0_always_keeps_it_for_offline_devices_and_an_orderly_restart(void)
     rig_restart(&rig);
     rig_connect(&rig, 'A', "aaa", false, 60);
     rig_commit(&rig);
-    rig_regack(&rig, 'A', 1, 1, 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !2\nA> REGISTER 1 a msg 1\n"
+    rig_regack(&rig, 'A', 1, 577, 0);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !2\n"
+                                    "A> REGISTER 1 a msg 577\n"
                                     "A> PUBLISH 1 qos 0 msg 0 \"zero\"\n"));
     rig_fini(&rig);
 }

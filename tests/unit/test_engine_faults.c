@@ -97,7 +97,7 @@ copy_not_acknowledged_before_a_restart_is_delivered_after_it(void)
                                                   .packet_id = 10,
                                                   .subscription_ids = {1},
                                                   .subscription_id_count = 1});
-    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 577 \"1\"\n"));
     rig_fini(&rig);
 }
 
@@ -186,7 +186,7 @@ retained_copy_with_3_1_1_not_acknowledged_before_a_restart_is_delivered_after_it
     packet.dup = true;
     rig_broker_packet(&rig, &packet);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ SUBSCRIBE a/b pid 1 rh 2\n"
-                                    "A> PUBLISH 1 qos 1 msg 1 retain \"r\"\n"));
+                                    "A> PUBLISH 1 qos 1 msg 577 retain \"r\"\n"));
     rig_fini(&rig);
 }
 

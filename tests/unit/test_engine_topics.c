@@ -78,6 +78,30 @@ full_topic_table_answers_register_and_subscribe_with_congestion(void)
     rig_fini(&rig);
 }
 
+/* It has not left: the disk takes longer than all rounds. */
+static void
+register_that_waits_for_the_disk_is_not_given_up(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "a/+", 1);
+    rig_broker_publish(&rig, "a/x", "1", 1, 1, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 a/x msg 2 !"));
+    for (int i = 0; i < 10; i++) {
+        rig_clear(&rig);
+        rig_ping(&rig, 'A', "");
+        rig_wait(&rig, 10000);
+    }
+    CU_ASSERT_PTR_NULL(strstr(rig.text, "REGISTER"));
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_ping(&rig, 'A', "");
+    rig_wait(&rig, 10000);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 a/x"));
+    rig_fini(&rig);
+}
+
 /* R62: a client that knows no REGISTER, and talks. */
 static void
 register_that_a_talking_device_never_answers_drops_that_topic_only(void)
@@ -91,6 +115,7 @@ register_that_a_talking_device_never_answers_drops_that_topic_only(void)
     rig_commit(&rig);
     rig_broker_publish(&rig, "a/x", "1", 0, 0, 1);
     rig_broker_publish(&rig, "b", "2", 0, 0, 2);
+    rig_commit(&rig);
     for (int i = 0; i < 4; i++) {
         rig_clear(&rig);
         rig_ping(&rig, 'A', "");
@@ -262,6 +287,7 @@ message_queued_before_unsubscribe_is_still_delivered(void)
 }
 
 static const struct unit_test tests[] = {
+    UNIT_TEST(register_that_waits_for_the_disk_is_not_given_up),
     UNIT_TEST(register_ignores_the_topic_id_and_gives_predefined_names_a_normal_one),
     UNIT_TEST(full_topic_table_answers_register_and_subscribe_with_congestion),
     UNIT_TEST(register_that_a_talking_device_never_answers_drops_that_topic_only),
