@@ -39,6 +39,7 @@ connect_refuse(struct engine *e, const struct dm_address *from, struct dm_span c
 
     log_info("session", "client %s: CONNECT refused, return code %d",
              log_escape(id, sizeof id, client_id), (int)code);
+    engine_withdraw(e, from); /* R24: a CONNACK that is held answers another CONNECT */
     connect_answer(e, from, 0, code);
 }
 

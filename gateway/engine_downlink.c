@@ -299,6 +299,12 @@ give_up_round(struct engine *e, struct session *s)
 void
 downlink_retry(struct engine *e, struct session *s)
 {
+    if (s->exchange == EXCHANGE_REGISTER &&
+        registration_by_id(s, s->register_topic_id)->known_epoch == s->epoch) {
+        s->exchange = EXCHANGE_NONE; /* a SUBACK or REGACK has told it meanwhile */
+        downlink_pump(e, s);
+        return;
+    }
     if (s->retries >= e->options->retry_count) {
         give_up_round(e, s);
         return;

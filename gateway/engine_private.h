@@ -722,5 +722,7 @@ void inbound_expect_no_more(struct engine *e);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);
+/* A copy of a message came, to be routed or not. */
+void route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet);
 
 #endif

@@ -73,7 +73,7 @@ is_another_copy(const struct engine *e, uint64_t content, const struct mqtt_pack
 {
     const struct copies *c = &e->copies;
 
-    if (content != c->content || packet->subscription_id_count == 0 ||
+    if (content == 0 || content != c->content || packet->subscription_id_count == 0 ||
         c->id_count + packet->subscription_id_count > MQTT_SUBSCRIPTION_IDS_MAX)
         return false;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
@@ -82,18 +82,30 @@ is_another_copy(const struct engine *e, uint64_t content, const struct mqtt_pack
     return true;
 }
 
-static void
-note_copy(struct engine *e, const struct message *m, const struct mqtt_packet *packet)
+void
+route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet)
 {
     struct copies *c = &e->copies;
-    uint64_t content = m->inbound != NULL ? m->inbound->content : 0;
 
-    if (content == 0) /* QoS 0 promises nothing, and may stand between copies */
-        return;
     if (!is_another_copy(e, content, packet))
         *c = (struct copies){.number = c->number + 1, .content = content};
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
+}
+
+/* Whether the copy that counts for the session has come, perhaps in an earlier process. */
+static bool
+had_its_copy(const struct engine *e, const struct session *s, struct dm_span topic)
+{
+    const struct subscription *primary = oldest_match(s, topic, true);
+
+    for (size_t i = 0; primary != NULL && i < e->copies.id_count; i++) {
+        const struct filter_id *id = filter_by_id(e, e->copies.ids[i]);
+
+        if (id != NULL && id->filter == primary->filter)
+            return true;
+    }
+    return false;
 }
 
 /* Whether the session had a copy of this message. */
@@ -135,7 +147,7 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         struct subscription *primary = oldest_match(sub->session, topic, held);
 
-        if (has_copy(e, sub->session, m))
+        if (has_copy(e, sub->session, m) || (!held && had_its_copy(e, sub->session, topic)))
             continue;
         if (primary == NULL || primary == sub)
             deliver(e, m, sub, best_qos(sub->session, topic));
@@ -224,7 +236,8 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
 {
     bool unknown = false;
 
-    note_copy(e, m, packet);
+    if (m->inbound != NULL) /* QoS 0 promises nothing, and may stand between copies */
+        route_note_copy(e, m->inbound->content, packet);
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */

@@ -46,6 +46,7 @@ struct fact {
     uint32_t entitled[SIM_DEVICES_MAX]; /* the session that was owed it; 0: none */
     uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
     uint32_t had[SIM_DEVICES_MAX];      /* the memory of the device that has it; 0: none */
+    uint16_t had_twos;                  /* with QoS 2, these devices, as bits */
 };
 
 struct subscription_view {

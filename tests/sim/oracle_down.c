@@ -164,8 +164,10 @@ check_live(struct world *w, unsigned d, uint32_t number, const struct client_eve
     bool again = fact->had[d] == w->devices[d].memory;
     bool first = fact->given[d] != session;
 
+    bool had_two = (fact->had_twos >> d & 1) != 0; /* with QoS 1 before, it may come again */
+
     /* Published twice: by a broker that lost its session, or with QoS 1. */
-    if (again && event->qos == 2 && fact->published == 1)
+    if (again && event->qos == 2 && had_two && fact->published == 1)
         world_fail(w, "QoS 2 comes to a device once", "message %x comes to d%02u again", number, d);
     if (again && event->qos == 1)
         w->tally->repeated_down++;
@@ -178,6 +180,8 @@ check_live(struct world *w, unsigned d, uint32_t number, const struct client_eve
         w->tally->down[event->qos]++;
     if (event->qos > 0)
         fact->had[d] = w->devices[d].memory;
+    if (event->qos == 2)
+        fact->had_twos = (uint16_t)(fact->had_twos | 1u << d);
     fact->given[d] = session;
     pay(w, d, number);
 }

@@ -102,6 +102,25 @@ register_that_waits_for_the_disk_is_not_given_up(void)
     rig_fini(&rig);
 }
 
+/* R62 is about a device that does not take the topic, and this one asked for it. */
+static void
+register_ends_when_a_suback_tells_the_id(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "+", 1);
+    rig_broker_publish(&rig, "a", "1", 1, 1, 1);
+    rig_commit(&rig);
+    rig_subscribe(&rig, 'A', "a", 1, 3);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_wait(&rig, 10000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
+    rig_fini(&rig);
+}
+
 /* R62: a client that knows no REGISTER, and talks. */
 static void
 register_that_a_talking_device_never_answers_drops_that_topic_only(void)
@@ -287,6 +306,7 @@ message_queued_before_unsubscribe_is_still_delivered(void)
 }
 
 static const struct unit_test tests[] = {
+    UNIT_TEST(register_ends_when_a_suback_tells_the_id),
     UNIT_TEST(register_that_waits_for_the_disk_is_not_given_up),
     UNIT_TEST(register_ignores_the_topic_id_and_gives_predefined_names_a_normal_one),
     UNIT_TEST(full_topic_table_answers_register_and_subscribe_with_congestion),

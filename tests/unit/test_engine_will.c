@@ -570,7 +570,23 @@ connack_of_the_connection_before_does_not_come_into_the_handshake(void)
     rig_fini(&rig);
 }
 
+static void
+connack_of_the_connection_before_does_not_follow_a_refusal(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_connect(&rig, 'A', "aaa", false, 60);
+    rig.log_withdrawals = true;
+    rig_clear(&rig);
+    engine_store_degraded(rig.engine, true);
+    rig_connect(&rig, 'A', "aaa", true, 60);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> WITHDRAW\nA> CONNACK 1\n"));
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(connack_of_the_connection_before_does_not_follow_a_refusal),
     UNIT_TEST(connack_of_the_connection_before_does_not_come_into_the_handshake),
     UNIT_TEST(handshake_asks_for_topic_and_message_and_connects_when_it_is_durable),
     UNIT_TEST(handshake_answers_every_repetition_the_same),
