@@ -52,6 +52,8 @@ send_copy(struct world *w, const struct copy *c)
                                  .subscription_id_count = c->id_count};
 
     memcpy(packet.subscription_ids, c->ids, c->id_count * sizeof c->ids[0]);
+    if (!w->weather.merged_copies)
+        oracle_copy(w, c->number, c->dup);
     broker_send(w, &packet);
 }
 
@@ -343,9 +345,11 @@ broker_handle(struct world *w, const struct mqtt_packet *packet)
         handle_pubrel(w, packet);
         break;
     case MQTT_SUBSCRIBE:
+        w->broker.requests++;
         handle_subscribe(w, packet);
         break;
     case MQTT_UNSUBSCRIBE:
+        w->broker.requests++;
         handle_unsubscribe(w, packet);
         break;
     default:

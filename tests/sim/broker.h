@@ -71,6 +71,7 @@ struct broker {
     uint32_t published; /* messages so far: their order */
     uint32_t copies;    /* so far */
     uint64_t completed; /* exchanges, in both directions */
+    uint64_t requests;  /* SUBSCRIBE and UNSUBSCRIBE */
 };
 
 /* broker.c */

@@ -47,6 +47,9 @@ struct fact {
     uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
     uint32_t had[SIM_DEVICES_MAX];      /* the memory of the device that has it; 0: none */
     uint16_t had_twos;                  /* with QoS 2, these devices, as bits */
+    uint32_t copy_life; /* of the gateway, when the first copy for a filter of its went there */
+    uint16_t copies;    /* for how many filters */
+    bool torn;          /* copies went there in different lives */
 };
 
 struct subscription_view {
@@ -185,6 +188,8 @@ void oracle_restarted(struct world *w);
 /* oracle_down.c */
 void oracle_published(struct world *w, uint32_t number);
 void oracle_delivered(struct world *w, unsigned d, const struct client_event *event);
+/* A copy for one filter is sent to the gateway, or sent again. */
+void oracle_copy(struct world *w, uint32_t number, bool again);
 void oracle_gone(struct world *w, uint32_t number); /* the broker has lost it */
 void oracle_declined(struct world *w, unsigned d,
                      uint32_t number); /* the device does not want it */
