@@ -44,7 +44,7 @@ gateway_init(struct world *w)
         .total_bytes = (uint64_t)weather->queue_bytes * 4,
         .overflow = (enum engine_overflow)weather->overflow,
         .queue_qos0 = ENGINE_QOS0_ASLEEP,
-        .max_age_ms = ENGINE_NEVER,
+        .max_age_ms = weather->max_age_ms,
         .expiry_ms = ENGINE_NEVER,
         .spool_bytes = weather->spool_bytes,
         .uplink_ack_store = weather->uplink_ack_store,

@@ -194,9 +194,10 @@ summarise(const struct tally *t, double seconds)
            " QoS 2\n",
            t->down[0], t->down[1], t->repeated_down, t->down[2]);
     printf("dropped and counted: %" PRIu64 " overflow, %" PRIu64 " too long, %" PRIu64
-           " refused, %" PRIu64 " QoS 0\n",
+           " refused, %" PRIu64 " QoS 0, %" PRIu64 " expired\n",
            t->dropped[ENGINE_DROP_OVERFLOW], t->dropped[ENGINE_DROP_TOO_LONG],
-           t->dropped[ENGINE_DROP_REFUSED], t->dropped[ENGINE_DROP_QOS0]);
+           t->dropped[ENGINE_DROP_REFUSED], t->dropped[ENGINE_DROP_QOS0],
+           t->dropped[ENGINE_DROP_EXPIRED]);
     printf("datagrams: %" PRIu64 ", %" PRIu64 " lost; devices went to sleep %" PRIu64 " times\n",
            t->datagrams, t->lost, t->sleeps);
 }

@@ -3,6 +3,8 @@
 #include "weather.h"
 
 #include "engine.h"
+
+#include "engine.h"
 #include "random.h"
 
 const char *const weather_kinds[] = {"crash", "radio",   "broker", "session", "disk",
@@ -64,6 +66,7 @@ draw_gateway(struct weather *w, struct random_source *random)
     w->queue_bytes = small ? between(random, 100, 1000) : 1u << 20;
     w->spool_bytes = one_in(random, 6) ? between(random, 300, 2500) : 1u << 20;
     w->overflow = random_below(random, 3);
+    w->max_age_ms = one_in(random, 8) ? between(random, 5, 300) * UINT64_C(1000) : ENGINE_NEVER;
     w->uplink_ack_store = one_in(random, 4);
     w->sqlite = one_in(random, 16);
     w->commit_ms = one_in(random, 4) ? between(random, 200, 2500) : between(random, 1, 40);
@@ -107,6 +110,7 @@ leave_out(struct weather *w, unsigned without)
     if (without & WITHOUT_LIMIT) {
         w->queue_messages = 10000;
         w->queue_bytes = w->spool_bytes = 1u << 20;
+        w->max_age_ms = ENGINE_NEVER;
     }
 }
 

@@ -53,6 +53,7 @@ struct weather {
     unsigned doom; /* one in so many promises is the last that leaves before a crash; 0: none */
     unsigned queue_messages, queue_bytes, spool_bytes;
     unsigned overflow; /* enum engine_overflow */
+    uint64_t max_age_ms;
     unsigned receive_maximum;
     bool uplink_ack_store;
 
