@@ -33,8 +33,8 @@ enum store_op {
     /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
     STORE_SUBSCRIPTION_PUT,
     STORE_SUBSCRIPTION_DELETE,
-    /* key: message. name (topic), payload, qos, retain, expires, packet_id (of the broker, if it has
-     * QoS 1 and was not acknowledged) */
+    /* key: message. name (topic), payload, qos, retain, expires, packet_id (of the broker, if it
+     * has QoS 1 and was not acknowledged) */
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
     /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is
@@ -52,8 +52,9 @@ enum store_op {
     STORE_RELEASE_PUT,
     STORE_RELEASE_DELETE,
     /* key: name (a filter), upstream_id (an identifier that the broker may put on its messages).
-     * order: since when the broker holds it, on the scale of the orders of subscriptions; 0: perhaps
-     * not at all. The row without a name and identifier: order is the highest one given out. */
+     * order: since when the broker holds it, on the scale of the orders of subscriptions; 0:
+     * perhaps not at all. The row without a name and identifier: order is the highest one given
+     * out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
     /* One row: name identifies the broker session the three tables above belong to. Putting it
@@ -143,13 +144,13 @@ struct store_options {
 
 /*
  * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would
- * make it: clock, broker, filters, inbound, sessions, wills, received, topics, subscriptions, messages,
- * deliveries, spool, release; each in the order of its keys (session by number, deliveries by
- * session and order). Then starts the writer thread. A file that cannot be read is moved aside,
- * logged, and the store starts empty. On a disk that is full the store starts degraded, with all
- * its rows, and commits when there is room. NULL: directory cannot be made or used, another process
- * holds it, the disk refuses to read, the file is of a newer version or another program (it is left
- * alone), visit did not return DM_OK, or no memory; reason in error[].
+ * make it: clock, broker, filters, inbound, sessions, wills, received, topics, subscriptions,
+ * messages, deliveries, spool, release; each in the order of its keys (session by number,
+ * deliveries by session and order). Then starts the writer thread. A file that cannot be read is
+ * moved aside, logged, and the store starts empty. On a disk that is full the store starts
+ * degraded, with all its rows, and commits when there is room. NULL: directory cannot be made or
+ * used, another process holds it, the disk refuses to read, the file is of a newer version or
+ * another program (it is left alone), visit did not return DM_OK, or no memory; reason in error[].
  */
 struct store *store_sqlite_open(struct event_base *base, const struct store_options *options,
                                 const struct store_events *events, store_visit *visit,
