@@ -112,6 +112,8 @@ device_is_stale(const struct world *w, unsigned d, const struct mqttsn_packet *p
 {
     const struct device *device = &w->devices[d];
 
+    if (packet->type == MQTTSN_CONNECT)
+        return client_state(&device->client) != CLIENT_CONNECTING;
     return packet->type == MQTTSN_PUBLISH && packet->qos == 2 &&
            (oracle_number(packet->data) != device->open_number || device->open_released);
 }

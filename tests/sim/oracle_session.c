@@ -266,8 +266,9 @@ check_asleep(struct world *w, unsigned d, uint32_t where, const struct mqttsn_pa
 {
     const struct view *v = &w->oracle.views[d];
     bool unasked = packet->type == MQTTSN_PUBLISH || packet->type == MQTTSN_REGISTER;
+    bool owed = packet->type == MQTTSN_DISCONNECT && v->disconnects > 0;
 
-    if (!v->asleep || v->where != where || (v->said && !unasked))
+    if (!v->asleep || v->where != where || owed || (v->said && !unasked))
         return;
     world_fail(w, "nothing is sent to a sleeping device", "%s to d%02u",
                mqttsn_type_name(packet->type), d);
