@@ -174,7 +174,7 @@ is_redelivery(struct engine *e, const struct mqtt_packet *packet)
     bool same = in->content == 0 || in->content == content_hash(packet);
 
     if (in->received && same) { /* QoS 2: ours since PUBREC, until PUBREL */
-        route_note_copy(e, in->content, packet);
+        route_note_copy(e, in->content, packet, false);
         acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
         return true;
     }

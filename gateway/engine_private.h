@@ -318,6 +318,7 @@ struct copies {
     uint32_t ids[MQTT_SUBSCRIPTION_IDS_MAX];
     size_t id_count;
     bool disturbed; /* a subscription ended meanwhile */
+    bool routed;    /* at least one of them, by this process */
 };
 
 struct recent_request {
@@ -722,7 +723,8 @@ void inbound_expect_no_more(struct engine *e);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);
-/* A copy of a message came, to be routed or not. */
-void route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet);
+/* A copy of a message came; `routed`: now, and not in an earlier connection or process. */
+void route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet,
+                     bool routed);
 
 #endif

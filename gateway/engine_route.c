@@ -83,12 +83,18 @@ is_another_copy(const struct engine *e, uint64_t content, const struct mqtt_pack
 }
 
 void
-route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet)
+route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet, bool routed)
 {
     struct copies *c = &e->copies;
 
-    if (!is_another_copy(e, content, packet))
+    bool another = is_another_copy(e, content, packet);
+
+    /* What a new connection repeats stands before the copies that the old one left out. */
+    if (!routed && c->routed && !another)
+        return;
+    if (!another)
         *c = (struct copies){.number = c->number + 1, .content = content};
+    c->routed = c->routed || routed;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
 }
@@ -237,7 +243,7 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     bool unknown = false;
 
     if (m->inbound != NULL) /* QoS 0 promises nothing, and may stand between copies */
-        route_note_copy(e, m->inbound->content, packet);
+        route_note_copy(e, m->inbound->content, packet, true);
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */
