@@ -129,8 +129,9 @@ configure(struct database *d, bool sync_full, char *error, size_t error_size)
 {
     char sql[256];
 
+    /* Extra: a rollback journal that comes back after a power failure would undo the file. */
     snprintf(sql, sizeof sql,
-             "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA journal_size_limit = %u;"
+             "PRAGMA synchronous = EXTRA; PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA journal_size_limit = %u;"
              "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
              sync_full ? "FULL" : "NORMAL", STORE_WAL_LIMIT);
     enum dm_result result = database_execute(d, sql, error, error_size);

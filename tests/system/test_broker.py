@@ -67,7 +67,7 @@ class BrokerAbsent(SystemTest):
                 break
             sent.append((TOPIC, payload))
         self.assertEqual(code, sn.CONGESTION)
-        self.assertEqual(len(sent), 65536 // (1000 + len(TOPIC)))
+        self.assertEqual(len(sent), 65536 // (1000 + len(TOPIC) + 128))
         watcher = self.start_broker_with_watcher(TOPIC)
         self.assertEqual(watcher.receive(len(sent)), sent)
         self.gateway.wait_broker("connected")
