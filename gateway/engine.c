@@ -307,8 +307,10 @@ engine_at(struct engine *e, uint64_t now_ms)
     uint64_t due_ms = engine_next_deadline(e);
 
     e->now_ms = now_ms;
-    if (due_ms < now_ms && now_ms - due_ms > STALL_MS)
+    if (due_ms >= e->forgiven_ms && due_ms < now_ms && now_ms - due_ms > STALL_MS) {
+        e->forgiven_ms = now_ms;
         forgive_silence(e);
+    }
 }
 
 /* ---- inputs ---- */
@@ -328,6 +330,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
     discovery_start(e);
+    filters_sort(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
     DL_FOREACH (e->filters, f)
         f->leaving = f->subscriptions == NULL;

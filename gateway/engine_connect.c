@@ -268,6 +268,8 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
         downlink_repeat(e, s);
         return;
     }
+    if (s->state == ENGINE_ASLEEP && s->seq > e->committed_seq)
+        engine_withdraw(e, from); /* the answer to its DISCONNECT is late: it is awake by now */
     s->pause_until_ms = 0;
     s->stalled = false;
     if (s->state == ENGINE_ASLEEP)

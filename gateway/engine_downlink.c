@@ -305,6 +305,10 @@ downlink_retry(struct engine *e, struct session *s)
         downlink_pump(e, s);
         return;
     }
+    if (s->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
+        s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms); /* it has not left yet */
+        return;
+    }
     if (s->retries >= e->options->retry_count) {
         give_up_round(e, s);
         return;

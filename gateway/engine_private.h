@@ -74,6 +74,7 @@ struct filter_id {
     struct filter *filter;
     struct filter_id *next; /* of the filter, oldest first */
     bool stored;            /* it has a row of its own, besides that of a subscription */
+    bool given;             /* perhaps to the broker */
 };
 
 /* What the shared upstream connection is subscribed to, once for all devices. */
@@ -232,6 +233,7 @@ struct session {
     size_t subacks_owed;
     uint32_t copies;   /* number of the last message that a copy of was for it ... */
     bool has_copy : 1; /* ... and that it took one of */
+    bool lost_one : 1; /* a subscription ended meanwhile */
 
     struct delivery *queue;
     struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
@@ -317,7 +319,8 @@ struct copies {
     uint64_t content;
     uint32_t ids[MQTT_SUBSCRIPTION_IDS_MAX];
     size_t id_count;
-    bool disturbed; /* a subscription ended meanwhile */
+    bool disturbed; /* a subscription of somebody ended meanwhile */
+    uint64_t since; /* last_subscription at the first: no filter held later brings a copy */
     bool routed;    /* at least one of them, by this process */
 };
 
@@ -333,6 +336,7 @@ struct engine {
     uint64_t now_ms;
     int64_t clock_offset_ms;
     uint64_t clock_recorded_ms; /* 0: not since it changed */
+    uint64_t forgiven_ms;       /* when silence was forgiven; what was due before is no news */
     uint64_t seq;               /* journal number of the last record */
     uint64_t committed_seq;
     uint64_t wipe_seq; /* journal number of the last session that was deleted */
@@ -602,6 +606,8 @@ void subscription_remove(struct engine *e, struct subscription *sub, bool record
 void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code);
 struct filter *filter_find(const struct engine *e, const struct name *name);
 struct filter *filter_get(struct engine *e, struct name *name);
+/* In the order in which the broker first heard of them, which is that of their identifiers. */
+void filters_sort(struct engine *e);
 /* Whether the broker surely sends copies for it. */
 bool filter_is_held(const struct filter *f);
 /* The broker holds it under this identifier. */
@@ -610,6 +616,8 @@ void filter_hold(struct engine *e, struct filter *f, uint32_t id);
 void filter_release(struct engine *e, struct filter *f, bool rows);
 /* Loads or records a row. */
 void filter_id_store(struct filter_id *id);
+/* A SUBSCRIBE with it leaves for the broker. */
+void filter_id_give(struct engine *e, uint32_t id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);

@@ -390,7 +390,7 @@ load_filter(struct engine *e, const struct store_record *record)
     name_unref(e, name);
     if (f == NULL)
         return DM_NO_MEMORY;
-    if (record->order != 0 && record->upstream_id >= f->acked_id) {
+    if (record->order != 0 && record->order >= f->held_since) {
         f->acked = true;
         f->acked_id = record->upstream_id;
         f->held_since = record->order;
@@ -403,8 +403,10 @@ load_filter(struct engine *e, const struct store_record *record)
         return DM_NO_MEMORY;
     struct filter_id *id = filter_by_id(e, record->upstream_id);
 
-    if (id != NULL && id->filter == f)
+    if (id != NULL && id->filter == f) {
         filter_id_store(id);
+        id->given = true;
+    }
     return DM_OK;
 }
 
@@ -430,7 +432,10 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    return filter_add_id(e, sub->filter, sub->upstream_id) ? DM_OK : DM_NO_MEMORY;
+    if (!filter_add_id(e, sub->filter, sub->upstream_id))
+        return DM_NO_MEMORY;
+    filter_id_give(e, sub->upstream_id); /* perhaps, by an earlier process */
+    return DM_OK;
 }
 
 static enum dm_result

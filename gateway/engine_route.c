@@ -51,7 +51,8 @@ best_qos(const struct session *s, struct dm_span topic)
 
 /* ---- copies of one message ---- */
 
-/* A copy for the same filter, whose identifier may have changed meanwhile. */
+/* A copy for the same filter, whose identifier may have changed meanwhile, or for one that the
+ * broker did not hold yet. */
 static bool
 is_repeated(const struct engine *e, uint32_t id)
 {
@@ -65,7 +66,7 @@ is_repeated(const struct engine *e, uint32_t id)
             (known != NULL && earlier != NULL && known->filter == earlier->filter))
             return true;
     }
-    return false;
+    return known != NULL && known->filter->acked && known->filter->held_since > c->since;
 }
 
 static bool
@@ -93,7 +94,8 @@ route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *pa
     if (!routed && c->routed && !another)
         return;
     if (!another)
-        *c = (struct copies){.number = c->number + 1, .content = content};
+        *c = (struct copies){
+            .number = c->number + 1, .content = content, .since = e->last_subscription};
     c->routed = c->routed || routed;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
@@ -126,6 +128,8 @@ set_copy(const struct engine *e, struct session *s, const struct message *m, boo
 {
     if (m->inbound == NULL)
         return;
+    if (s->copies != e->copies.number)
+        s->lost_one = false;
     s->has_copy = taken || has_copy(e, s, m);
     s->copies = e->copies.number;
 }
@@ -182,7 +186,9 @@ route_to_those_who_waited(struct engine *e, struct message *m)
 
     DL_FOREACH_SAFE (e->sessions, s, next) {
         const struct subscription *sub =
-            s->copies == e->copies.number && !s->has_copy ? oldest_match(s, topic, false) : NULL;
+            s->copies == e->copies.number && !s->has_copy && s->lost_one
+                ? oldest_match(s, topic, false)
+                : NULL;
 
         if (sub != NULL)
             deliver(e, m, sub, best_qos(s, topic));

@@ -38,6 +38,33 @@ filter_get(struct engine *e, struct name *name)
     return f;
 }
 
+static uint32_t
+lowest_id(const struct filter *f)
+{
+    const struct filter_id *id;
+    uint32_t lowest = UINT32_MAX;
+
+    LL_FOREACH (f->ids, id)
+        if (id->id < lowest)
+            lowest = id->id;
+    return lowest;
+}
+
+static int
+compare_ids(const struct filter *a, const struct filter *b)
+{
+    uint32_t of_a = lowest_id(a);
+    uint32_t of_b = lowest_id(b);
+
+    return of_a < of_b ? -1 : of_a > of_b;
+}
+
+void
+filters_sort(struct engine *e)
+{
+    DL_SORT(e->filters, compare_ids);
+}
+
 static void
 filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
 {
@@ -55,6 +82,15 @@ filter_id_store(struct filter_id *id)
     id->stored = true;
 }
 
+void
+filter_id_give(struct engine *e, uint32_t id)
+{
+    struct filter_id *entry = filter_by_id(e, id);
+
+    if (entry != NULL)
+        entry->given = true;
+}
+
 static void
 filter_id_forget(struct engine *e, struct filter_id *id, bool row)
 {
@@ -64,6 +100,18 @@ filter_id_forget(struct engine *e, struct filter_id *id, bool row)
     id->filter->stored_ids--;
     if (row)
         record_filter_delete(e, id->filter, id->id);
+}
+
+/* Messages that the broker queued a while ago carry earlier identifiers; `latest` is kept. */
+static void
+trim_ids(struct engine *e, struct filter *f, uint32_t latest)
+{
+    struct filter_id *id;
+
+    LL_FOREACH (f->ids, id) {
+        if (f->stored_ids > FILTER_IDS_SPARE && id->id != latest)
+            filter_id_forget(e, id, true);
+    }
 }
 
 void
@@ -85,11 +133,7 @@ filter_hold(struct engine *e, struct filter *f, uint32_t id)
         e->route_seq = seq;
     if (entry != NULL && entry->filter == f)
         filter_id_store(entry);
-    /* Messages that the broker queued a while ago carry earlier identifiers. */
-    LL_FOREACH (f->ids, entry) {
-        if (f->stored_ids > FILTER_IDS_SPARE && entry->id != id)
-            filter_id_forget(e, entry, true);
-    }
+    trim_ids(e, f, id);
 }
 
 void
@@ -99,6 +143,8 @@ filter_release(struct engine *e, struct filter *f, bool rows)
 
     f->acked = false;
     f->leaving = false;
+    if (rows && e->reserved_upstream_id == 0)
+        upstream_ids_reserve(e); /* no row may be left that tells how far they were used */
     LL_FOREACH (f->ids, id)
         filter_id_forget(e, id, rows);
     filter_drop_if_unused(e, f);
@@ -176,8 +222,7 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
 void
 upstream_ids_start(struct engine *e)
 {
-    uint32_t last = e->reserved_upstream_id > e->last_upstream_id ? e->reserved_upstream_id
-                                                                  : e->last_upstream_id;
+    uint32_t last = e->reserved_upstream_id != 0 ? e->reserved_upstream_id : e->last_upstream_id;
 
     /* Rows of what was asked for last may be gone or were not written yet; that is at most as many
      * as there are packet ids. Such an identifier given to another filter would misdirect messages.
@@ -185,7 +230,6 @@ upstream_ids_start(struct engine *e)
     if (last == 0)
         return;
     e->last_upstream_id = last + UPSTREAM_ID_GAP <= UPSTREAM_ID_MAX ? last + UPSTREAM_ID_GAP : 1;
-    upstream_ids_reserve(e);
 }
 
 void
@@ -201,7 +245,8 @@ take_upstream_id(struct engine *e)
     do
         e->last_upstream_id = e->last_upstream_id >= UPSTREAM_ID_MAX ? 1 : e->last_upstream_id + 1;
     while (filter_by_id(e, e->last_upstream_id) != NULL);
-    if (e->last_upstream_id >= e->reserved_upstream_id + UPSTREAM_ID_GAP / 2)
+    if (e->last_upstream_id < e->reserved_upstream_id ||
+        e->last_upstream_id >= e->reserved_upstream_id + UPSTREAM_ID_GAP / 2)
         upstream_ids_reserve(e);
     return e->last_upstream_id;
 }
@@ -267,10 +312,11 @@ remember_id(struct engine *e, const struct subscription *sub)
 {
     struct filter_id *id = filter_by_id(e, sub->upstream_id);
 
-    if (id == NULL || id->stored || id->filter != sub->filter)
+    if (id == NULL || id->stored || !id->given || id->filter != sub->filter)
         return;
     record_filter(e, sub->filter, id->id, true);
     filter_id_store(id);
+    trim_ids(e, sub->filter, id->id);
 }
 
 void
@@ -281,6 +327,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
 
     remember_id(e, sub);
     e->copies.disturbed = true;
+    s->lost_one = true;
     if (record)
         s->seq = record_subscription_delete(e, sub);
     suback_settled(s, sub);

@@ -99,6 +99,8 @@ request_send(struct engine *e, struct request *r)
         packet.subscription_id_count = 1;
     }
     if (r->subscribe) {
+        filter_id_give(e, r->upstream_id);
+
         struct recent_request *recent = &e->recent[e->recent_next++ % RECENT_REQUESTS];
 
         name_unref(e, recent->filter);
@@ -203,12 +205,19 @@ request_find(struct engine *e, uint16_t packet_id, bool subscribe)
     return NULL;
 }
 
+/* Quota exceeded, packet identifier in use. */
+static bool
+is_transient(uint8_t reason)
+{
+    return reason == 0x97 || reason == 0x91;
+}
+
 static enum mqttsn_return_code
 suback_code(uint8_t reason)
 {
     if (reason <= 2)
         return MQTTSN_ACCEPTED;
-    return reason == 0x97 || reason == 0x91 ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED;
+    return is_transient(reason) ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED;
 }
 
 /* The broker refuses. A device that was told otherwise while the broker was away must begin again:
@@ -264,6 +273,8 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
     }
     if (f == NULL)
         return;
+    if (reason > 2 && r->session == 0 && filter_is_held(f) && is_transient(reason))
+        return; /* the broker holds it all the same */
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         /* Identifiers grow: a SUBSCRIBE with a later one has its own answer. */
         bool meant = r->session == 0
@@ -295,6 +306,16 @@ doubt_filters(struct engine *e)
         f->acked = f->leaving;
 }
 
+/* What the broker refused to renew, it may hold from before. */
+static void
+leave_if_refused(struct engine *e, struct name *filter, uint8_t reason)
+{
+    const struct filter *f = reason > 2 ? filter_find(e, filter) : NULL;
+
+    if (f != NULL && f->subscriptions == NULL && filter_is_held(f))
+        upstream_unsubscribe(e, filter);
+}
+
 static void
 handle_suback(struct engine *e, const struct mqtt_packet *packet)
 {
@@ -305,6 +326,7 @@ handle_suback(struct engine *e, const struct mqtt_packet *packet)
     if (e->upstream_doubtful)
         doubt_filters(e);
     subscribe_done(e, r, packet->reason);
+    leave_if_refused(e, r->filter, packet->reason);
     request_free(e, r);
     requests_pump(e);
 }

@@ -110,7 +110,7 @@ hear_unsubscribe(struct world *w, unsigned d, const struct mqttsn_packet *packet
     if (f == FILTERS_COUNT)
         return;
     /* Whether it ends anything is not sure: a crash may bring the subscription back. */
-    v->subs[f] = (struct subscription_view){.made = v->subs[f].made};
+    v->subs[f] = (struct subscription_view){.made = v->subs[f].made, .refused = v->subs[f].refused};
     oracle_forgive(w, d);
 }
 

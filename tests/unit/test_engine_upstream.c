@@ -51,7 +51,7 @@ filters_of_a_session_that_may_be_new_count_from_their_suback(void)
     rig_commit(&rig);
     rig_restart(&rig);
     rig_broker_up(&rig, MQTT_5, true);
-    rig_broker_answer(&rig, MQTT_SUBACK, 1, 2); /* of "#" */
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2); /* of "#" */
     rig_clear(&rig);
     rig_broker_publish(&rig, "a", "1", 1, 9, 2); /* the broker knows nothing of "a" yet */
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 577 \"1\"\n"));
