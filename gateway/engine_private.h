@@ -592,10 +592,6 @@ enum topic_choice topic_for_device(struct engine *e, struct session *s, struct n
 void topic_prepare(struct engine *e, struct session *s, struct name *name);
 
 /* engine_subscribe.c */
-/* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
-void upstream_ids_start(struct engine *e);
-/* Records how far they were used. */
-void upstream_ids_reserve(struct engine *e);
 void handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 void handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 struct subscription *subscription_find(const struct session *s, const struct name *filter);
@@ -604,6 +600,13 @@ struct subscription *subscription_new(struct engine *e, struct session *s, struc
 /* Takes it out of session and filter; the upstream subscription ends with the last one. */
 void subscription_remove(struct engine *e, struct subscription *sub, bool record);
 void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code);
+
+/* engine_filter.c: what the broker holds for all of them */
+/* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
+void upstream_ids_start(struct engine *e);
+/* Records how far they were used. */
+void upstream_ids_reserve(struct engine *e);
+uint32_t upstream_id_take(struct engine *e);
 struct filter *filter_find(const struct engine *e, const struct name *name);
 struct filter *filter_get(struct engine *e, struct name *name);
 /* In the order in which the broker first heard of them, which is that of their identifiers. */
@@ -621,6 +624,8 @@ void filter_id_give(struct engine *e, uint32_t id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
+/* The row that tells what its identifier means goes or changes, but the broker may have got it. */
+void filter_id_remember(struct engine *e, const struct subscription *sub);
 
 /* engine_queue.c */
 struct message *message_new(struct engine *e, struct name *topic, struct dm_span payload,

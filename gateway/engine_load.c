@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the rows of the store become an engine again. */
+#include "engine_private.h"
+
+#include "topic.h"
+
+static enum dm_result
+load_session(struct engine *e, const struct store_record *record, const struct dm_address *address)
+{
+    if (record->client_id.len == 0 || record->client_id.len > MQTTSN_CLIENT_ID_MAX ||
+        record->mode >= ENGINE_AWAKE || session_find(e, record->client_id) != NULL)
+        return DM_MALFORMED;
+    struct session *s = session_new(e, record->client_id, record->session);
+
+    if (s == NULL)
+        return DM_NO_MEMORY;
+    s->clean = record->clean;
+    s->state = (enum engine_state)record->mode;
+    s->maybe_active = s->state == ENGINE_ASLEEP;
+    s->keepalive_s = record->keepalive_s;
+    s->sleep_s = record->sleep_s;
+    s->epoch = record->epoch;
+    s->last_msg_id = record->msg_id;
+    if (address != NULL && address->link < e->options->link_count &&
+        session_find_address(e, address) == NULL && !session_bind(e, s, address))
+        return DM_NO_MEMORY;
+    s->image = (struct session_image){.present = true,
+                                      .clean = s->clean,
+                                      .mode = s->state,
+                                      .keepalive_s = s->keepalive_s,
+                                      .sleep_s = s->sleep_s,
+                                      .epoch = s->epoch,
+                                      .has_address = s->bound,
+                                      .address = s->address};
+    return DM_OK;
+}
+
+static enum dm_result
+load_will(struct engine *e, struct session *s, const struct store_record *record)
+{
+    if (record->qos > 2 || (record->name.len > 0 && !will_topic_is_valid(record->name)))
+        return DM_MALFORMED;
+    struct name *topic = record->name.len > 0 ? name_get(e, record->name) : NULL;
+
+    if (topic == NULL && record->name.len > 0)
+        return DM_NO_MEMORY;
+    will_free(e, s->will);
+    s->will = will_new(e, topic, record->payload, record->qos, record->retain);
+    name_unref(e, topic);
+    return s->will != NULL ? DM_OK : DM_NO_MEMORY;
+}
+
+static enum dm_result
+load_filter(struct engine *e, const struct store_record *record)
+{
+    if (record->name.len == 0) {
+        e->reserved_upstream_id = (uint32_t)record->order;
+        return DM_OK;
+    }
+    if (!topic_filter_is_valid(record->name))
+        return DM_MALFORMED;
+    struct name *name = name_get(e, record->name);
+    struct filter *f = name != NULL ? filter_get(e, name) : NULL;
+
+    name_unref(e, name);
+    if (f == NULL)
+        return DM_NO_MEMORY;
+    if (record->order != 0 && record->order >= f->held_since) {
+        f->acked = true;
+        f->acked_id = record->upstream_id;
+        f->held_since = record->order;
+    }
+    if (record->order > e->last_subscription)
+        e->last_subscription = record->order;
+    if (record->upstream_id > e->last_upstream_id)
+        e->last_upstream_id = record->upstream_id;
+    if (!filter_add_id(e, f, record->upstream_id))
+        return DM_NO_MEMORY;
+    struct filter_id *id = filter_by_id(e, record->upstream_id);
+
+    if (id != NULL && id->filter == f) {
+        filter_id_store(id);
+        id->given = true;
+    }
+    return DM_OK;
+}
+
+static enum dm_result
+load_subscription(struct engine *e, struct session *s, const struct store_record *record)
+{
+    if (!topic_filter_is_valid(record->name) || record->qos > 2 ||
+        record->topic_type > MQTTSN_TOPIC_SHORT || s->subscription_count >= SUBSCRIPTIONS_MAX)
+        return DM_MALFORMED;
+    struct name *name = name_get(e, record->name);
+    struct subscription *sub = name != NULL ? subscription_new(e, s, name, record->order) : NULL;
+
+    name_unref(e, name);
+    if (sub == NULL)
+        return DM_NO_MEMORY;
+    sub->type = record->topic_type;
+    sub->topic_id = record->topic_id;
+    sub->qos = record->qos;
+    sub->upstream_id = record->upstream_id;
+    /* Identifiers grow, and the broker acknowledges in order. */
+    sub->confirmed = sub->filter->acked && sub->filter->acked_id >= sub->upstream_id;
+    if (record->order > e->last_subscription)
+        e->last_subscription = record->order;
+    if (record->upstream_id > e->last_upstream_id)
+        e->last_upstream_id = record->upstream_id;
+    if (!filter_add_id(e, sub->filter, sub->upstream_id))
+        return DM_NO_MEMORY;
+    filter_id_give(e, sub->upstream_id); /* perhaps, by an earlier process */
+    return DM_OK;
+}
+
+static enum dm_result
+load_message(struct engine *e, const struct store_record *record)
+{
+    if (!topic_name_is_valid(record->name) || record->qos > 2)
+        return DM_MALFORMED;
+    struct name *name = name_get(e, record->name);
+    struct message *m =
+        name != NULL ? message_new(e, name, record->payload, record->qos, record->retain) : NULL;
+
+    name_unref(e, name);
+    if (m == NULL)
+        return DM_NO_MEMORY;
+    m->number = record->message;
+    m->expires_ms = record->expires != 0 ? record->expires : ENGINE_NEVER;
+    if (m->number > e->last_message)
+        e->last_message = m->number;
+    if (!pointer_index_insert(&e->messages_loaded, m)) {
+        message_unref(e, m);
+        return DM_NO_MEMORY;
+    }
+    m->stored = true; /* from now on its row goes with it */
+    m->packet_id = record->packet_id;
+    return m->qos != 1 || m->packet_id == 0 || !e->upstream_known || inbound_expect(e, m)
+               ? DM_OK
+               : DM_NO_MEMORY;
+}
+
+static enum dm_result
+load_delivery(struct engine *e, struct session *s, const struct store_record *record)
+{
+    uint32_t hash = pointer_index_hash(0, &record->message, sizeof record->message);
+    struct message *m = pointer_index_find(&e->messages_loaded, hash, &record->message);
+
+    if (m == NULL || record->qos > m->qos)
+        return DM_MALFORMED;
+    return queue_load(e, s, m, record) ? DM_OK : DM_NO_MEMORY;
+}
+
+enum dm_result
+engine_load(struct engine *e, const struct store_record *record, const struct dm_address *address)
+{
+    struct session *s = session_find_number(e, record->session);
+    struct name *name;
+    enum dm_result result = DM_OK;
+
+    switch (record->op) {
+    case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
+        return DM_OK;
+    case STORE_BROKER_PUT:
+        e->upstream_known = dm_span_equal(record->name, dm_span_text(e->options->broker_key));
+        return DM_OK;
+    case STORE_FILTER_PUT:
+        /* Another broker's acknowledgements mean nothing; the next connection clears the rows. */
+        return e->upstream_known ? load_filter(e, record) : DM_OK;
+    case STORE_RELEASE_PUT:
+        if (e->upstream_known)
+            uplink_load_release(e, record->packet_id);
+        return DM_OK;
+    case STORE_WILL_PUT:
+        return s != NULL ? load_will(e, s, record) : DM_MALFORMED;
+    case STORE_RECEIVED_PUT:
+        if (s == NULL)
+            return DM_MALFORMED;
+        return received_load(s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
+    case STORE_INBOUND_PUT:
+        return !e->upstream_known || inbound_load(e, record->packet_id, record->content)
+                   ? DM_OK
+                   : DM_NO_MEMORY;
+    case STORE_SESSION_PUT:
+        return load_session(e, record, address);
+    case STORE_MESSAGE_PUT:
+        return load_message(e, record);
+    case STORE_SPOOL_PUT:
+        return uplink_load(e, record);
+    case STORE_SUBSCRIPTION_PUT:
+        return s != NULL ? load_subscription(e, s, record) : DM_MALFORMED;
+    case STORE_DELIVERY_PUT:
+        return s != NULL ? load_delivery(e, s, record) : DM_MALFORMED;
+    case STORE_TOPIC_PUT:
+        if (s == NULL || !topic_name_is_valid(record->name) || record->topic_id == 0 ||
+            record->topic_id == UINT16_MAX)
+            return DM_MALFORMED;
+        name = name_get(e, record->name);
+        if (name == NULL || registration_load(s, name, record->topic_id, record->epoch) == NULL)
+            result = DM_NO_MEMORY;
+        name_unref(e, name);
+        return result;
+    default:
+        return DM_INVALID;
+    }
+}
