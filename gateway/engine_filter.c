@@ -56,6 +56,7 @@ compare_ids(const struct filter *a, const struct filter *b)
 void
 filters_sort(struct engine *e)
 {
+    /* cppcheck-suppress nullPointer ; inside the macro, which looks before it goes on */
     DL_SORT(e->filters, compare_ids);
 }
 

@@ -4,27 +4,16 @@
 
 #include <stdlib.h>
 
-#include <utlist.h>
-
 #include <dormouse/log.h>
 
 #include "clock.h"
+#include "runner_held.h"
 
 enum {
     HELD_MAX = 20000, /* answers; beyond it the device has to repeat */
     DATAGRAM_MAX = 65536,
     CLOCK_POLL_MS = 60000,   /* is the wall clock synchronised by now? */
     PACKET_TOO_LARGE = 0x95, /* MQTT 5 reason code */
-};
-
-struct held {
-    struct held *prev, *next;
-    uint64_t needs;
-    bool upstream;
-    struct dm_address address;
-    struct mqtt_packet packet; /* spans point into octets */
-    size_t len;
-    uint8_t octets[]; /* the encoded datagram, or topic and payload */
 };
 
 struct runner {
@@ -35,7 +24,7 @@ struct runner {
     size_t transport_count;
     struct store *store;
     struct upstream *upstream;
-    struct held *held; /* by the number they need, then by age */
+    struct held_list held;
     uint64_t committed;
     bool stopping; /* no new work: what comes now is repeated after the next start */
     struct runner_status status;
@@ -73,48 +62,6 @@ trace(const char *direction, const struct runner *r, const struct dm_address *ad
               mqttsn_describe(packet, text, sizeof text));
 }
 
-static void
-hold(struct runner *r, struct held *held)
-{
-    struct held *after;
-
-    r->status.held++;
-    r->status.held_octets += held->len;
-    if (r->held == NULL || r->held->prev->needs <= held->needs) {
-        DL_APPEND(r->held, held);
-        return;
-    }
-    /* Rare: an answer that depends on an older number than the newest that waits. */
-    DL_FOREACH (r->held, after)
-        if (after->needs > held->needs)
-            break;
-    DL_PREPEND_ELEM(r->held, after, held);
-}
-
-static struct held *
-held_new(uint64_t needs, size_t len)
-{
-    struct held *held = malloc(sizeof *held + len);
-
-    if (held == NULL) {
-        log_error("runner", "out of memory: an answer is not sent");
-        return NULL;
-    }
-    held->needs = needs;
-    held->upstream = false;
-    held->len = len;
-    return held;
-}
-
-static void
-held_free(struct runner *r, struct held *held)
-{
-    r->status.held--;
-    r->status.held_octets -= held->len;
-    DL_DELETE(r->held, held);
-    free(held);
-}
-
 static enum dm_result
 emit_send(struct runner *r, const struct engine_effect *effect)
 {
@@ -130,30 +77,10 @@ emit_send(struct runner *r, const struct engine_effect *effect)
     trace("to", r, &effect->address, &effect->packet);
     if (effect->needs <= r->committed)
         return transport->ops->send(transport, &effect->address, r->datagram, len);
-    if (r->status.held >= HELD_MAX) {
+    if (r->held.count >= HELD_MAX ||
+        !held_add_datagram(&r->held, effect->needs, &effect->address, r->datagram, len))
         r->status.held_dropped++;
-        return DM_OK;
-    }
-    struct held *held = held_new(effect->needs, len);
-
-    if (held != NULL) {
-        held->address = effect->address;
-        memcpy(held->octets, r->datagram, len);
-        hold(r, held);
-    }
     return DM_OK;
-}
-
-static void
-withdraw(struct runner *r, const struct dm_address *address)
-{
-    struct held *held;
-    struct held *next;
-
-    DL_FOREACH_SAFE (r->held, held, next) {
-        if (!held->upstream && dm_address_equal(&held->address, address))
-            held_free(r, held);
-    }
 }
 
 /* Depends on nothing, and what is lost of it comes again. */
@@ -196,22 +123,9 @@ emit_upstream(struct runner *r, const struct engine_effect *effect)
 
     if (effect->needs <= r->committed)
         return send_upstream(r, packet);
-    if (packet->type == MQTT_PUBLISH && packet->qos == 0 && r->status.held >= HELD_MAX)
+    if (packet->type == MQTT_PUBLISH && packet->qos == 0 && r->held.count >= HELD_MAX)
         return DM_FULL; /* of the others there are no more than the broker's window */
-    struct held *held = held_new(effect->needs, packet->topic.len + packet->payload.len);
-
-    if (held == NULL)
-        return DM_IO;
-    held->upstream = true;
-    held->packet = *packet;
-    if (packet->topic.len > 0)
-        memcpy(held->octets, packet->topic.data, packet->topic.len);
-    if (packet->payload.len > 0)
-        memcpy(held->octets + packet->topic.len, packet->payload.data, packet->payload.len);
-    held->packet.topic.data = held->octets;
-    held->packet.payload.data = held->octets + packet->topic.len;
-    hold(r, held);
-    return DM_OK;
+    return held_add_packet(&r->held, effect->needs, packet) ? DM_OK : DM_IO;
 }
 
 static void
@@ -243,7 +157,7 @@ emit(void *ctx, const struct engine_effect *effect)
     case ENGINE_SEND:
         return emit_send(r, effect);
     case ENGINE_WITHDRAW:
-        withdraw(r, &effect->address);
+        held_withdraw(&r->held, &effect->address);
         return DM_OK;
     case ENGINE_BROADCAST:
         return emit_broadcast(r, effect);
@@ -336,7 +250,7 @@ release(struct runner *r, struct held *held)
         /* What the radio loses, the device repeats. */
         (void)transport->ops->send(transport, &held->address, held->octets, held->len);
     }
-    held_free(r, held);
+    held_remove(&r->held, held);
     if (upstream && packet.type == MQTT_PUBLISH && packet.qos > 0 &&
         (result == DM_FULL || result == DM_INVALID))
         refuse_publish(r, &packet);
@@ -349,8 +263,8 @@ on_committed(void *ctx, uint64_t seq)
 
     if (seq > r->committed)
         r->committed = seq;
-    while (r->held != NULL && r->held->needs <= r->committed)
-        release(r, r->held);
+    while (r->held.first != NULL && r->held.first->needs <= r->committed)
+        release(r, r->held.first);
     engine_committed(r->engine, now_ms(r), r->committed);
     end_turn(r);
 }
@@ -382,14 +296,7 @@ static void
 on_disconnected(void *ctx)
 {
     struct runner *r = ctx;
-    struct held *held;
-    struct held *next;
-
-    /* They belong to the connection that is gone. */
-    DL_FOREACH_SAFE (r->held, held, next) {
-        if (held->upstream)
-            held_free(r, held);
-    }
+    held_drop_packets(&r->held); /* they belong to the connection that is gone */
     engine_upstream_disconnected(r->engine, now_ms(r));
     end_turn(r);
 }
@@ -430,8 +337,7 @@ runner_free(struct runner *r)
     if (r == NULL)
         return;
     engine_free(r->engine);
-    while (r->held != NULL)
-        held_free(r, r->held);
+    held_clear(&r->held);
     free(r);
 }
 
@@ -549,4 +455,6 @@ void
 runner_status(const struct runner *r, struct runner_status *status)
 {
     *status = r->status;
+    status->held = r->held.count;
+    status->held_octets = r->held.octets;
 }
