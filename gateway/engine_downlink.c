@@ -153,6 +153,8 @@ send_head(struct engine *e, struct session *s)
 static void
 end_awake(struct engine *e, struct session *s)
 {
+    if (s->answer_seq > e->committed_seq)
+        engine_withdraw(e, &s->address);
     engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
     s->naps++; /* an answer that is not ready is given when the device repeats (design 3) */
     session_set_state(e, s, ENGINE_ASLEEP);
@@ -165,7 +167,8 @@ downlink_waits_for_disk(const struct engine *e, const struct session *s)
 {
     const struct delivery *d = s->queue;
 
-    return d != NULL && d->qos == 2 && !d->released && d->seq > e->committed_seq;
+    return d != NULL && d->qos == 2 && !d->released &&
+           (d->seq > e->committed_seq || s->given_up_seq > e->committed_seq);
 }
 
 /* Messages that came long after the device woke up wait for its next period, or it might never
@@ -455,7 +458,7 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
         return;
     }
     if (d == NULL) { /* R64, M34: lets the device finish what we have finished */
-        engine_send(e, s, 0,
+        engine_send(e, s, s->given_up_seq,
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
         return;
     }

@@ -174,7 +174,6 @@ is_redelivery(struct engine *e, const struct mqtt_packet *packet)
     bool same = in->content == 0 || in->content == content_hash(packet);
 
     if (in->received && same) { /* QoS 2: ours since PUBREC, until PUBREL */
-        route_note_copy(e, in->content, packet, false);
         acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
         return true;
     }
@@ -306,6 +305,7 @@ void
 inbound_forget_all(struct engine *e)
 {
     inbound_expect_no_more(e);
+    route_forget(e);
     for (uint8_t qos = 1; qos <= 2; qos++)
         while (e->inbound[qos] != NULL)
             inbound_free(e, e->inbound[qos]);

@@ -181,6 +181,8 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
         return !e->upstream_known || inbound_load(e, record->packet_id, record->content)
                    ? DM_OK
                    : DM_NO_MEMORY;
+    case STORE_COPY_PUT:
+        return e->upstream_known ? route_load(e, record) : DM_OK;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);
     case STORE_MESSAGE_PUT:

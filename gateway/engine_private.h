@@ -170,6 +170,13 @@ struct handshake {
     uint8_t client_id[];
 };
 
+/* What a session has to do with the message of `struct copies` that has this number. */
+struct copy_mark {
+    uint32_t number;
+    bool has_copy; /* it took one of the copies */
+    bool lost_one; /* a subscription ended meanwhile */
+};
+
 enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH, EXCHANGE_PUBREL };
 
 /* What the store holds of a session. */
@@ -231,15 +238,17 @@ struct session {
     struct subscription *subscriptions;
     size_t subscription_count;
     size_t subacks_owed;
-    uint32_t copies;   /* number of the last message that a copy of was for it ... */
-    bool has_copy : 1; /* ... and that it took one of */
-    bool lost_one : 1; /* a subscription ended meanwhile */
+    struct copy_mark marks[2]; /* QoS 1 and 2 */
 
     struct delivery *queue;
     struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
     size_t queued;
     uint64_t queued_octets;
     uint64_t expires_ms; /* no message of the queue before; gateway time */
+    /* Journal number of the end of the last QoS 2 message that was given up. A crash before that
+     * brings it back, so the device goes on with no other meanwhile: it may remember one MsgId
+     * only. */
+    uint64_t given_up_seq;
     uint64_t last_order;
     uint16_t last_msg_id;
 
@@ -312,8 +321,9 @@ struct request {
     struct name *filter;
 };
 
-/* Copies of one message for several filters come one after the other: the QoS 1 and 2 messages of
- * equal content that came last, each for another filter. */
+/* Copies of one message for several filters come one after the other: the messages of equal content
+ * that came last, each for another filter. Each QoS has its own, for the broker repeats messages
+ * of QoS 1 that are done here, and so stand out of turn. */
 struct copies {
     uint32_t number; /* counts messages */
     uint64_t content;
@@ -321,7 +331,7 @@ struct copies {
     size_t id_count;
     bool disturbed; /* a subscription of somebody ended meanwhile */
     uint64_t since; /* last_subscription at the first: no filter held later brings a copy */
-    bool routed;    /* at least one of them, by this process */
+    bool loaded;    /* the first came in an earlier process; who waits for another is not known */
 };
 
 struct recent_request {
@@ -378,7 +388,7 @@ struct engine {
     uint64_t route_seq;  /* of the last change of which filters the broker holds */
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
-    struct copies copies;
+    struct copies copies[2]; /* QoS 1 and 2 */
     uint8_t packet_ids[65536 / 8];
     uint16_t last_packet_id;
 
@@ -446,6 +456,9 @@ uint64_t record_release(struct engine *e, uint16_t packet_id, bool present);
 uint64_t record_uplink(struct engine *e, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
 uint64_t record_inbound(struct engine *e, const struct inbound *in, bool present);
+void record_copies(struct engine *e, uint8_t qos, const struct copies *copies);
+void record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
+                      const struct copy_mark *mark);
 uint64_t record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy);
 void record_filter_delete(struct engine *e, const struct filter *f, uint32_t id);
 uint64_t record_broker(struct engine *e);
@@ -736,8 +749,11 @@ void inbound_expect_no_more(struct engine *e);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);
-/* A copy of a message came; `routed`: now, and not in an earlier connection or process. */
-void route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet,
-                     bool routed);
+/* What an earlier process knew. DM_MALFORMED: such a row cannot be. */
+enum dm_result route_load(struct engine *e, const struct store_record *record);
+/* The broker has forgotten all it had to send. */
+void route_forget(struct engine *e);
+/* A subscription of the session ends. */
+void route_disturb(struct engine *e, struct session *s);
 
 #endif

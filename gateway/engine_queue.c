@@ -123,10 +123,14 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
     s->queued_octets -= octets;
     e->status.queued_messages--;
     e->status.queued_octets -= octets;
-    if (d->stored && row)
-        record_delivery_delete(e, s, d);
-    else if (!d->stored && d->qos > 0 && d->message->inbound != NULL)
+    if (d->stored && row) {
+        uint64_t seq = record_delivery_delete(e, s, d);
+
+        if (d->qos == 2 && !d->released)
+            s->given_up_seq = seq;
+    } else if (!d->stored && d->qos > 0 && d->message->inbound != NULL) {
         inbound_settled(d->message, 0);
+    }
     message_unref(e, d->message);
     free(d);
 }

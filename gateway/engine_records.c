@@ -199,11 +199,12 @@ record_delivery(struct engine *e, const struct session *s, const struct delivery
 uint64_t
 record_delivery_delete(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return emit_record(
-        e,
-        &(struct store_record){
-            .op = STORE_DELIVERY_DELETE, .lazy = true, .session = s->number, .order = d->order},
-        NULL);
+    return emit_record(e,
+                       &(struct store_record){.op = STORE_DELIVERY_DELETE,
+                                              .lazy = d->qos < 2 || d->released, /* see given_up_seq */
+                                              .session = s->number,
+                                              .order = d->order},
+                       NULL);
 }
 
 uint64_t
@@ -284,6 +285,37 @@ record_inbound(struct engine *e, const struct inbound *in, bool present)
                                .packet_id = in->packet_id,
                                .content = in->content},
         NULL);
+}
+
+void
+record_copies(struct engine *e, uint8_t qos, const struct copies *copies)
+{
+    uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
+
+    for (size_t i = 0; i < copies->id_count; i++)
+        for (size_t k = 0; k < 4; k++)
+            ids[4 * i + k] = (uint8_t)(copies->ids[i] >> (24 - 8 * k));
+    emit_record(e,
+                &(struct store_record){.op = STORE_COPY_PUT,
+                                       .qos = qos,
+                                       .message = copies->number,
+                                       .content = copies->content,
+                                       .order = copies->since,
+                                       .payload = dm_span(ids, 4 * copies->id_count)},
+                NULL);
+}
+
+void
+record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
+                 const struct copy_mark *mark)
+{
+    emit_record(e,
+                &(struct store_record){.op = STORE_COPY_PUT,
+                                       .session = s->number,
+                                       .qos = qos,
+                                       .message = mark->number,
+                                       .taken = mark->has_copy},
+                NULL);
 }
 
 uint64_t

@@ -54,9 +54,8 @@ best_qos(const struct session *s, struct dm_span topic)
 /* A copy for the same filter, whose identifier may have changed meanwhile, or for one that the
  * broker did not hold yet. */
 static bool
-is_repeated(const struct engine *e, uint32_t id)
+is_repeated(const struct engine *e, const struct copies *c, uint32_t id)
 {
-    const struct copies *c = &e->copies;
     const struct filter_id *known = filter_by_id(e, id);
 
     for (size_t i = 0; i < c->id_count; i++) {
@@ -66,49 +65,125 @@ is_repeated(const struct engine *e, uint32_t id)
             (known != NULL && earlier != NULL && known->filter == earlier->filter))
             return true;
     }
-    return known != NULL && known->filter->acked && known->filter->held_since > c->since;
+    /* An older identifier may be of a subscription that the broker held before. */
+    return known != NULL && known->filter->acked && known->filter->acked_id == id &&
+           known->filter->held_since > c->since;
 }
 
 static bool
-is_another_copy(const struct engine *e, uint64_t content, const struct mqtt_packet *packet)
+is_another_copy(const struct engine *e, const struct copies *c, uint64_t content,
+                const struct mqtt_packet *packet)
 {
-    const struct copies *c = &e->copies;
-
     if (content == 0 || content != c->content || packet->subscription_id_count == 0 ||
         c->id_count + packet->subscription_id_count > MQTT_SUBSCRIPTION_IDS_MAX)
         return false;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
-        if (is_repeated(e, packet->subscription_ids[i]))
+        if (is_repeated(e, c, packet->subscription_ids[i]))
             return false;
     return true;
 }
 
-void
-route_note_copy(struct engine *e, uint64_t content, const struct mqtt_packet *packet, bool routed)
+/* A copy of a message came. What the broker repeats and is recognised is none. */
+static void
+note_copy(struct engine *e, const struct inbound *in, const struct mqtt_packet *packet)
 {
-    struct copies *c = &e->copies;
+    struct copies *c = &e->copies[in->qos - 1];
 
-    bool another = is_another_copy(e, content, packet);
-
-    /* What a new connection repeats stands before the copies that the old one left out. */
-    if (!routed && c->routed && !another)
-        return;
-    if (!another)
+    if (!is_another_copy(e, c, in->content, packet))
         *c = (struct copies){
-            .number = c->number + 1, .content = content, .since = e->last_subscription};
-    c->routed = c->routed || routed;
+            .number = c->number + 1, .content = in->content, .since = e->last_subscription};
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
+    if (in->qos == 2) /* what must come once is known after a crash too */
+        record_copies(e, 2, c);
+}
+
+/* Which copy counted for the session was decided by what it was subscribed to. */
+void
+route_disturb(struct engine *e, struct session *s)
+{
+    for (uint8_t qos = 1; qos <= 2; qos++) {
+        struct copies *c = &e->copies[qos - 1];
+        struct copy_mark *mark = &s->marks[qos - 1];
+
+        c->disturbed = true;
+        if (c->loaded && mark->number != c->number) /* who has no copy perhaps waits for one */
+            *mark = (struct copy_mark){.number = c->number};
+        mark->lost_one = true;
+        if (mark->number != c->number || mark->has_copy || c->content == 0)
+            continue;
+        if (qos == 1)
+            record_copies(e, 1, c);
+        record_copy_mark(e, s, qos, mark);
+    }
+}
+
+void
+route_forget(struct engine *e)
+{
+    for (size_t i = 0; i < 2; i++)
+        e->copies[i].content = 0;
+}
+
+static enum dm_result
+load_copies(struct engine *e, const struct store_record *record)
+{
+    struct copies *c = &e->copies[record->qos - 1];
+
+    if (record->payload.len % 4 != 0 || record->payload.len > sizeof c->ids)
+        return DM_MALFORMED;
+    *c = (struct copies){.number = (uint32_t)record->message,
+                         .content = record->content,
+                         .since = record->order,
+                         .id_count = record->payload.len / 4,
+                         .loaded = true,
+                         .disturbed = true}; /* perhaps */
+    for (size_t i = 0; i < record->payload.len; i++)
+        c->ids[i / 4] = c->ids[i / 4] << 8 | record->payload.data[i];
+    return DM_OK;
+}
+
+enum dm_result
+route_load(struct engine *e, const struct store_record *record)
+{
+    struct session *s;
+
+    if (record->qos < 1 || record->qos > 2 || record->message > UINT32_MAX)
+        return DM_MALFORMED;
+    if (record->session == 0)
+        return load_copies(e, record);
+    s = session_find_number(e, record->session);
+    if (s == NULL)
+        return DM_MALFORMED;
+    s->marks[record->qos - 1] = (struct copy_mark){.number = (uint32_t)record->message,
+                                                   .has_copy = record->taken,
+                                                   .lost_one = !record->taken};
+    return DM_OK;
+}
+
+/* That the message is one of; NULL: of none (QoS 0 promises nothing, and may stand between copies).
+ */
+static struct copies *
+copies_of(struct engine *e, const struct message *m)
+{
+    return m->inbound != NULL ? &e->copies[m->inbound->qos - 1] : NULL;
+}
+
+static struct copy_mark *
+mark_of(struct session *s, const struct message *m)
+{
+    return &s->marks[m->inbound->qos - 1];
 }
 
 /* Whether the copy that counts for the session has come, perhaps in an earlier process. */
 static bool
-had_its_copy(const struct engine *e, const struct session *s, struct dm_span topic)
+had_its_copy(struct engine *e, const struct session *s, const struct message *m)
 {
-    const struct subscription *primary = oldest_match(s, topic, true);
+    const struct subscription *primary = oldest_match(s, name_span(m->topic), true);
+    const struct copies *c = copies_of(e, m);
 
-    for (size_t i = 0; primary != NULL && i < e->copies.id_count; i++) {
-        const struct filter_id *id = filter_by_id(e, e->copies.ids[i]);
+    for (size_t i = 0; primary != NULL && c != NULL && i < c->id_count; i++) {
+        const struct filter_id *id = filter_by_id(e, c->ids[i]);
 
         if (id != NULL && id->filter == primary->filter)
             return true;
@@ -118,29 +193,43 @@ had_its_copy(const struct engine *e, const struct session *s, struct dm_span top
 
 /* Whether the session had a copy of this message. */
 static bool
-has_copy(const struct engine *e, const struct session *s, const struct message *m)
+has_copy(struct engine *e, struct session *s, const struct message *m)
 {
-    return m->inbound != NULL && s->copies == e->copies.number && s->has_copy;
+    const struct copies *c = copies_of(e, m);
+
+    return c != NULL && mark_of(s, m)->number == c->number && mark_of(s, m)->has_copy;
 }
 
 static void
-set_copy(const struct engine *e, struct session *s, const struct message *m, bool taken)
+set_copy(struct engine *e, struct session *s, const struct message *m, bool taken)
 {
-    if (m->inbound == NULL)
+    const struct copies *c = copies_of(e, m);
+
+    if (c == NULL)
         return;
-    if (s->copies != e->copies.number)
-        s->lost_one = false;
-    s->has_copy = taken || has_copy(e, s, m);
-    s->copies = e->copies.number;
+    struct copy_mark *mark = mark_of(s, m);
+
+    if (mark->number != c->number)
+        *mark = (struct copy_mark){.number = c->number};
+    mark->has_copy = mark->has_copy || taken;
+}
+
+static void
+take_copy(struct engine *e, struct session *s, const struct message *m, uint8_t qos)
+{
+    set_copy(e, s, m, true);
+    if (qos == 2)
+        record_copy_mark(e, s, 2, mark_of(s, m));
 }
 
 static void
 deliver(struct engine *e, struct message *m, const struct subscription *sub, uint8_t granted)
 {
     struct session *s = sub->session;
+    uint8_t qos = m->qos < granted ? m->qos : granted;
 
-    set_copy(e, s, m, true);
-    queue_add(e, s, m, m->qos < granted ? m->qos : granted, sub->owes_suback);
+    take_copy(e, s, m, qos);
+    queue_add(e, s, m, qos, sub->owes_suback);
     downlink_pump(e, s);
     session_schedule(e, s);
 }
@@ -157,7 +246,7 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         struct subscription *primary = oldest_match(sub->session, topic, held);
 
-        if (has_copy(e, sub->session, m) || (!held && had_its_copy(e, sub->session, topic)))
+        if (has_copy(e, sub->session, m) || (!held && had_its_copy(e, sub->session, m)))
             continue;
         if (primary == NULL || primary == sub)
             deliver(e, m, sub, best_qos(sub->session, topic));
@@ -181,12 +270,14 @@ static void
 route_to_those_who_waited(struct engine *e, struct message *m)
 {
     struct dm_span topic = name_span(m->topic);
+    const struct copies *c = copies_of(e, m);
     struct session *s;
     struct session *next;
 
     DL_FOREACH_SAFE (e->sessions, s, next) {
+        const struct copy_mark *mark = mark_of(s, m);
         const struct subscription *sub =
-            s->copies == e->copies.number && !s->has_copy && s->lost_one
+            mark->number == c->number && !mark->has_copy && mark->lost_one
                 ? oldest_match(s, topic, false)
                 : NULL;
 
@@ -248,8 +339,8 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
 {
     bool unknown = false;
 
-    if (m->inbound != NULL) /* QoS 0 promises nothing, and may stand between copies */
-        route_note_copy(e, m->inbound->content, packet, true);
+    if (m->inbound != NULL)
+        note_copy(e, m->inbound, packet);
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */
@@ -275,6 +366,6 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
     /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
     if (unknown && !m->retain)
         route_by_matching(e, m);
-    if (e->copies.disturbed && m->inbound != NULL && !m->retain)
+    if (m->inbound != NULL && copies_of(e, m)->disturbed && !m->retain)
         route_to_those_who_waited(e, m);
 }

@@ -68,10 +68,10 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     struct filter *f = sub->filter;
 
     filter_id_remember(e, sub);
-    e->copies.disturbed = true;
-    s->lost_one = true;
-    if (record)
+    if (record) { /* the session stays */
+        route_disturb(e, s);
         s->seq = record_subscription_delete(e, sub);
+    }
     suback_settled(s, sub);
     LL_DELETE(s->subscriptions, sub);
     s->subscription_count--;

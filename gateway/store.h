@@ -19,8 +19,8 @@ enum store_op {
     /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, msg_id (the last that was
      * given to a message), address */
     STORE_SESSION_PUT,
-    /* The session and its will, topics, subscriptions, deliveries and received messages. Message
-     * bodies are deleted by records of their own. */
+    /* The session and its will, topics, subscriptions, deliveries, received messages and copies.
+     * Message bodies are deleted by records of their own. */
     STORE_SESSION_DELETE,
     /* key: session. name (topic; empty: none yet), payload, qos, retain */
     STORE_WILL_PUT,
@@ -57,9 +57,14 @@ enum store_op {
      * out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
-    /* One row: name identifies the broker session the three tables above belong to. Putting it
-     * deletes all their rows first. */
+    /* One row: name identifies the broker session that inbound, release, filter and copy belong to.
+     * Putting it deletes all their rows first. */
     STORE_BROKER_PUT,
+    /* key: session, qos. The message of this QoS that the broker sends copies of, one for each
+     * filter. Session 0: message (a number of its own), content, order (the age of the newest
+     * subscription at the first copy), payload (identifiers of the filters whose copies came, 4
+     * octets each, big endian). A session: message (the same number), taken. */
+    STORE_COPY_PUT,
     /* One row: the gateway's time `clock.gateway_ms` was `clock.boot_ms` of CLOCK_BOOTTIME in the
      * boot that `name` identifies, and clock.wall_ms (0: not known) by the wall clock. */
     STORE_CLOCK_PUT,
@@ -73,6 +78,7 @@ struct store_record {
     enum store_op op;
     bool lazy; /* nobody waits for it: may be written up to a second later */
     bool clean, retain, sent, released;
+    bool taken; /* the session has the message, or a place for it in its queue */
     uint8_t mode; /* enum session_mode of the engine */
     uint8_t qos;
     uint8_t topic_type;
@@ -145,7 +151,7 @@ struct store_options {
 /*
  * Opens dormouse.db in the directory and calls `visit` for every row as the PUT record that would
  * make it: clock, broker, filters, inbound, sessions, wills, received, topics, subscriptions,
- * messages, deliveries, spool, release; each in the order of its keys (session by number,
+ * messages, deliveries, spool, release, copies; each in the order of its keys (session by number,
  * deliveries by session and order). Then starts the writer thread. A file that cannot be read is
  * moved aside, logged, and the store starts empty. On a disk that is full the store starts
  * degraded, with all its rows, and commits when there is room. NULL: directory cannot be made or

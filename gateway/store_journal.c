@@ -90,6 +90,9 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_RELEASE_DELETE:
         *key = (struct journal_key){STORE_RELEASE_PUT, record->packet_id, 0};
         return true;
+    case STORE_COPY_PUT:
+        *key = (struct journal_key){STORE_COPY_PUT, record->session, record->qos};
+        return true;
     case STORE_SESSION_DELETE: /* takes more than its own row away: always kept */
     case STORE_SUBSCRIPTION_PUT:
     case STORE_SUBSCRIPTION_DELETE:

@@ -94,6 +94,15 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     "ALTER TABLE session ADD COLUMN msg_id INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE message ADD COLUMN packet_id INTEGER NOT NULL DEFAULT 0;",
+    "CREATE TABLE copy ("
+    " session INTEGER NOT NULL,"
+    " qos INTEGER NOT NULL,"
+    " message INTEGER NOT NULL,"
+    " content INTEGER NOT NULL,"
+    " position INTEGER NOT NULL,"
+    " filters BLOB NOT NULL,"
+    " taken INTEGER NOT NULL,"
+    " PRIMARY KEY (session, qos)) WITHOUT ROWID;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -179,6 +188,12 @@ static const struct schema_column spool_columns[] = {
 static const struct schema_column upstream_release_columns[] = {
     COLUMN("packet_id", U16, packet_id),
 };
+static const struct schema_column copy_columns[] = {
+    COLUMN("session", U64, session),  COLUMN("qos", U8, qos),
+    COLUMN("message", U64, message),  COLUMN("content", U64, content),
+    COLUMN("position", U64, order),   COLUMN("filters", BLOB, payload),
+    COLUMN("taken", BOOL, taken),
+};
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define TABLE(name, op, keys)                                                                      \
@@ -200,6 +215,7 @@ enum {
     DELIVERY,
     SPOOL,
     RELEASE,
+    COPY,
 };
 
 const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
@@ -216,6 +232,7 @@ const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
     [DELIVERY] = TABLE(delivery, STORE_DELIVERY_PUT, 2),
     [SPOOL] = TABLE(spool, STORE_SPOOL_PUT, 1),
     [RELEASE] = TABLE(upstream_release, STORE_RELEASE_PUT, 1),
+    [COPY] = TABLE(copy, STORE_COPY_PUT, 2),
 };
 
 #define PUT(op, table, columns)                                                                    \
@@ -235,6 +252,7 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     DELETE(STORE_SESSION_DELETE, TOPIC, 1),
     DELETE(STORE_SESSION_DELETE, SUBSCRIPTION, 1),
     DELETE(STORE_SESSION_DELETE, DELIVERY, 1),
+    DELETE(STORE_SESSION_DELETE, COPY, 1),
     PUT(STORE_WILL_PUT, WILL, will_columns),
     DELETE(STORE_WILL_DELETE, WILL, 1),
     PUT(STORE_RECEIVED_PUT, RECEIVED, received_columns),
@@ -258,7 +276,9 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     DELETE(STORE_BROKER_PUT, FILTER, 0),
     DELETE(STORE_BROKER_PUT, INBOUND, 0),
     DELETE(STORE_BROKER_PUT, RELEASE, 0),
+    DELETE(STORE_BROKER_PUT, COPY, 0),
     PUT(STORE_BROKER_PUT, BROKER, broker_columns),
+    PUT(STORE_COPY_PUT, COPY, copy_columns),
     DELETE(STORE_CLOCK_PUT, CLOCK, 0),
     PUT(STORE_CLOCK_PUT, CLOCK, clock_columns),
 };

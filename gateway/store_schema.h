@@ -12,7 +12,7 @@
 #include "store.h"
 
 #define SCHEMA_APPLICATION_ID 0x446f726d /* "Dorm": marks the file as ours */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 /* schema_migrations[n] makes version n + 1 of version n. A step that was published never changes.
  */
@@ -43,7 +43,7 @@ struct schema_table {
 };
 
 /* In the order in which rows are loaded. */
-#define SCHEMA_TABLE_COUNT 13
+#define SCHEMA_TABLE_COUNT 14
 extern const struct schema_table schema_tables[SCHEMA_TABLE_COUNT];
 
 /* One statement that an operation runs; it binds the first `bound` columns of the table. */
@@ -55,7 +55,7 @@ struct schema_step {
 };
 
 /* The steps of one operation stand together, in the order in which they run. */
-#define SCHEMA_STEP_COUNT 33
+#define SCHEMA_STEP_COUNT 36
 extern const struct schema_step schema_steps[SCHEMA_STEP_COUNT];
 
 /* Valid UTF-8 without NUL, which the sqlite3 shell shows whole: text; all else is a blob. */

@@ -147,7 +147,8 @@ device_hears(struct world *w, unsigned d, uint32_t where, const struct mqttsn_pa
     if (device_is_off(w, d) || where != device->where)
         return;
     if (packet->type == MQTTSN_PUBLISH && packet->qos == 2 &&
-        oracle_number(packet->data) != device->arriving)
+        (oracle_number(packet->data) != device->arriving ||
+         packet->msg_id != device->arriving_msg_id))
         return;
     if (declines(w, device, packet))
         return;

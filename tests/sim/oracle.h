@@ -68,7 +68,8 @@ struct will_view {
     bool armed; /* the device was told that it is kept */
     bool removing;
     bool doubtful;      /* a change is under way */
-    uint32_t low, high; /* the will that is kept, and the newest that was heard of */
+    uint32_t heard;     /* the last that was heard of */
+    uint32_t low, high; /* the will that is kept is none before and none after these */
 };
 
 /* A device's session, as its traffic tells it. */

@@ -85,8 +85,14 @@ hear_subscribe(struct world *w, unsigned d, uint32_t where, const struct mqttsn_
     struct view *v = &w->oracle.views[d];
     unsigned f = topics_find_filter_of(packet);
 
-    if (f == FILTERS_COUNT || !is_bound(v, where))
+    if (f == FILTERS_COUNT)
         return;
+    if (!is_bound(v, where)) { /* whether the gateway knows it here, and so changes it, is not sure */
+        v->subs[f].made = true;
+        v->subs[f].told = false;
+        oracle_forgive(w, d);
+        return;
+    }
     for (unsigned other = 0; other < FILTERS_COUNT; other++) /* M52 */
         if (v->subs[other].msg_id == packet->msg_id)
             v->subs[other].asked = false;

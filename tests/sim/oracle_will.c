@@ -19,7 +19,11 @@ oracle_will_heard(struct world *w, unsigned d, const struct mqttsn_packet *packe
         break;
     case MQTTSN_WILLMSG:
     case MQTTSN_WILLMSGUPD:
-        will->high = oracle_number(packet->data);
+        will->heard = oracle_number(packet->data);
+        if (will->heard > will->high)
+            will->high = will->heard;
+        if (will->heard < will->low) /* a device that reboots may come with the one of before */
+            will->low = will->heard;
         will->doubtful = true;
         break;
     case MQTTSN_WILLTOPICUPD:
@@ -46,7 +50,7 @@ oracle_will_answered(struct world *w, unsigned d, const struct mqttsn_packet *pa
     } else if (will->removing) {
         will->armed = false;
     }
-    will->low = will->high;
+    will->low = will->high = will->heard;
     will->removing = false;
     will->doubtful = false;
 }

@@ -12,7 +12,8 @@ enum { NO_DELETE = STORE_CLOCK_PUT + 1 };
 struct table {
     enum store_op put;
     int remove; /* enum store_op */
-    bool session, message, order, topic_id, msg_id, packet_id, name, upstream_id; /* in the key */
+    /* in the key */
+    bool session, message, order, topic_id, msg_id, packet_id, name, upstream_id, qos;
     bool unique; /* a key is never used again */
     bool broker; /* belongs to the broker session */
 };
@@ -42,6 +43,7 @@ static const struct table tables[] = {
      .unique = true},
     {.put = STORE_SPOOL_PUT, .remove = STORE_SPOOL_DELETE, .order = true, .unique = true},
     {.put = STORE_RELEASE_PUT, .remove = STORE_RELEASE_DELETE, .packet_id = true, .broker = true},
+    {.put = STORE_COPY_PUT, .remove = NO_DELETE, .session = true, .qos = true, .broker = true},
 };
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
@@ -92,6 +94,8 @@ compare_keys(const struct store_record *a, const struct store_record *b)
         order = compare_names(a->name, b->name);
     if (order == 0 && t->upstream_id)
         order = compare_numbers(a->upstream_id, b->upstream_id);
+    if (order == 0 && t->qos)
+        order = compare_numbers(a->qos, b->qos);
     return order;
 }
 
@@ -227,7 +231,7 @@ check_record(struct engine_disk *disk, const struct store_record *r)
         return;
     demand(disk, (r->session | r->message | r->order | r->content) >> 63 == 0,
            "a number that the store does not hold");
-    demand(disk, !t->session || r->session != 0, "a row of no session");
+    demand(disk, !t->session || r->session != 0 || r->op == STORE_COPY_PUT, "a row of no session");
     demand(disk, !t->message || r->message != 0, "a message without a number");
     demand(disk, !t->packet_id || r->packet_id != 0, "a row of no packet id");
     demand(disk, r->qos <= 2, "a QoS that does not exist");

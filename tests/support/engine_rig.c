@@ -181,6 +181,12 @@ add_record(struct rig *rig, const struct store_record *r)
     case STORE_BROKER_PUT:
         add(rig, "broker");
         break;
+    case STORE_COPY_PUT:
+        if (r->session == 0)
+            add(rig, "copies %" PRIu64 " qos %d", r->message, r->qos);
+        else
+            add(rig, "copy %" PRIu64 " qos %d%s", r->message, r->qos, r->taken ? " taken" : "");
+        break;
     case STORE_CLOCK_PUT:
         add(rig, "clock %" PRIu64, r->clock.gateway_ms);
         break;

@@ -62,8 +62,8 @@ describe(char *text, const struct store_record *r)
         (unsigned long long)r->session, (unsigned long long)r->message,
         (unsigned long long)r->order, (unsigned long long)r->content,
         (unsigned long long)r->expires);
-    add(text, " %llu %llu %llu", (unsigned long long)r->clock.gateway_ms,
-        (unsigned long long)r->clock.boot_ms, (unsigned long long)r->clock.wall_ms);
+    add(text, " %llu %llu %llu %d", (unsigned long long)r->clock.gateway_ms,
+        (unsigned long long)r->clock.boot_ms, (unsigned long long)r->clock.wall_ms, r->taken);
     add_octets(text, r->client_id);
     add_octets(text, r->name);
     add_octets(text, r->payload);
@@ -305,6 +305,14 @@ static const struct store_record all_rows[] = {
     {.op = STORE_SPOOL_PUT, .order = INT64_MAX, .session = 2, .name = TEXT("up")},
     {.op = STORE_RELEASE_PUT, .packet_id = 1},
     {.op = STORE_RELEASE_PUT, .packet_id = 65535},
+    {.op = STORE_COPY_PUT,
+     .qos = 2,
+     .message = INT64_MAX,
+     .content = INT64_MAX,
+     .order = INT64_MAX,
+     .payload = TEXT("\0\0\0\1")},
+    {.op = STORE_COPY_PUT, .session = 1, .qos = 2, .message = 5, .taken = true},
+    {.op = STORE_COPY_PUT, .session = 2, .qos = 1, .message = 6},
 };
 
 #define ROW_COUNT (sizeof all_rows / sizeof all_rows[0])

@@ -636,7 +636,7 @@ message_qos2_from_the_broker_is_committed_first_and_taken_once(void)
     rig_device_subscribed(&rig, 'A', "aaa", false, "cmd/a", 1);
     rig.log_records = true;
     rig_broker_publish(&rig, "cmd/a", "on", 2, 9, 1);
-    CU_ASSERT_TRUE(rig_expect(&rig, "# message 1\n# delivery 1 msg 1\n"
+    CU_ASSERT_TRUE(rig_expect(&rig, "# copies 1 qos 2\n# message 1\n# delivery 1 msg 1\n"
                                     "A> PUBLISH 1 qos 1 msg 1 \"on\"\n# inbound 9\n"));
     rig_commit(&rig);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBREC pid 9\n"));

@@ -309,108 +309,6 @@ copy_for_a_filter_that_has_ended_is_no_second_one_for_others(void)
     rig_fini(&rig);
 }
 
-/* ---- two copies of one message ---- */
-
-/* A sleeps, subscribed to "a" (identifier 1) and "#" (identifier 2) with QoS 2. */
-static void
-subscribe_twice(struct rig *rig)
-{
-    rig_init(rig);
-    rig_broker_up(rig, MQTT_5, false);
-    rig_device_subscribed(rig, 'A', "aaa", false, "a", 2);
-    rig_subscribe(rig, 'A', "#", 2, 2);
-    rig_broker_answer(rig, MQTT_SUBACK, 2, 2);
-    rig_disconnect(rig, 'A', 600);
-    rig_commit(rig);
-    rig_clear(rig);
-}
-
-static void
-unsubscribe_older(struct rig *rig)
-{
-    rig_send(rig, 'A',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("a")});
-    rig_broker_answer(rig, MQTT_UNSUBACK, 3, 0);
-}
-
-static void
-subscription_that_ends_between_two_copies_makes_no_second_message(void)
-{
-    struct rig rig;
-
-    subscribe_twice(&rig);
-    rig_broker_publish(&rig, "a", "1", 2, 9, 1);
-    unsubscribe_older(&rig);
-    rig_broker_publish(&rig, "a", "1", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
-    rig_fini(&rig);
-}
-
-static void
-subscription_that_ends_between_two_copies_loses_no_message(void)
-{
-    struct rig rig;
-
-    subscribe_twice(&rig);
-    rig_broker_publish(&rig, "a", "1", 2, 9, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
-    unsubscribe_older(&rig);
-    rig_broker_publish(&rig, "a", "1", 2, 10, 1);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
-    rig_fini(&rig);
-}
-
-static void
-equal_messages_are_as_many_as_they_are(void)
-{
-    struct rig rig;
-
-    subscribe_twice(&rig);
-    for (uint16_t i = 0; i < 3; i++) {
-        rig_broker_publish(&rig, "a", "on", 2, (uint16_t)(9 + 2 * i), 1);
-        rig_broker_publish(&rig, "a", "on", 2, (uint16_t)(10 + 2 * i), 2);
-    }
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
-    rig_fini(&rig);
-}
-
-/* The filter's identifier changes between them. */
-static void
-equal_messages_for_one_filter_are_no_copies(void)
-{
-    struct rig rig;
-
-    rig_init(&rig);
-    rig_broker_up(&rig, MQTT_5, false);
-    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 2); /* id 1 */
-    rig_disconnect(&rig, 'A', 600);
-    rig_broker_publish(&rig, "a", "on", 2, 9, 1);
-    rig_device(&rig, 'B', "bbb", false);
-    rig_subscribe(&rig, 'B', "a", 1, 2); /* id 2 */
-    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
-    rig_broker_publish(&rig, "a", "on", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
-    rig_fini(&rig);
-}
-
-static void
-one_packet_with_all_identifiers_is_one_message(void)
-{
-    struct rig rig;
-
-    subscribe_twice(&rig);
-    rig_broker_packet(&rig, &(struct mqtt_packet){.type = MQTT_PUBLISH,
-                                                  .topic = dm_span_text("a"),
-                                                  .payload = dm_span_text("1"),
-                                                  .qos = 2,
-                                                  .packet_id = 9,
-                                                  .subscription_ids = {2, 1},
-                                                  .subscription_id_count = 2});
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
-    rig_fini(&rig);
-}
-
 /* ---- quota exceeded ---- */
 
 /* Device A published "1", "2" and "3", and was told that they are safe. */
@@ -521,11 +419,6 @@ static const struct unit_test tests[] = {
     UNIT_TEST(message_with_other_content_or_without_dup_is_a_new_one),
     UNIT_TEST(redelivery_is_expected_only_before_the_first_new_message),
     UNIT_TEST(copy_for_a_filter_that_has_ended_is_no_second_one_for_others),
-    UNIT_TEST(subscription_that_ends_between_two_copies_makes_no_second_message),
-    UNIT_TEST(subscription_that_ends_between_two_copies_loses_no_message),
-    UNIT_TEST(equal_messages_are_as_many_as_they_are),
-    UNIT_TEST(equal_messages_for_one_filter_are_no_copies),
-    UNIT_TEST(one_packet_with_all_identifiers_is_one_message),
     UNIT_TEST(acknowledged_message_that_exceeds_the_quota_is_sent_again_later),
     UNIT_TEST(acknowledged_qos2_message_that_exceeds_the_quota_is_sent_again_later),
     UNIT_TEST(reconnection_does_not_wait_for_the_quota),

@@ -36,10 +36,11 @@ put_of_the_same_key_replaces_the_row(void)
     put_all_rows(&f);
     for (size_t i = 2; i < ROW_COUNT; i++) { /* from behind the broker, which empties tables */
         struct store_record changed = all_rows[i];
-        changed.qos = 1;
+        if (changed.op != STORE_COPY_PUT) /* where it is part of the key */
+            changed.qos = 1;
         if (changed.op == STORE_FILTER_PUT)
             changed.order = 77;
-        changed.released = true;
+        changed.released = changed.taken = true;
         changed.content = 77;
         append(&f, changed);
     }
@@ -49,10 +50,11 @@ put_of_the_same_key_replaces_the_row(void)
     CU_ASSERT_EQUAL(f.rows, ROW_COUNT);
     with_database(&f,
                   "SELECT count(*) || ' ' || (SELECT sum(qos) + sum(released) FROM delivery) || ' '"
+                  " || (SELECT sum(taken) FROM copy) || ' '"
                   " || (SELECT sum(qos) FROM will) || ' ' || (SELECT sum(content) FROM received)"
                   " FROM filter WHERE position = 77",
                   answer, sizeof answer);
-    CU_ASSERT_STRING_EQUAL(answer, "2 6 2 231");
+    CU_ASSERT_STRING_EQUAL(answer, "2 6 3 2 231");
     close_store(&f);
     teardown(&f);
 }
@@ -130,7 +132,7 @@ session_delete_takes_all_rows_of_the_session_but_its_spooled_messages(void)
 }
 
 static void
-broker_put_empties_filters_inbound_and_release(void)
+broker_put_empties_filters_inbound_release_and_copies(void)
 {
     struct fixture f;
     char answer[64];
@@ -142,7 +144,7 @@ broker_put_empties_filters_inbound_and_release(void)
     commit(&f);
     close_store(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
-    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 6);
+    CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 9);
     with_database(&f, "SELECT group_concat(broker) FROM broker", answer, sizeof answer);
     CU_ASSERT_STRING_EQUAL(answer, "other");
     close_store(&f);
@@ -417,7 +419,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(put_of_the_same_key_replaces_the_row),
     UNIT_TEST(delete_takes_its_row_and_no_other),
     UNIT_TEST(session_delete_takes_all_rows_of_the_session_but_its_spooled_messages),
-    UNIT_TEST(broker_put_empties_filters_inbound_and_release),
+    UNIT_TEST(broker_put_empties_filters_inbound_release_and_copies),
     UNIT_TEST(running_store_can_be_read_by_another_connection),
     UNIT_TEST(impossible_values_in_a_row_are_skipped),
     UNIT_TEST(delete_that_finds_no_row_writes_nothing_but_is_reported),

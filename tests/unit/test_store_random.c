@@ -50,6 +50,8 @@ minor_key(const struct store_record *record)
     case STORE_RELEASE_PUT:
     case STORE_RELEASE_DELETE:
         return record->packet_id;
+    case STORE_COPY_PUT:
+        return record->qos;
     case STORE_SESSION_PUT:
     case STORE_WILL_PUT:
     case STORE_WILL_DELETE:
@@ -71,10 +73,13 @@ model_apply(struct model *model, const struct store_record *record)
         model_delete(model, STORE_RECEIVED_PUT, record->session, 0, true);
         model_delete(model, STORE_TOPIC_PUT, record->session, 0, true);
         model_delete(model, STORE_DELIVERY_PUT, record->session, 0, true);
+        model_delete(model, STORE_COPY_PUT, record->session, 0, true);
         break;
     case STORE_BROKER_PUT:
         model_delete(model, STORE_INBOUND_PUT, 0, 0, true);
         model_delete(model, STORE_RELEASE_PUT, 0, 0, true);
+        for (uint64_t session = 0; session <= 3; session++)
+            model_delete(model, STORE_COPY_PUT, session, 0, true);
         break;
     case STORE_WILL_DELETE:
     case STORE_RECEIVED_DELETE:
@@ -140,7 +145,7 @@ random_record(struct random_source *random, struct store_record *record, bool de
         STORE_MESSAGE_DELETE,  STORE_DELIVERY_PUT,    STORE_DELIVERY_PUT, STORE_DELIVERY_DELETE,
         STORE_DELIVERY_DELETE, STORE_SPOOL_PUT,       STORE_SPOOL_PUT,    STORE_SPOOL_DELETE,
         STORE_INBOUND_PUT,     STORE_INBOUND_DELETE,  STORE_RELEASE_PUT,  STORE_RELEASE_DELETE,
-        STORE_BROKER_PUT,
+        STORE_BROKER_PUT,      STORE_COPY_PUT,        STORE_COPY_PUT,     STORE_COPY_PUT,
     };
     enum store_op op = ops[random_below(random, sizeof ops / sizeof ops[0])];
     /* Drifts upwards, so that most numbers are new and some are not. */
@@ -157,6 +162,10 @@ random_record(struct random_source *random, struct store_record *record, bool de
         record->packet_id = id;
         return true;
     case STORE_BROKER_PUT:
+        return true;
+    case STORE_COPY_PUT:
+        record->session = random_below(random, 4);
+        record->qos = (uint8_t)(1 + random_below(random, 2));
         return true;
     default:
         break;
