@@ -24,7 +24,8 @@ static enum dm_result
 open_serial(struct device_link *link, const struct options *options, char *error, size_t error_size)
 {
     snprintf(link->name, sizeof link->name, "%s", options->serial);
-    link->framing = framing_new(options->framing, MESSAGE_MAX, FRAME_GAP_MS);
+    link->framing = framing_new(&(struct framing_options){
+        .name = options->framing, .mtu = MESSAGE_MAX, .gap_ms = FRAME_GAP_MS});
     if (link->framing == NULL) {
         snprintf(error, error_size, "framing %s: %s", options->framing, strerror(errno));
         return DM_NO_MEMORY;
@@ -129,13 +130,15 @@ device_link_send(struct device_link *link, const uint8_t *message, size_t len)
     }
     if (link->framing == NULL)
         return send_datagram(link, message, len);
-    enum dm_result result = framing_encode(link->framing, message, len, frame, sizeof frame, &len);
+    enum dm_result result =
+        framing_encode(link->framing, &(struct framing_frame){.message = dm_span(message, len)},
+                       frame, sizeof frame, &len);
     return result == DM_OK ? write_line(link->fd, frame, len) : result;
 }
 
 struct delivery {
     const struct device_link *link;
-    framing_deliver *deliver;
+    device_link_deliver *deliver;
     void *ctx;
 };
 
@@ -157,6 +160,13 @@ deliver_bare(void *ctx, const uint8_t *message, size_t len)
         delivery->deliver(delivery->ctx, inner.data, inner.len);
 }
 
+static void
+on_frame(void *ctx, const struct framing_event *event)
+{
+    if (event->type == FRAMING_MESSAGE)
+        deliver_bare(ctx, event->octets.data, event->octets.len);
+}
+
 static uint8_t buffer[UINT16_MAX + 1]; /* the largest datagram; one thread reads */
 
 static enum dm_result
@@ -170,7 +180,7 @@ receive_line(struct device_link *link, uint64_t now_ms, struct delivery *deliver
             return DM_IO;
         if (got <= 0)
             return DM_OK;
-        framing_feed(link->framing, buffer, (size_t)got, now_ms, deliver_bare, delivery);
+        framing_feed(link->framing, buffer, (size_t)got, now_ms, on_frame, delivery);
     }
     return DM_OK;
 }
@@ -193,7 +203,8 @@ receive_datagrams(struct device_link *link, int fd, struct delivery *delivery)
 }
 
 enum dm_result
-device_link_receive(struct device_link *link, uint64_t now_ms, framing_deliver *deliver, void *ctx)
+device_link_receive(struct device_link *link, uint64_t now_ms, device_link_deliver *deliver,
+                    void *ctx)
 {
     struct delivery delivery = {.link = link, .deliver = deliver, .ctx = ctx};
 

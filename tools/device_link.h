@@ -38,9 +38,11 @@ void device_link_close(struct device_link *link);
  * group; errno. */
 enum dm_result device_link_send(struct device_link *link, const uint8_t *message, size_t len);
 
+typedef void device_link_deliver(void *ctx, const uint8_t *message, size_t len);
+
 /* Delivers what has come, bare. DM_IO: the serial port is gone; errno is 0 at its end. */
 enum dm_result device_link_receive(struct device_link *link, uint64_t now_ms,
-                                   framing_deliver *deliver, void *ctx);
+                                   device_link_deliver *deliver, void *ctx);
 
 /* During a delivery: where it comes from, "10.0.0.7:1883" or the serial port. Returns `text`;
  * DEVICE_SENDER_MAX holds all. */

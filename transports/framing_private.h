@@ -7,33 +7,71 @@
 
 #include <dormouse/framing.h>
 
-/* mqttsn_measure may ask for this much beyond the mtu, to see that a message is longer. */
-#define FRAMING_SLACK 4u
+/* The buffer holds this much beyond the mtu: headers, checks, and what mqttsn_measure asks for to
+ * see that a message is longer. */
+#define FRAMING_SLACK 32u
 
 struct framing_kind {
+    struct framing_traits traits;
+    size_t state_size; /* octets of the framing's own state, zeroed at first */
     /* As framing_feed; the gap is already dealt with in framing_feed for what has `uses_gap`. */
     void (*feed)(struct framing *framing, const uint8_t *octets, size_t len,
                  framing_deliver *deliver, void *ctx);
     size_t (*encoded_max)(size_t len);
-    /* As framing_encode, for a message that is not longer than the mtu. */
-    enum dm_result (*encode)(const uint8_t *message, size_t len, uint8_t *buffer, size_t size,
-                             size_t *written);
-    bool uses_gap; /* frames have no delimiter: an idle gap ends a partial one */
+    /* As framing_encode; message and node have possible lengths. */
+    enum dm_result (*encode)(const struct framing *framing, const struct framing_frame *frame,
+                             uint8_t *buffer, size_t size, size_t *written);
+    void (*hello)(struct framing *framing, framing_deliver *deliver, void *ctx); /* NULL: nothing */
+    void (*pair)(struct framing *framing, bool on, framing_deliver *deliver,
+                 void *ctx); /* NULL: cannot */
+    bool uses_gap; /* a frame's end is told by its length: an idle gap ends a partial one */
 };
 
 struct framing {
     const struct framing_kind *kind;
+    struct framing_options options;
     size_t mtu;
-    unsigned gap_ms;
     uint64_t fed_ms; /* when the last octets came */
     struct framing_counters counters;
+    void *state;  /* of kind->state_size octets */
     size_t start; /* buffer[start..used) is not yet decoded or not yet complete */
     size_t used;
-    size_t skip;      /* raw: octets still to come of a message longer than the mtu */
-    bool escaped;     /* slip: the octet before was ESC */
-    bool discarding;  /* slip: the frame is bad, skip to its end */
+    size_t skip;      /* octets still to come of a message longer than the mtu */
+    bool escaped;     /* the octet before was an escape */
+    bool discarding;  /* the frame is bad, skip to its end */
     uint8_t buffer[]; /* mtu + FRAMING_SLACK octets */
 };
+
+/* Delivers what a good frame of `frame_len` octets carried, if it is exactly one plausible message;
+ * else the frame is garbage (serial reference, section 2 rule 6). */
+void framing_message(struct framing *framing, const struct framing_event *message, size_t frame_len,
+                     framing_deliver *deliver, void *ctx);
+
+/* An event of this type with these octets. */
+void framing_reply(struct dm_span frame, framing_deliver *deliver, void *ctx);
+
+/* A growing frame: escapes as the framing demands. `used` beyond `size`: no room. */
+struct framing_out {
+    uint8_t *buffer;
+    size_t size, used;
+};
+
+static inline void
+framing_put(struct framing_out *out, uint8_t octet)
+{
+    if (out->used < out->size)
+        out->buffer[out->used] = octet;
+    out->used++;
+}
+
+static inline enum dm_result
+framing_end(const struct framing_out *out, size_t *written)
+{
+    if (out->used > out->size)
+        return DM_FULL;
+    *written = out->used;
+    return DM_OK;
+}
 
 extern const struct framing_kind framing_raw;
 extern const struct framing_kind framing_slip;

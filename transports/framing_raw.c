@@ -41,7 +41,8 @@ decode_buffer(struct framing *framing, framing_deliver *deliver, void *ctx)
             /* Before the call: deliver may reset the framing. */
             framing->start += total;
             framing->counters.rx_frames++;
-            deliver(ctx, message, total);
+            deliver(ctx, &(struct framing_event){.type = FRAMING_MESSAGE,
+                                                 .octets = dm_span(message, total)});
             break;
         case DM_FULL:
             framing->counters.rx_oversize++;
@@ -83,16 +84,19 @@ raw_encoded_max(size_t len)
 }
 
 static enum dm_result
-raw_encode(const uint8_t *message, size_t len, uint8_t *buffer, size_t size, size_t *written)
+raw_encode(const struct framing *framing, const struct framing_frame *frame, uint8_t *buffer,
+           size_t size, size_t *written)
 {
-    if (len > size)
+    (void)framing;
+    if (frame->message.len > size)
         return DM_FULL;
-    memcpy(buffer, message, len);
-    *written = len;
+    memcpy(buffer, frame->message.data, frame->message.len);
+    *written = frame->message.len;
     return DM_OK;
 }
 
 const struct framing_kind framing_raw = {
+    .traits = {.name = "raw", .mtu_max = 65535, .encapsulates = true},
     .feed = raw_feed,
     .encoded_max = raw_encoded_max,
     .encode = raw_encode,

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SLIP framing: END on both sides of every message, two octets replaced by escapes. */
-#include <string.h>
-
-#include <dormouse/mqttsn.h>
-
 #include "framing_private.h"
 
 #define END 0xC0u
@@ -11,24 +7,20 @@
 #define ESCAPED_END 0xDCu
 #define ESCAPED_ESC 0xDDu
 
-/* A frame that is not exactly one plausible message is dropped (serial reference, rule 6). */
 static void
 end_frame(struct framing *framing, framing_deliver *deliver, void *ctx)
 {
     size_t len = framing->used;
     bool in_escape = framing->escaped;
-    size_t total;
 
     framing_reset(framing);
-    if (len == 0)
-        return; /* two ENDs in a row, or the end of what was discarded */
-    if (in_escape || mqttsn_measure(framing->buffer, len, framing->mtu, &total) != DM_OK ||
-        total != len) {
+    if (in_escape)
         framing->counters.rx_garbage += len;
-        return;
-    }
-    framing->counters.rx_frames++;
-    deliver(ctx, framing->buffer, len);
+    else if (len > 0) /* else: two ENDs in a row, or the end of what was discarded */
+        framing_message(framing,
+                        &(struct framing_event){.type = FRAMING_MESSAGE,
+                                                .octets = dm_span(framing->buffer, len)},
+                        len, deliver, ctx);
 }
 
 /* From here to the next END, which may also open the next frame, everything is thrown away. */
@@ -85,40 +77,32 @@ slip_encoded_max(size_t len)
     return 2 * len + 2;
 }
 
-static size_t
-encoded_len(const uint8_t *message, size_t len)
-{
-    size_t total = len + 2;
-
-    for (size_t i = 0; i < len; i++)
-        total += message[i] == END || message[i] == ESC;
-    return total;
-}
-
 /* END on both sides: a receiver that missed octets before finds the start, and one that waits for
  * an opening END finds it (rule 4). */
 static enum dm_result
-slip_encode(const uint8_t *message, size_t len, uint8_t *buffer, size_t size, size_t *written)
+slip_encode(const struct framing *framing, const struct framing_frame *frame, uint8_t *buffer,
+            size_t size, size_t *written)
 {
-    size_t used = 0;
+    struct framing_out out = {buffer, size, 0};
 
-    if (encoded_len(message, len) > size)
-        return DM_FULL;
-    buffer[used++] = END;
-    for (size_t i = 0; i < len; i++) {
-        if (message[i] == END || message[i] == ESC) {
-            buffer[used++] = ESC;
-            buffer[used++] = message[i] == END ? ESCAPED_END : ESCAPED_ESC;
-        } else {
-            buffer[used++] = message[i];
+    (void)framing;
+    framing_put(&out, END);
+    for (size_t i = 0; i < frame->message.len; i++) {
+        uint8_t octet = frame->message.data[i];
+
+        if (octet != END && octet != ESC) {
+            framing_put(&out, octet);
+            continue;
         }
+        framing_put(&out, ESC);
+        framing_put(&out, octet == END ? ESCAPED_END : ESCAPED_ESC);
     }
-    buffer[used++] = END;
-    *written = used;
-    return DM_OK;
+    framing_put(&out, END);
+    return framing_end(&out, written);
 }
 
 const struct framing_kind framing_slip = {
+    .traits = {.name = "slip", .mtu_max = 65535, .encapsulates = true},
     .feed = slip_feed,
     .encoded_max = slip_encoded_max,
     .encode = slip_encode,

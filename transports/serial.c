@@ -144,13 +144,13 @@ unwrap(const struct serial *serial, struct dm_span frame, struct dm_address *fro
 }
 
 static void
-on_frame(void *ctx, const uint8_t *octets, size_t len)
+on_frame(void *ctx, const struct framing_event *event)
 {
     struct serial *serial = ctx;
     struct dm_address from;
     struct dm_span message;
 
-    if (!unwrap(serial, dm_span(octets, len), &from, &message)) {
+    if (!unwrap(serial, event->octets, &from, &message)) {
         serial->counters.rx_dropped++;
         return;
     }
@@ -301,8 +301,8 @@ queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius
             return DM_INVALID;
         message.data = serial->wrapped;
     }
-    if (framing_encode(serial->framing, message.data, message.len, room, serial->queue.frame_max,
-                       &len) != DM_OK)
+    if (framing_encode(serial->framing, &(struct framing_frame){.message = message}, room,
+                       serial->queue.frame_max, &len) != DM_OK)
         return DM_INVALID;
     serial_queue_add(&serial->queue, len);
     return DM_OK;
@@ -449,7 +449,8 @@ prepare(struct serial *serial, struct event_base *base, const struct serial_opti
     serial->flow = options->flow;
     serial->baud = options->baud;
     serial->backoff_ms = BACKOFF_MIN_MS;
-    serial->framing = framing_new(options->framing, serial->message_max, options->frame_gap_ms);
+    serial->framing = framing_new(&(struct framing_options){
+        .name = options->framing, .mtu = serial->message_max, .gap_ms = options->frame_gap_ms});
     serial->wrapped = malloc(serial->message_max);
     serial->retry = evtimer_new(base, on_retry, serial);
     return serial->name != NULL && serial->device != NULL && serial->framing_name != NULL &&

@@ -16,10 +16,15 @@ struct delivered {
 };
 
 static void
-deliver(void *ctx, const uint8_t *message, size_t len)
+deliver(void *ctx, const struct framing_event *event)
 {
     struct delivered *delivered = ctx;
+    const uint8_t *message = event->octets.data;
+    size_t len = event->octets.len;
     size_t total = 0;
+
+    if (event->type != FRAMING_MESSAGE)
+        return;
 
     FUZZ_CHECK(len <= delivered->mtu, "longer than the mtu");
     FUZZ_CHECK(mqttsn_measure(message, len, delivered->mtu, &total) == DM_OK && total == len,
@@ -35,7 +40,8 @@ deliver(void *ctx, const uint8_t *message, size_t len)
 static struct framing *
 open_framing(const char *name, size_t mtu, unsigned gap_ms)
 {
-    struct framing *framing = framing_new(name, mtu, gap_ms);
+    struct framing *framing =
+        framing_new(&(struct framing_options){.name = name, .mtu = mtu, .gap_ms = gap_ms});
 
     FUZZ_CHECK(framing != NULL, "no framing");
     return framing;
@@ -83,10 +89,12 @@ check_encoding(const char *name, const struct delivered *wanted)
         uint8_t *frame = fuzz_alloc(room);
         size_t written = 0;
 
-        FUZZ_CHECK(framing_encode(framing, wanted->octets + i + 2, len, frame, room, &written) ==
-                           DM_OK &&
-                       written <= room,
-                   "a message that came in cannot go out");
+        FUZZ_CHECK(
+            framing_encode(framing,
+                           &(struct framing_frame){.message = dm_span(wanted->octets + i + 2, len)},
+                           frame, room, &written) == DM_OK &&
+                written <= room,
+            "a message that came in cannot go out");
         framing_feed(framing, frame, written, 0, deliver, &again);
         free(frame);
         i += 2 + len;
