@@ -5,77 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "framing_sink.h"
 #include "mqttsn_examples.h"
 #include "random.h"
 #include "unit.h"
-
-#define MTU 255
-#define GAP_MS 50
-#define RECEIVED_MAX 64
-
-/* Collects what a framing delivers. */
-struct sink {
-    struct framing *framing;
-    size_t count;
-    struct {
-        size_t len;
-        uint8_t octets[MTU];
-    } messages[RECEIVED_MAX];
-    bool reset_in_delivery;
-};
-
-static struct framing *
-new_framing(const char *name, size_t mtu, unsigned gap_ms)
-{
-    return framing_new(&(struct framing_options){.name = name, .mtu = mtu, .gap_ms = gap_ms});
-}
-
-static enum dm_result
-encode(const struct framing *framing, const uint8_t *message, size_t len, uint8_t *buffer,
-       size_t size, size_t *written)
-{
-    return framing_encode(framing, &(struct framing_frame){.message = dm_span(message, len)},
-                          buffer, size, written);
-}
-
-static void
-on_message(void *ctx, const struct framing_event *event)
-{
-    struct sink *sink = ctx;
-    const uint8_t *message = event->octets.data;
-    size_t len = event->octets.len;
-
-    if (event->type != FRAMING_MESSAGE)
-        return;
-
-    CU_ASSERT_TRUE_FATAL(sink->count < RECEIVED_MAX && len <= MTU);
-    sink->messages[sink->count].len = len;
-    memcpy(sink->messages[sink->count].octets, message, len);
-    sink->count++;
-    if (sink->reset_in_delivery)
-        framing_reset(sink->framing);
-}
-
-static void
-sink_open(struct sink *sink, const char *name, size_t mtu)
-{
-    memset(sink, 0, sizeof *sink);
-    sink->framing = new_framing(name, mtu, GAP_MS);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(sink->framing);
-}
-
-static void
-feed(struct sink *sink, const uint8_t *octets, size_t len, uint64_t now_ms)
-{
-    framing_feed(sink->framing, octets, len, now_ms, on_message, sink);
-}
-
-static bool
-received(const struct sink *sink, size_t index, const uint8_t *octets, size_t len)
-{
-    return index < sink->count && sink->messages[index].len == len &&
-           memcmp(sink->messages[index].octets, octets, len) == 0;
-}
 
 static void
 count_message(void *ctx, const struct framing_event *event)
