@@ -184,8 +184,8 @@ open_serial(struct event_base *base, const struct config_link *link, uint8_t ind
         .device = link->device,
         .framing = link->framing,
         .encapsulation = SERIAL_ENCAPSULATION_AUTO,
-        .flow = SERIAL_FLOW_NONE,
-        .baud = link->baud,
+        .settings = {.baud = link->baud, .mode = "8N1", .low_latency = true},
+        .duty_cycle = 100,
         .mtu = link->mtu,
         .frame_gap_ms = (uint32_t)link->frame_gap_ms,
     };
@@ -195,9 +195,9 @@ open_serial(struct event_base *base, const struct config_link *link, uint8_t ind
     else if (strcmp(link->encapsulation, "always") == 0)
         options.encapsulation = SERIAL_ENCAPSULATION_ALWAYS;
     if (strcmp(link->flow, "rtscts") == 0)
-        options.flow = SERIAL_FLOW_RTSCTS;
+        options.settings.flow = SERIAL_FLOW_RTSCTS;
     else if (strcmp(link->flow, "xonxoff") == 0)
-        options.flow = SERIAL_FLOW_XONXOFF;
+        options.settings.flow = SERIAL_FLOW_XONXOFF;
     return serial_open(base, index, &options, listener, error, error_size);
 }
 

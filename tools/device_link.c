@@ -30,8 +30,9 @@ open_serial(struct device_link *link, const struct options *options, char *error
         snprintf(error, error_size, "framing %s: %s", options->framing, strerror(errno));
         return DM_NO_MEMORY;
     }
-    enum dm_result result = serial_port_open(options->serial, options->baud, SERIAL_FLOW_NONE,
-                                             &link->port, error, error_size);
+    struct serial_settings settings = serial_port_settings(options->baud);
+    enum dm_result result =
+        serial_port_open(options->serial, &settings, &link->port, error, error_size);
 
     if (result == DM_OK)
         link->fd = serial_port_fd(link->port);

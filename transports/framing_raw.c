@@ -30,6 +30,11 @@ decode_buffer(struct framing *framing, framing_deliver *deliver, void *ctx)
         size_t held = framing->used - framing->start;
         size_t total;
 
+        if (framing->trailer > 0) {
+            framing->trailer--;
+            framing->start++;
+            continue;
+        }
         if (framing->skip > 0) {
             skip_oversize(framing);
             continue;
@@ -40,6 +45,7 @@ decode_buffer(struct framing *framing, framing_deliver *deliver, void *ctx)
         case DM_OK:
             /* Before the call: deliver may reset the framing. */
             framing->start += total;
+            framing->trailer = framing->options.trailer;
             framing->counters.rx_frames++;
             deliver(ctx, &(struct framing_event){.type = FRAMING_MESSAGE,
                                                  .octets = dm_span(message, total)});

@@ -14,6 +14,8 @@ dm_result_text(enum dm_result result)
         return "malformed";
     case DM_UNSUPPORTED:
         return "not supported";
+    case DM_LATER:
+        return "taken, to be done later";
     case DM_FULL:
         return "limit reached";
     case DM_NO_MEMORY:

@@ -34,6 +34,12 @@ serial_address_is_node(const struct dm_address *address, struct dm_span *node_id
     return true;
 }
 
+bool
+serial_address_is_broadcast(const struct dm_address *address)
+{
+    return address->len == 1 && address->octets[0] == ADDRESS_NODE;
+}
+
 void
 serial_address_text(const struct dm_address *address, char text[NODE_ID_TEXT_MAX])
 {

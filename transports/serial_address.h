@@ -22,6 +22,9 @@ void serial_address_node(struct dm_span node_id, struct dm_address *address);
 /* True with the node id, which borrows `address`, if the node is named by one. */
 bool serial_address_is_node(const struct dm_address *address, struct dm_span *node_id);
 
+/* An empty node id: all nodes of a forwarder, or of a framing with addresses. */
+bool serial_address_is_broadcast(const struct dm_address *address);
+
 /* "" for the bare node, "01ab", "/" for an empty node id. */
 void serial_address_text(const struct dm_address *address, char text[NODE_ID_TEXT_MAX]);
 /* Accepts exactly what serial_address_text writes. */

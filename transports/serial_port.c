@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #include <libserialport.h>
+#include <linux/serial.h>
+
+#include <dormouse/log.h>
 
 #define DRAIN_MS 1000
 #define DRAIN_STEP_MS 10
@@ -26,13 +29,14 @@ struct serial_port {
     struct sp_port *library; /* NULL: opened by termios */
     int fd;                  /* -1: not open */
     bool locked;             /* ours: another program's port is not drained and not released */
+    bool counts;             /* the driver tells of line errors */
+    struct serial_icounter_struct before;
     char path[PATH_MAX];
 };
 
 /* What is wanted, and room for why it is not had. */
 struct request {
-    uint32_t baud;
-    enum serial_flow flow;
+    const struct serial_settings *settings;
     char reason[REASON_MAX];
 };
 
@@ -81,23 +85,36 @@ take_lock(struct serial_port *port, struct request *request)
     return true;
 }
 
+static tcflag_t
+mode_flags(const char *mode)
+{
+    static const tcflag_t sizes[] = {CS5, CS6, CS7, CS8};
+    tcflag_t flags = sizes[mode[0] - '5'];
+
+    if (mode[1] != 'N')
+        flags |= PARENB;
+    if (mode[1] == 'O')
+        flags |= PARODD;
+    return mode[2] == '2' ? flags | CSTOPB : flags;
+}
+
 /* The settings that libserialport 0.1.1 gets wrong or does not know, and CRTSCTS above all: it puts
  * it into the wrong word. */
 static bool
 finish_settings(const struct serial_port *port, struct request *request)
 {
     struct termios wanted, got;
-    tcflag_t control_mask = HUPCL | CRTSCTS | CSIZE | CSTOPB | PARENB | CREAD | CLOCAL;
+    tcflag_t control_mask = HUPCL | CRTSCTS | CSIZE | CSTOPB | PARENB | PARODD | CREAD | CLOCAL;
     tcflag_t flow_mask = IXON | IXOFF | IXANY;
 
     if (tcgetattr(port->fd, &wanted) != 0)
         return refuse(request, "cannot read the settings: ", errno);
     wanted.c_cflag &= ~control_mask;
-    wanted.c_cflag |= CS8 | CREAD | CLOCAL;
-    if (request->flow == SERIAL_FLOW_RTSCTS)
+    wanted.c_cflag |= mode_flags(request->settings->mode) | CREAD | CLOCAL;
+    if (request->settings->flow == SERIAL_FLOW_RTSCTS)
         wanted.c_cflag |= CRTSCTS;
     wanted.c_iflag &= ~flow_mask;
-    if (request->flow == SERIAL_FLOW_XONXOFF)
+    if (request->settings->flow == SERIAL_FLOW_XONXOFF)
         wanted.c_iflag |= IXON | IXOFF;
     wanted.c_cc[VMIN] = 0;
     wanted.c_cc[VTIME] = 0;
@@ -106,7 +123,7 @@ finish_settings(const struct serial_port *port, struct request *request)
     /* tcsetattr succeeds if it could set anything at all. */
     if ((got.c_cflag & control_mask) != (wanted.c_cflag & control_mask) ||
         (got.c_iflag & flow_mask) != (wanted.c_iflag & flow_mask))
-        return refuse(request, "the driver refuses 8N1 or the flow control", 0);
+        return refuse(request, "the driver refuses the mode or the flow control", 0);
     return true;
 }
 
@@ -122,10 +139,11 @@ check_baud(struct sp_port *library, struct request *request)
     if (sp_get_config(library, config) != SP_OK || sp_get_config_baudrate(config, &baud) != SP_OK)
         baud = 0;
     sp_free_config(config);
-    int64_t difference = (int64_t)baud - (int64_t)request->baud;
-    if (llabs(difference) * 100 > (int64_t)request->baud * 3) {
+    int64_t difference = (int64_t)baud - (int64_t)request->settings->baud;
+    if (llabs(difference) * 100 > (int64_t)request->settings->baud * 3) {
         snprintf(request->reason, sizeof request->reason,
-                 "cannot set %lu baud: the driver stays at %d", (unsigned long)request->baud, baud);
+                 "cannot set %lu baud: the driver stays at %d",
+                 (unsigned long)request->settings->baud, baud);
         return false;
     }
     return true;
@@ -136,15 +154,18 @@ static bool
 configure_by_library(struct sp_port *library, struct request *request)
 {
     struct sp_port_config *config = NULL;
-    bool xonxoff = request->flow == SERIAL_FLOW_XONXOFF;
+    const char *mode = request->settings->mode;
+    bool xonxoff = request->settings->flow == SERIAL_FLOW_XONXOFF;
     enum sp_return result = sp_new_config(&config);
 
     if (result != SP_OK)
         return refuse(request, "out of memory", 0);
-    if (sp_set_config_baudrate(config, (int)request->baud) != SP_OK ||
-        sp_set_config_bits(config, 8) != SP_OK ||
-        sp_set_config_parity(config, SP_PARITY_NONE) != SP_OK ||
-        sp_set_config_stopbits(config, 1) != SP_OK ||
+    if (sp_set_config_baudrate(config, (int)request->settings->baud) != SP_OK ||
+        sp_set_config_bits(config, mode[0] - '0') != SP_OK ||
+        sp_set_config_parity(config, mode[1] == 'N'   ? SP_PARITY_NONE
+                                     : mode[1] == 'E' ? SP_PARITY_EVEN
+                                                      : SP_PARITY_ODD) != SP_OK ||
+        sp_set_config_stopbits(config, mode[2] - '0') != SP_OK ||
         sp_set_config_cts(config, SP_CTS_IGNORE) != SP_OK ||
         sp_set_config_dsr(config, SP_DSR_IGNORE) != SP_OK ||
         sp_set_config_xon_xoff(config, xonxoff ? SP_XONXOFF_INOUT : SP_XONXOFF_DISABLED) != SP_OK)
@@ -187,7 +208,7 @@ set_up_terminal(struct serial_port *port, struct request *request)
         return refuse(request, "no terminal: ", errno);
     cfmakeraw(&settings);
     for (size_t i = 0; i < sizeof standard_speeds / sizeof standard_speeds[0]; i++)
-        if (standard_speeds[i].baud == request->baud)
+        if (standard_speeds[i].baud == request->settings->baud)
             cfsetspeed(&settings, standard_speeds[i].speed);
     if (tcsetattr(port->fd, TCSANOW, &settings) != 0)
         return refuse(request, "cannot configure: ", errno);
@@ -231,11 +252,63 @@ open_by_library(struct serial_port *port, struct request *request)
     return refuse(request, "", result == SP_ERR_FAIL ? error : EINVAL);
 }
 
+static void
+set_signal(const struct serial_port *port, int line, enum serial_signal wanted)
+{
+    if (wanted != SERIAL_SIGNAL_LEAVE &&
+        ioctl(port->fd, wanted == SERIAL_SIGNAL_ON ? TIOCMBIS : TIOCMBIC, &line) != 0)
+        log_notice("serial", "%s: the driver does not set %s: %s", port->path,
+                   line == TIOCM_DTR ? "DTR" : "RTS", strerror(errno));
+}
+
+/* What a port can do without. */
+static void
+set_lines(struct serial_port *port, const struct serial_settings *settings)
+{
+    struct serial_struct driver;
+    struct serial_rs485 rs485 = {.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND};
+
+    set_signal(port, TIOCM_DTR, settings->dtr);
+    set_signal(port, TIOCM_RTS, settings->rts);
+    if (settings->low_latency && ioctl(port->fd, TIOCGSERIAL, &driver) == 0) {
+        driver.flags = (int)((unsigned)driver.flags | ASYNC_LOW_LATENCY);
+        (void)ioctl(port->fd, TIOCSSERIAL, &driver); /* USB delivers within 16 ms anyway */
+    }
+    if (settings->direction == SERIAL_DIRECTION_KERNEL && ioctl(port->fd, TIOCSRS485, &rs485) != 0)
+        log_notice("serial",
+                   "%s: the driver does not switch RS-485 (%s); that is left to the hardware",
+                   port->path, strerror(errno));
+}
+
+struct serial_settings
+serial_port_settings(uint32_t baud)
+{
+    return (struct serial_settings){.baud = baud, .mode = "8N1", .low_latency = true};
+}
+
+const char *
+serial_port_check_mode(const char *mode)
+{
+    if (strlen(mode) != 3 || mode[0] < '5' || mode[0] > '8' || strchr("NEO", mode[1]) == NULL ||
+        (mode[2] != '1' && mode[2] != '2'))
+        return "is no mode: data bits 5 to 8, parity N, E or O, stop bits 1 or 2, as in 8N1";
+    return mode[0] < '8' ? "leaves no room for the octets of messages: 8 data bits are needed"
+                         : NULL;
+}
+
+uint8_t
+serial_port_bits(const struct serial_settings *settings)
+{
+    const char *mode = settings->mode;
+
+    return (uint8_t)(1 + (mode[0] - '0') + (mode[1] != 'N') + (mode[2] - '0'));
+}
+
 enum dm_result
-serial_port_open(const char *device, uint32_t baud, enum serial_flow flow,
+serial_port_open(const char *device, const struct serial_settings *settings,
                  struct serial_port **port, char *error, size_t error_size)
 {
-    struct request request = {.baud = baud, .flow = flow};
+    struct request request = {.settings = settings};
     struct serial_port *opened = calloc(1, sizeof *opened);
 
     if (opened == NULL) {
@@ -251,6 +324,8 @@ serial_port_open(const char *device, uint32_t baud, enum serial_flow flow,
     if (is_pseudo_terminal(opened->path) ? !open_terminal(opened, &request)
                                          : !open_by_library(opened, &request))
         goto fail;
+    set_lines(opened, settings);
+    opened->counts = ioctl(opened->fd, TIOCGICOUNT, &opened->before) == 0;
     *port = opened;
     return DM_OK;
 
@@ -295,6 +370,30 @@ serial_port_close(struct serial_port *port)
         close(port->fd);
     }
     free(port);
+}
+
+size_t
+serial_port_waiting(const struct serial_port *port)
+{
+    int waiting = 0;
+
+    return ioctl(port->fd, TIOCOUTQ, &waiting) == 0 && waiting > 0 ? (size_t)waiting : 0;
+}
+
+bool
+serial_port_errors(const struct serial_port *port, struct serial_port_errors *errors)
+{
+    struct serial_icounter_struct now;
+
+    if (!port->counts || ioctl(port->fd, TIOCGICOUNT, &now) != 0)
+        return false;
+    *errors = (struct serial_port_errors){
+        .frame = (uint64_t)(now.frame - port->before.frame),
+        .parity = (uint64_t)(now.parity - port->before.parity),
+        .overrun = (uint64_t)(now.overrun - port->before.overrun),
+        .breaks = (uint64_t)(now.brk - port->before.brk),
+    };
+    return true;
 }
 
 int

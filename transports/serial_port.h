@@ -16,11 +16,26 @@
 struct serial_port;
 
 /*
- * Opens `device` (a link is resolved now) raw, 8N1, exclusively, with empty input.
+ * Opens `device` (a link is resolved now) raw, exclusively, with empty input.
  * DM_IO: not possible now; error[] names device, real path and cause. DM_NO_MEMORY likewise.
  */
-enum dm_result serial_port_open(const char *device, uint32_t baud, enum serial_flow flow,
+enum dm_result serial_port_open(const char *device, const struct serial_settings *settings,
                                 struct serial_port **port, char *error, size_t error_size);
+
+/* 8N1 without flow control, signals as they are. */
+struct serial_settings serial_port_settings(uint32_t baud);
+/* Why the mode cannot be, or NULL. */
+const char *serial_port_check_mode(const char *mode);
+/* Start, data, parity and stop bits of one octet on the line. */
+uint8_t serial_port_bits(const struct serial_settings *settings);
+
+/* Octets that the kernel has not sent yet; 0 also where it does not tell. */
+size_t serial_port_waiting(const struct serial_port *port);
+/* Line errors since the port was opened. False: the driver does not count them. */
+struct serial_port_errors {
+    uint64_t frame, parity, overrun, breaks;
+};
+bool serial_port_errors(const struct serial_port *port, struct serial_port_errors *errors);
 
 /* Lets what was written leave, for one second at most. NULL is allowed. */
 void serial_port_close(struct serial_port *port);

@@ -9,7 +9,8 @@
 
 /* IPv6 address, port, scope (22), one length octet and a forwarder's node id of up to 32 octets. */
 #define DM_ADDRESS_OCTETS_MAX 56
-/* Longest text form, terminator included: transport, section name, IPv6 and port, node id in hex. */
+/* Longest text form, terminator included: transport, section name, IPv6 and port, node id in hex.
+ */
 #define DM_ADDRESS_TEXT_MAX 208
 
 /* Everyone but the owning transport only copies, compares, hashes and prints it. */

@@ -36,6 +36,7 @@ struct framing_options {
                       * message */
     unsigned gap_ms; /* an idle time longer than this drops a partial frame of a framing that has no
                       * delimiter; 0: off */
+    uint8_t trailer; /* raw: octets that follow each message and mean nothing */
     uint8_t address; /* the gateway's own */
     uint8_t pan;     /* aquila: the network */
     uint8_t key[16]; /* aquila: all 0xFF is no encryption */

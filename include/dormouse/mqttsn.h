@@ -63,8 +63,9 @@ enum mqttsn_return_code {
 #define MQTTSN_QOS_MINUS_ONE (-1)
 #define MQTTSN_PACKET_MAX 65535u  /* octets; the 16-bit length */
 #define MQTTSN_CLIENT_ID_MAX 252u /* octets; the text says 23, real clients send more (R20) */
-#define MQTTSN_NODE_ID_MAX 32u /* octets we accept of a forwarder's node id (the wire allows 252)  \
-                                */
+#define MQTTSN_NODE_ID_MAX                                                                         \
+    32u /* octets we accept of a forwarder's node id (the wire allows 252)                         \
+         */
 
 /*
  * One message. Fields that a type does not have are 0 or empty. After decoding the spans borrow the

@@ -8,6 +8,7 @@ enum dm_result {
     DM_TRUNCATED,   /* the input ends before the message does: more octets may complete it */
     DM_MALFORMED,   /* the input can never become a valid message */
     DM_UNSUPPORTED, /* well formed, but reserved or of a part that is not built in */
+    DM_LATER,       /* taken, but it has not happened yet */
     DM_FULL,        /* a limit or the caller's buffer is reached */
     DM_NO_MEMORY,   /* allocation failed */
     DM_NOT_FOUND,   /* no such object */

@@ -48,7 +48,7 @@ line_init(struct line *line)
     snprintf(line->link, sizeof line->link, "%s/radio", line->folder);
     line->far = -1;
     line->options = (struct serial_options){
-        .name = "barn", .device = line->link, .framing = "raw", .baud = 9600, .mtu = LINE_MTU};
+        .name = "barn", .device = line->link, .framing = "raw", .settings = {.baud = 9600}, .mtu = LINE_MTU};
 }
 
 void

@@ -188,8 +188,8 @@ serial_gets_its_line(void)
     CU_ASSERT_STRING_EQUAL(serial_given.device, "/dev/b");
     CU_ASSERT_STRING_EQUAL(serial_given.framing, "slip");
     CU_ASSERT_EQUAL(serial_given.encapsulation, SERIAL_ENCAPSULATION_ALWAYS);
-    CU_ASSERT_EQUAL(serial_given.flow, SERIAL_FLOW_RTSCTS);
-    CU_ASSERT_EQUAL(serial_given.baud, 9600);
+    CU_ASSERT_EQUAL(serial_given.settings.flow, SERIAL_FLOW_RTSCTS);
+    CU_ASSERT_EQUAL(serial_given.settings.baud, 9600);
     CU_ASSERT_EQUAL(serial_given.mtu, 64);
     CU_ASSERT_EQUAL(serial_given.frame_gap_ms, 20);
     teardown(&fixture);

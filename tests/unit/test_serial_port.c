@@ -97,8 +97,8 @@ serial_pseudo_terminal_is_raw_whatever_it_was_before(void)
         struct line line;
 
         line_init(&line);
-        line.options.flow = flows[i].flow;
-        line.options.baud = 57600;
+        line.options.settings.flow = flows[i].flow;
+        line.options.settings.baud = 57600;
         line_plug_in(&line);
         spoil(&line);
         line_point_link(&line);
@@ -135,8 +135,8 @@ library_port_has_every_setting_as_asked_for(void)
         struct line line;
 
         library_start(&line, (struct serialport_pty_faults){.open_error = 0});
-        line.options.flow = flows[i % 3].flow;
-        line.options.baud = rates[i / 3];
+        line.options.settings.flow = flows[i % 3].flow;
+        line.options.settings.baud = rates[i / 3];
         line_open(&line);
         struct transport_status status = fixture_status(&line.fixture);
         CU_ASSERT_TRUE(status.up);
@@ -210,7 +210,7 @@ library_port_that_cannot_be_opened_says_why(void)
         {{.open_error = EIO}, "Input/output error"},
         {{.modem_lines_error = EIO}, "Input/output error"},
         {{.fixed_speed = B9600}, "cannot set 115200 baud: the driver stays at 9600"},
-        {{.no_crtscts = true}, "the driver refuses 8N1 or the flow control"},
+        {{.no_crtscts = true}, "the driver refuses the mode or the flow control"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -218,8 +218,8 @@ library_port_that_cannot_be_opened_says_why(void)
         char error[200];
 
         library_start(&line, cases[i].faults);
-        line.options.baud = 115200;
-        line.options.flow = SERIAL_FLOW_RTSCTS;
+        line.options.settings.baud = 115200;
+        line.options.settings.flow = SERIAL_FLOW_RTSCTS;
         line_open(&line);
         snprintf(error, sizeof error, "cannot open %s: %s", SERIALPORT_PTY_PATH, cases[i].error);
         CU_ASSERT_FALSE(fixture_status(&line.fixture).up);
