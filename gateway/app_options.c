@@ -59,11 +59,20 @@ qos_minus_one_policy(const char *text)
     return strcmp(text, "yes") == 0 ? ENGINE_QOS_MINUS_ONE_IDS : ENGINE_QOS_MINUS_ONE_NO;
 }
 
+static uint64_t
+pause_of(uint64_t configured_ms)
+{
+    if (configured_ms == CONFIG_NEVER)
+        return 0;
+    return configured_ms > 0 ? configured_ms : 1;
+}
+
 static struct engine_link
 engine_link_of(const struct config_link *link)
 {
     return (struct engine_link){
         .mtu = link->mtu,
+        .pause_ms = link->kind == CONFIG_SERIAL ? pause_of(link->pause_ms) : 0,
         .advertise = link->kind == CONFIG_UDP ? link->multicast.count > 0 : link->advertise,
         .qos_minus_one = qos_minus_one_policy(link->qos_minus_one),
         .topics = copy_topics(&link->topics),
@@ -175,6 +184,42 @@ open_udp(struct event_base *base, const struct config_link *link, uint8_t index,
     return udp_open(base, index, &options, listener, error, error_size);
 }
 
+static enum serial_signal
+signal_of(const char *text)
+{
+    if (strcmp(text, "leave") == 0)
+        return SERIAL_SIGNAL_LEAVE;
+    return strcmp(text, "on") == 0 ? SERIAL_SIGNAL_ON : SERIAL_SIGNAL_OFF;
+}
+
+/* As the devices of that framing expect it. */
+static uint8_t
+own_address(const struct config_link *link)
+{
+    if (link->address != UINT8_MAX)
+        return link->address;
+    return strcmp(link->framing, "hc12") == 0 ? 0 : 1;
+}
+
+/* Text that config_check_hex or config_check_key has seen. NULL: none. Returns the octets. */
+static size_t
+read_hex(const char *text, uint8_t octets[SERIAL_PREFIX_MAX])
+{
+    size_t digits = 0;
+
+    for (; text != NULL && *text != '\0' && digits < 2 * SERIAL_PREFIX_MAX; text++) {
+        const char *digit = strchr("0123456789abcdef", *text | 0x20);
+
+        if (*text == ' ')
+            continue;
+        uint8_t value = (uint8_t)(digit != NULL ? digit - "0123456789abcdef" : 0);
+
+        octets[digits / 2] = (uint8_t)(digits % 2 == 0 ? value << 4 : octets[digits / 2] | value);
+        digits++;
+    }
+    return digits / 2;
+}
+
 static struct transport *
 open_serial(struct event_base *base, const struct config_link *link, uint8_t index,
             const struct transport_listener *listener, char *error, size_t error_size)
@@ -184,8 +229,26 @@ open_serial(struct event_base *base, const struct config_link *link, uint8_t ind
         .device = link->device,
         .framing = link->framing,
         .encapsulation = SERIAL_ENCAPSULATION_AUTO,
-        .settings = {.baud = link->baud, .mode = "8N1", .low_latency = true},
-        .duty_cycle = 100,
+        .tx_device = link->tx_device,
+        .settings = {.baud = link->baud,
+                     .dtr = signal_of(link->dtr),
+                     .rts = signal_of(link->rts),
+                     .direction = strcmp(link->rs485, "kernel") == 0 ? SERIAL_DIRECTION_KERNEL
+                                                                     : SERIAL_DIRECTION_HARDWARE,
+                     .low_latency = link->low_latency},
+        .tx_gap_ms = (uint32_t)link->tx_gap_ms,
+        .turnaround_ms = (uint32_t)link->turnaround_ms,
+        .open_delay_ms = (uint32_t)link->open_delay_ms,
+        .ack_timeout_ms = (uint32_t)link->ack_timeout_ms,
+        .tx_rate = link->tx_rate,
+        .air_rate = (link->air_rate + 7) / 8,
+        .duty_cycle = link->duty_cycle,
+        .tx_queue = link->tx_queue,
+        .max_nodes = link->max_nodes,
+        .echo = strcmp(link->echo, "discard") == 0,
+        .rx_trailer = link->rx_trailer,
+        .address = own_address(link),
+        .pan = link->pan,
         .mtu = link->mtu,
         .frame_gap_ms = (uint32_t)link->frame_gap_ms,
     };
@@ -198,6 +261,10 @@ open_serial(struct event_base *base, const struct config_link *link, uint8_t ind
         options.settings.flow = SERIAL_FLOW_RTSCTS;
     else if (strcmp(link->flow, "xonxoff") == 0)
         options.settings.flow = SERIAL_FLOW_XONXOFF;
+    snprintf(options.settings.mode, sizeof options.settings.mode, "%s", link->mode);
+    options.tx_prefix_len = (uint8_t)read_hex(link->tx_prefix, options.tx_prefix);
+    memset(options.key, 0xFF, sizeof options.key); /* no encryption */
+    (void)read_hex(link->key, options.key);
     return serial_open(base, index, &options, listener, error, error_size);
 }
 

@@ -168,6 +168,9 @@ take_value(struct config_loader *loader, const struct config_place *place,
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
     else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
         config_field_clear(key, object);
+    else if (key->secret && place->others)
+        config_loader_report_key(loader, false, place, key->name,
+                                 "others may use this file: chmod o-rwx");
     else
         config_loader_note(loader, config_field_set(key, object, text, value));
 }

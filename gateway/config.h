@@ -51,6 +51,23 @@ struct config_link {
     char *flow;          /* "none", "rtscts", "xonxoff" */
     uint32_t baud;
     uint64_t frame_gap_ms;
+    char *tx_device; /* NULL if not set */
+    char *mode;      /* "8N1" */
+    uint64_t tx_gap_ms, turnaround_ms, open_delay_ms;
+    uint64_t ack_timeout_ms; /* 0: the framing's own */
+    uint32_t tx_rate;        /* octets in a second; 0: no limit */
+    double duty_cycle;       /* per cent */
+    uint32_t air_rate;       /* bit/s; 0: not set */
+    uint16_t tx_queue, max_nodes;
+    char *rs485;     /* "off", "kernel", "auto-direction" */
+    char *echo;      /* "none", "discard" */
+    char *dtr, *rts; /* "leave", "on", "off" */
+    bool low_latency;
+    char *tx_prefix; /* hex digits, perhaps with spaces; NULL if not set */
+    uint8_t rx_trailer;
+    uint8_t address, pan;
+    char *key;         /* 32 hex digits; NULL if not set */
+    uint64_t pause_ms; /* or CONFIG_NEVER */
 };
 
 /* A [client PATTERN] section, in the order of the file. */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <dormouse/framing.h>
+
 #include "config_fields.h"
 
 static void report_link(struct config_loader *loader, size_t index, const char *key,
@@ -38,6 +40,31 @@ check_device(struct config_loader *loader, size_t index)
         if (link->device != NULL && links[i].device != NULL &&
             strcmp(link->device, links[i].device) == 0)
             report_link(loader, index, "device", "used by [serial %s], too", links[i].name);
+}
+
+/* What framing and radio need of the other keys. */
+static void
+check_radio(struct config_loader *loader, size_t index)
+{
+    const struct config_link *link = &loader->config->links[index];
+    const struct framing_traits *traits = link->kind == CONFIG_SERIAL && link->framing != NULL
+                                              ? framing_traits_of(link->framing)
+                                              : NULL;
+    if (traits == NULL)
+        return;
+    if (traits->two_ports && link->tx_device == NULL)
+        report_link(loader, index, "tx_device", "required with framing %s", traits->name);
+    if (link->tx_device != NULL && link->device != NULL &&
+        strcmp(link->tx_device, link->device) == 0)
+        report_link(loader, index, "tx_device", "is the device itself");
+    if (link->duty_cycle < 100 && link->air_rate == 0)
+        report_link(loader, index, "duty_cycle", "needs air_rate");
+    if (link->rx_trailer > 0 && strcmp(traits->name, "raw") != 0)
+        report_link(loader, index, "rx_trailer", "is for framing raw only");
+    if (!traits->encapsulates && link->encapsulation != NULL &&
+        strcmp(link->encapsulation, "always") == 0)
+        report_link(loader, index, "encapsulation",
+                    "framing %s has addresses of its own: nothing is encapsulated", traits->name);
 }
 
 /* Two sockets of one address fail at start, too. */
@@ -87,6 +114,7 @@ check_links(struct config_loader *loader, const char *path)
         struct config_link *link = &config->links[i];
         config_loader_note(loader, config_fields_complete(config_link_section(link), link));
         check_device(loader, i);
+        check_radio(loader, i);
         check_listen(loader, i);
         check_multicast(loader, i);
     }

@@ -71,6 +71,7 @@ struct config_key {
     size_t offset, size;   /* the member in the struct of the section; size 0: none */
     bool zero_is_off;      /* 0 is one more way to write `off` */
     bool repeatable;
+    bool secret;     /* the file must be closed to others */
     bool per_client; /* a key of [sessions] that [client PATTERN] knows too */
 };
 

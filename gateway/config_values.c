@@ -459,6 +459,8 @@ config_check_url(const char *text)
     return NULL;
 }
 
+enum { HEX_MAX = 16 }; /* octets */
+
 const char *
 config_check_hex(const char *text)
 {
@@ -469,5 +471,15 @@ config_check_hex(const char *text)
         else if (*text != ' ' || digits % 2 != 0)
             return "is not hexadecimal: two digits for each octet";
     }
+    if (digits > 2 * HEX_MAX)
+        return "is longer than 16 octets";
     return digits % 2 == 0 ? NULL : "is not hexadecimal: two digits for each octet";
+}
+
+const char *
+config_check_key(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, DIGITS "abcdefABCDEF") == 32
+               ? NULL
+               : "is no key: 32 hexadecimal digits";
 }

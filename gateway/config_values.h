@@ -32,6 +32,7 @@ config_check config_check_endpoint;     /* numeric ADDRESS:PORT or [ADDRESS]:POR
 config_check config_check_group;        /* the same, of a multicast group; not port 0 */
 config_check config_check_interface;    /* what the kernel takes as a name of a network interface */
 config_check config_check_forwarder;    /* numeric address or "*" */
+config_check config_check_key;          /* 32 hexadecimal digits */
 config_check config_check_hex;          /* octets in hexadecimal */
 
 #endif

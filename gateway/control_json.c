@@ -53,6 +53,54 @@ add_broker(cJSON *answer, const struct upstream *upstream)
     add_count(broker, "tx_octets", status.tx_octets);
 }
 
+struct node_list {
+    const struct transport *transport;
+    cJSON *array;
+};
+
+static void
+add_node(void *ctx, const struct transport_node *node)
+{
+    const struct node_list *list = ctx;
+    char address[DM_ADDRESS_TEXT_MAX];
+    cJSON *item = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(
+        item, "address",
+        transport_address_text(list->transport, &node->address, address, sizeof address));
+    add_count(item, "messages", node->messages);
+    add_count(item, "unconfirmed", node->unconfirmed);
+    if (node->quality.has_rssi)
+        cJSON_AddNumberToObject(item, "rssi", node->quality.rssi);
+    if (node->quality.has_lqi)
+        cJSON_AddNumberToObject(item, "lqi", node->quality.lqi);
+    if (node->quality.has_snr)
+        cJSON_AddNumberToObject(item, "snr", node->quality.snr);
+    cJSON_AddItemToArray(list->array, item);
+}
+
+/* What only a serial line has. */
+static void
+add_line(cJSON *link, const struct transport *transport, const struct transport_status *status)
+{
+    struct node_list list = {transport, NULL};
+
+    add_count(link, "mtu", transport->mtu);
+    add_count(link, "rx_crc_errors", status->rx_crc_errors);
+    add_count(link, "rx_oversize", status->rx_oversize);
+    add_count(link, "rx_gap_resets", status->rx_gap_resets);
+    add_count(link, "tx_repeats", status->tx_repeats);
+    add_count(link, "tx_unconfirmed", status->tx_unconfirmed);
+    add_count(link, "tx_waiting", status->tx_waiting);
+    add_count(link, "line_frame_errors", status->line_frame);
+    add_count(link, "line_parity_errors", status->line_parity);
+    add_count(link, "line_overruns", status->line_overrun);
+    add_count(link, "line_breaks", status->line_break);
+    add_count(link, "nodes_refused", status->nodes_refused);
+    list.array = cJSON_AddArrayToObject(link, "nodes");
+    transport->ops->each_node(transport, add_node, &list);
+}
+
 static void
 add_links(cJSON *answer, const struct control_source *source)
 {
@@ -78,6 +126,8 @@ add_links(cJSON *answer, const struct control_source *source)
         add_count(link, "tx_octets", status.tx_octets);
         add_count(link, "tx_dropped", status.tx_dropped);
         add_count(link, "reopens", status.reopens);
+        if (status.serial)
+            add_line(link, transport, &status);
         cJSON_AddItemToArray(links, link);
     }
 }

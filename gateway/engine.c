@@ -63,6 +63,12 @@ engine_can_promise(const struct engine *e)
     return !e->degraded && e->seq - e->committed_seq < UNCOMMITTED_MAX;
 }
 
+bool
+engine_takes_request(const struct engine *e, const struct session *s)
+{
+    return engine_can_promise(e) && !e->links[s->address.link].congested;
+}
+
 static uint32_t
 hash_address(const struct dm_address *address)
 {
@@ -214,10 +220,8 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
-    e->link_up = calloc(options->link_count + 1, sizeof *e->link_up);
-    e->link_blocked = calloc(options->link_count + 1, sizeof *e->link_blocked);
-    e->gwinfo_at_ms = calloc(options->link_count + 1, sizeof *e->gwinfo_at_ms);
-    if (e->link_up == NULL || e->link_blocked == NULL || e->gwinfo_at_ms == NULL) {
+    e->links = calloc(options->link_count + 1, sizeof *e->links);
+    if (e->links == NULL) {
         engine_free(e);
         return NULL;
     }
@@ -256,9 +260,7 @@ engine_free(struct engine *e)
     assert(e->names.count == 0); /* every reference was given back */
     pointer_index_fini(&e->names);
     free(e->heap);
-    free(e->link_up);
-    free(e->link_blocked);
-    free(e->gwinfo_at_ms);
+    free(e->links);
     free(e->scratch);
     free(e->expanded);
     free(e);
@@ -322,8 +324,10 @@ engine_start(struct engine *e, uint64_t now_ms)
     struct filter *f;
 
     e->now_ms = now_ms;
-    for (size_t i = 0; i < e->options->link_count; i++)
-        e->link_up[i] = e->options->links[i].up;
+    for (size_t i = 0; i < e->options->link_count; i++) {
+        e->links[i].up = e->options->links[i].up;
+        e->links[i].down_ms = now_ms;
+    }
     /* Each was held by the index; one that no session waits for goes with it. */
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
@@ -351,8 +355,10 @@ engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
 
     assert(link < e->options->link_count);
     engine_at(e, now_ms);
-    e->link_up[link] = up;
-    e->link_blocked[link] = false;
+    if (!up && e->links[link].up)
+        e->links[link].down_ms = now_ms;
+    e->links[link].up = up;
+    e->links[link].blocked = e->links[link].congested = false;
     DL_FOREACH (e->sessions, s) {
         if (!s->bound || s->address.link != link)
             continue;
@@ -374,17 +380,56 @@ engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
 
     assert(link < e->options->link_count);
     engine_at(e, now_ms);
-    e->link_blocked[link] = false;
+    e->links[link].blocked = false;
     DL_FOREACH (e->sessions, s) {
         if (!s->blocked || !s->bound || s->address.link != link)
             continue;
         s->blocked = false;
         downlink_pump(e, s);
         session_schedule(e, s);
-        if (e->link_blocked[link])
+        if (e->links[link].blocked)
             break;
     }
     inbound_flush(e);
+}
+
+void
+engine_sent(struct engine *e, uint64_t now_ms, const struct dm_address *to)
+{
+    struct session *s = session_find_address(e, to);
+
+    engine_at(e, now_ms);
+    if (s == NULL || !s->late)
+        return;
+    s->late = false;
+    s->retry_at_ms = engine_add_ms(now_ms, e->options->retry_ms);
+    session_schedule(e, s);
+}
+
+void
+engine_late(struct engine *e, const struct dm_address *to)
+{
+    struct session *s = session_find_address(e, to);
+
+    if (s == NULL || s->exchange == EXCHANGE_NONE)
+        return;
+    s->late = true;
+    s->retry_at_ms = ENGINE_NEVER;
+    session_schedule(e, s);
+}
+
+void
+engine_link_mtu(struct engine *e, uint8_t link, uint16_t mtu)
+{
+    assert(link < e->options->link_count);
+    e->links[link].mtu = mtu;
+}
+
+void
+engine_link_congested(struct engine *e, uint8_t link, bool congested)
+{
+    assert(link < e->options->link_count);
+    e->links[link].congested = congested;
 }
 
 void

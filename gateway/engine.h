@@ -53,8 +53,9 @@ struct engine_effect {
 };
 
 /*
- * ENGINE_SEND: DM_FULL makes the engine keep the message and wait for engine_link_room; every other
- * failure is loss on the radio. ENGINE_UPSTREAM, a PUBLISH: DM_FULL or DM_INVALID say that the
+ * ENGINE_SEND: DM_FULL makes the engine keep the message and wait for engine_link_room; DM_LATER
+ * lets it wait for engine_sent before it counts the time to the answer; every other failure is loss
+ * on the radio. ENGINE_UPSTREAM, a PUBLISH: DM_FULL or DM_INVALID say that the
  * broker can never take this packet; DM_IO is a connection that is closing. It must not call the
  * engine.
  */
@@ -76,9 +77,10 @@ enum engine_qos_minus_one {
 };
 
 struct engine_link {
-    uint16_t mtu;   /* octets of the largest message to a device */
-    bool up;        /* at the start */
-    bool advertise; /* send ADVERTISE on it */
+    uint16_t mtu;      /* octets of the largest message to a device */
+    uint64_t pause_ms; /* while it is down, nobody is lost for so long; 0: however long */
+    bool up;           /* at the start */
+    bool advertise;    /* send ADVERTISE on it */
     enum engine_qos_minus_one qos_minus_one;
     const struct engine_topic *topics;
     size_t topic_count;
@@ -208,6 +210,14 @@ void engine_datagram(struct engine *engine, uint64_t now_ms, const struct dm_add
 void engine_link(struct engine *engine, uint64_t now_ms, uint8_t link, bool up);
 /* The link's transmit queue has room again after DM_FULL. */
 void engine_link_room(struct engine *engine, uint64_t now_ms, uint8_t link);
+/* What DM_LATER was said of has left: from now on the answer is awaited. */
+void engine_sent(struct engine *engine, uint64_t now_ms, const struct dm_address *to);
+/* The same as DM_LATER, of an effect that was held until its record was durable. */
+void engine_late(struct engine *engine, const struct dm_address *to);
+/* The radio takes only so large messages. */
+void engine_link_mtu(struct engine *engine, uint8_t link, uint16_t mtu);
+/* So much waits for the link already that requests are answered with "congestion". */
+void engine_link_congested(struct engine *engine, uint8_t link, bool congested);
 
 /* Whether the next connection must begin with Clean Start 1: nothing of ours is known to be there.
  */

@@ -44,7 +44,7 @@ advertise(struct engine *e)
     if (e->degraded)
         return;
     for (size_t i = 0; i < o->link_count; i++) {
-        if (!o->links[i].advertise || !e->link_up[i])
+        if (!o->links[i].advertise || !e->links[i].up)
             continue;
         broadcast(e, &(struct dm_address){.link = (uint8_t)i}, false, 0, &packet);
         e->status.advertised++;
@@ -131,7 +131,7 @@ void
 handle_searchgw(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet)
 {
     struct mqttsn_packet answer = {.type = MQTTSN_GWINFO, .gateway_id = e->options->gateway_id};
-    uint64_t *last_ms = &e->gwinfo_at_ms[from->link];
+    uint64_t *last_ms = &e->links[from->link].gwinfo_at_ms;
 
     if (discovery_is_silent(e) || e->degraded || !engine_may_reply(e, from))
         return;

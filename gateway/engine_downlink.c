@@ -27,7 +27,15 @@ downlink_cancel(struct session *s)
     s->exchange = EXCHANGE_NONE;
     s->stalled = false;
     s->blocked = false;
+    s->late = false;
     s->owes_pingresp = false;
+}
+
+/* The time to the answer counts from when the message leaves. */
+static void
+await_answer(struct engine *e, struct session *s)
+{
+    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, e->options->retry_ms);
 }
 
 static void
@@ -36,7 +44,7 @@ open_exchange(struct engine *e, struct session *s, enum exchange exchange)
     s->exchange = exchange;
     s->retries = 0;
     s->talked = false;
-    s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    await_answer(e, s);
 }
 
 /* False: the link has no room, try again when it has. */
@@ -44,9 +52,14 @@ static bool
 send_now(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
 {
     s->exchange_needs = needs > s->connack_seq ? needs : s->connack_seq;
-    if (!e->link_blocked[s->address.link] && engine_send(e, s, needs, packet) != DM_FULL)
+    enum dm_result result =
+        e->links[s->address.link].blocked ? DM_FULL : engine_send(e, s, needs, packet);
+
+    if (result != DM_FULL) {
+        s->late = result == DM_LATER;
         return true;
-    e->link_blocked[s->address.link] = true;
+    }
+    e->links[s->address.link].blocked = true;
     s->blocked = true;
     return false;
 }
@@ -91,11 +104,19 @@ send_pubrel(struct engine *e, struct session *s, const struct delivery *d)
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = d->msg_id});
 }
 
+static size_t
+link_mtu(const struct engine *e, uint8_t link)
+{
+    size_t mtu = e->options->links[link].mtu;
+
+    return e->links[link].mtu != 0 && e->links[link].mtu < mtu ? e->links[link].mtu : mtu;
+}
+
 static bool
 is_too_long(const struct engine *e, const struct session *s, const struct delivery *d,
             enum topic_choice choice)
 {
-    size_t mtu = e->options->links[s->address.link].mtu;
+    size_t mtu = link_mtu(e, s->address.link);
     size_t publish = 7 + (size_t)d->message->len;
     size_t registration = choice == TOPIC_REGISTER ? 6 + d->message->topic->len : 0;
     size_t longest = publish > registration ? publish : registration;
@@ -327,7 +348,7 @@ downlink_repeat(struct engine *e, struct session *s)
     enum mqttsn_topic_type type;
     uint16_t id;
 
-    if (s->exchange_needs > e->committed_seq) /* what is open has not left yet */
+    if (s->exchange_needs > e->committed_seq || s->late) /* what is open has not left yet */
         return;
     if (s->exchange == EXCHANGE_REGISTER) {
         send_register(e, s);
@@ -341,6 +362,8 @@ downlink_repeat(struct engine *e, struct session *s)
         return;
     }
     s->blocked = false; /* no room only delays the repetition; the exchange stays open */
+    if (s->late)
+        await_answer(e, s);
 }
 
 /* ---- answers of the device ---- */

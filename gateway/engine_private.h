@@ -260,6 +260,7 @@ struct session {
     bool talked;        /* the device sent something else since the exchange began (design 4) */
     bool stalled;       /* no answer after all retries: wait for a sign of life (R61) */
     bool blocked;       /* the link had no room */
+    bool late;          /* what was sent last waits in the link: engine_sent tells */
     bool owes_pingresp; /* active, but it said PINGREQ as a device that wakes up: messages first */
     uint64_t retry_at_ms;
     uint64_t pause_until_ms; /* the device is congested */
@@ -334,6 +335,15 @@ struct copies {
     bool loaded;    /* the first came in an earlier process; who waits for another is not known */
 };
 
+struct link_state {
+    bool up;
+    bool blocked;   /* DM_FULL: it has no room now */
+    bool congested; /* requests are answered with "congestion" */
+    uint16_t mtu; /* of the radio; 0: not told */
+    uint64_t down_ms;      /* since when */
+    uint64_t gwinfo_at_ms; /* last broadcast */
+};
+
 struct recent_request {
     uint64_t session;
     struct name *filter;
@@ -351,8 +361,7 @@ struct engine {
     uint64_t committed_seq;
     uint64_t wipe_seq; /* journal number of the last session that was deleted */
     bool degraded;
-    bool *link_up;
-    bool *link_blocked;
+    struct link_state *links; /* by link */
 
     struct session *sessions;
     struct session *waiting;
@@ -407,7 +416,6 @@ struct engine {
     uint64_t advertised_ms;    /* last time; 0: never */
     uint64_t watched_until_ms; /* the gateway we stand by for lives until then (R12) */
     uint64_t twin_logged_ms;   /* last complaint about another gateway with our GwId */
-    uint64_t *gwinfo_at_ms;    /* by link: last broadcast */
 
     uint8_t *scratch; /* prefixed topic name */
     size_t scratch_room;
@@ -431,6 +439,8 @@ enum dm_result engine_send_upstream(struct engine *e, uint64_t needs,
 bool engine_may_reply(struct engine *e, const struct dm_address *to);
 /* False while nothing new can be promised: disk failed, or too much is not committed yet. */
 bool engine_can_promise(const struct engine *e);
+/* The same, and the way of the answer is not full already. */
+bool engine_takes_request(const struct engine *e, const struct session *s);
 uint64_t engine_add_ms(uint64_t at_ms, uint64_t duration_ms);
 
 /* engine_records.c: each gives the journal number of its record */

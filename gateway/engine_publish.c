@@ -249,7 +249,7 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
 {
     bool store = !e->upstream_up || e->options->uplink_ack_store;
 
-    if (s->open_uplinks >= OPEN_UPLINKS_MAX ||
+    if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->address.link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
         !uplink_has_room(e, topic.len + packet->data.len))
         return false;

@@ -266,7 +266,7 @@ bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
     return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
-           s->handshake == NULL && e->link_up[s->address.link];
+           s->handshake == NULL && e->links[s->address.link].up;
 }
 
 /* ---- supervision ---- */
@@ -276,10 +276,17 @@ supervision_deadline(const struct engine *e, const struct session *s)
 {
     uint64_t period_ms;
 
-    /* A link that is down makes every device silent: nobody is lost by that. */
-    if (s->bound && !e->link_up[s->address.link] && s->state != ENGINE_DISCONNECTED &&
-        s->state != ENGINE_LOST)
-        return ENGINE_NEVER;
+    uint64_t since_ms = s->last_contact_ms;
+
+    /* A link that is down makes every device silent: for a while nobody is lost by that. */
+    if (s->bound && !e->links[s->address.link].up && s->state != ENGINE_DISCONNECTED &&
+        s->state != ENGINE_LOST) {
+        uint64_t pause_ms = e->options->links[s->address.link].pause_ms;
+
+        if (pause_ms == 0)
+            return ENGINE_NEVER;
+        since_ms = engine_add_ms(e->links[s->address.link].down_ms, pause_ms);
+    }
     switch (s->state) {
     case ENGINE_ACTIVE:
         if (s->keepalive_s == 0) /* R28 */
@@ -301,7 +308,7 @@ supervision_deadline(const struct engine *e, const struct session *s)
     default: /* awake: the timer stands still (R93), retransmission ends the period (R99) */
         return ENGINE_NEVER;
     }
-    return engine_add_ms(s->last_contact_ms, period_ms);
+    return engine_add_ms(since_ms, period_ms);
 }
 
 static uint64_t

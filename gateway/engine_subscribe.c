@@ -230,7 +230,7 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
         send_suback(e, s, packet->msg_id, 0, 0, code);
         return;
     }
-    bool acceptable = engine_can_promise(e) && s->open_requests < OPEN_REQUESTS_MAX;
+    bool acceptable = engine_takes_request(e, s) && s->open_requests < OPEN_REQUESTS_MAX;
     struct name *name = acceptable ? name_get(e, filter) : NULL;
     struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
 

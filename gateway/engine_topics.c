@@ -302,7 +302,7 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
         answer.return_code = MQTTSN_NOT_SUPPORTED;
     } else {
         name = name_get(e, packet->topic_name);
-        if (name != NULL && engine_can_promise(e))
+        if (name != NULL && engine_takes_request(e, s))
             r = registration_get(e, s, name, &made);
         if (r == NULL)
             answer.return_code = MQTTSN_CONGESTION; /* M21 */

@@ -202,6 +202,10 @@ on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_
         return;
     }
     trace("from", r, from, &packet);
+    const struct transport *transport = r->transports[from->link];
+
+    if (transport->ops->is_congested != NULL)
+        engine_link_congested(r->engine, from->link, transport->ops->is_congested(transport));
     engine_datagram(r->engine, now_ms(r), from, &packet);
     end_turn(r);
 }
@@ -222,6 +226,21 @@ on_link_room(void *ctx, uint8_t link)
 
     engine_link_room(r->engine, now_ms(r), link);
     end_turn(r);
+}
+
+static void
+on_sent(void *ctx, const struct dm_address *to)
+{
+    struct runner *r = ctx;
+
+    engine_sent(r->engine, now_ms(r), to);
+    end_turn(r);
+}
+
+static void
+on_mtu(void *ctx, uint8_t link, uint16_t mtu)
+{
+    engine_link_mtu(((struct runner *)ctx)->engine, link, mtu);
 }
 
 /* A PUBLISH that was held and that the broker can never take: answered as the broker would. */
@@ -248,7 +267,8 @@ release(struct runner *r, struct held *held)
     } else {
         transport = r->transports[held->address.link];
         /* What the radio loses, the device repeats. */
-        (void)transport->ops->send(transport, &held->address, held->octets, held->len);
+        if (transport->ops->send(transport, &held->address, held->octets, held->len) == DM_LATER)
+            engine_late(r->engine, &held->address);
     }
     held_remove(&r->held, held);
     if (upstream && packet.type == MQTT_PUBLISH && packet.qos > 0 &&
@@ -344,8 +364,12 @@ runner_free(struct runner *r)
 struct transport_listener
 runner_transport_listener(struct runner *r)
 {
-    return (struct transport_listener){
-        .ctx = r, .on_datagram = on_datagram, .on_link = on_link, .on_room = on_link_room};
+    return (struct transport_listener){.ctx = r,
+                                       .on_datagram = on_datagram,
+                                       .on_link = on_link,
+                                       .on_room = on_link_room,
+                                       .on_sent = on_sent,
+                                       .on_mtu = on_mtu};
 }
 
 struct store_events

@@ -74,13 +74,12 @@ static const struct row {
     {"udp x", "mtu", "7", "6", "\"6\" is out of range: 7 .. 65535 octets", TAKEN},
     {"udp x", "dtls", "psk", "on", "\"on\" is not one of off, psk, cert", REFUSED},
     {"udp x", "topics.65534", "a/b", "a/+", "\"a/+\" contains a wildcard", TAKEN},
-    {"serial s", "tx_device", "/dev/t", "t", "\"t\" is not an absolute path", WARNED},
+    {"serial s", "tx_device", "/dev/t", "t", "\"t\" is not an absolute path", TAKEN},
     {"serial s", "framing", "slip", "hdlc",
      "\"hdlc\" is not among the framings built in: raw, slip", TAKEN},
     {"serial s", "encapsulation", "always", "on", "\"on\" is not one of auto, off, always", TAKEN},
     {"serial s", "baud", "4000000", "0", "\"0\" is out of range: 1 .. 4000000 bit/s", TAKEN},
-    {"serial s", "mode", "8E1", "8n1",
-     "\"8n1\" is not one of 8N1, 8E1, 8O1, 8N2, 8E2, 8O2, 7E1, 7O1", WARNED},
+    {"serial s", "mode", "8E1", "8n1", "\"8n1\" is not one of 8N1, 8E1, 8O1, 8N2, 8E2, 8O2", TAKEN},
     {"serial s", "flow", "rtscts", "hw", "\"hw\" is not one of none, rtscts, xonxoff", TAKEN},
     {"serial s", "mtu", "65535", "65536", "\"65536\" is out of range: 7 .. 65535 octets", TAKEN},
     {"serial s", "frame_gap", "0", "11s", "\"11s\" is out of range: 0ms .. 10s", TAKEN},
@@ -88,23 +87,30 @@ static const struct row {
     {"serial s", "topics.1", "a", "", "\"\" is no valid topic name", TAKEN},
     {"serial s", "advertise", "yes", "16m", "\"16m\" is neither yes nor no", TAKEN},
     {"serial s", "tx_gap", "5ms", "5", "\"5\" is no duration: a number and ms, s, m, h or d",
-     WARNED},
-    {"serial s", "tx_rate", "1k", "2M", "\"2M\" is out of range: 0 .. 1M octets", WARNED},
-    {"serial s", "duty_cycle", "1%", "1", "\"1\" is no number", WARNED},
-    {"serial s", "tx_queue", "4", "0", "\"0\" is out of range: 1 .. 65535 frames", WARNED},
-    {"serial s", "ack_timeout", "1s", "1d", "\"1d\" is out of range: 100ms .. 1m", WARNED},
+     TAKEN},
+    {"serial s", "tx_rate", "1k", "2M", "\"2M\" is out of range: 0 .. 1M octets", TAKEN},
+    {"serial s", "duty_cycle", "100.0%", "1", "\"1\" is no number", TAKEN},
+    {"serial s", "tx_queue", "4", "0", "\"0\" is out of range: 1 .. 65535 frames", TAKEN},
+    {"serial s", "ack_timeout", "1s", "1d", "\"1d\" is out of range: 0ms .. 1m", TAKEN},
     {"serial s", "rs485", "kernel", "yes", "\"yes\" is not one of off, kernel, auto-direction",
-     WARNED},
-    {"serial s", "turnaround", "5ms", "2s", "\"2s\" is out of range: 0ms .. 1s", WARNED},
-    {"serial s", "echo", "discard", "yes", "\"yes\" is not one of none, discard", WARNED},
-    {"serial s", "dtr", "off", "yes", "\"yes\" is not one of leave, on, off", WARNED},
-    {"serial s", "rts", "on", "yes", "\"yes\" is not one of leave, on, off", WARNED},
-    {"serial s", "open_delay", "2s", "61s", "\"61s\" is out of range: 0s .. 1m", WARNED},
-    {"serial s", "low_latency", "true", "very", "\"very\" is neither yes nor no", WARNED},
-    {"serial s", "max_nodes", "9", "0", "\"0\" is out of range: 1 .. 65535", WARNED},
+     TAKEN},
+    {"serial s", "turnaround", "5ms", "2s", "\"2s\" is out of range: 0ms .. 1s", TAKEN},
+    {"serial s", "echo", "discard", "yes", "\"yes\" is not one of none, discard", TAKEN},
+    {"serial s", "dtr", "off", "yes", "\"yes\" is not one of leave, on, off", TAKEN},
+    {"serial s", "rts", "on", "yes", "\"yes\" is not one of leave, on, off", TAKEN},
+    {"serial s", "open_delay", "2s", "61s", "\"61s\" is out of range: 0s .. 1m", TAKEN},
+    {"serial s", "low_latency", "true", "very", "\"very\" is neither yes nor no", TAKEN},
+    {"serial s", "max_nodes", "9", "0", "\"0\" is out of range: 1 .. 65535", TAKEN},
     {"serial s", "tx_prefix", "00 02 17", "0 02",
-     "\"0 02\" is not hexadecimal: two digits for each octet", WARNED},
-    {"serial s", "rx_trailer", "1", "17", "\"17\" is out of range: 0 .. 16 octets", WARNED},
+     "\"0 02\" is not hexadecimal: two digits for each octet", TAKEN},
+    {"serial s", "rx_trailer", "1", "17", "\"17\" is out of range: 0 .. 16 octets", TAKEN},
+    {"serial s", "air_rate", "1760", "fast", "\"fast\" is no number", TAKEN},
+    {"serial s", "address", "254", "255", "\"255\" is out of range: 0 .. 254, default", TAKEN},
+    {"serial s", "pan", "0", "256", "\"256\" is out of range: 0 .. 255", TAKEN},
+    {"serial s", "key", "000102030405060708090a0B0C0D0E0F", "00",
+     "\"00\" is no key: 32 hexadecimal digits", TAKEN},
+    {"serial s", "pause", "never", "soon",
+     "\"soon\" is no duration: a number and ms, s, m, h or d, or never", TAKEN},
     {"topics", "7", "yard/button", "yard\xff", "\"yard\\xff\" is no valid topic name", TAKEN},
     {"client a*", "username", "u", "\xff", "\"\\xff\" is not valid UTF-8", REFUSED},
     {"client a*", "password_file", "/p", "p", "\"p\" is not an absolute path", REFUSED},
@@ -233,13 +239,11 @@ missing_key_with_its_default_is_silent(void)
 {
     struct config_fixture fixture;
     config_fixture_init(&fixture);
-    config_fixture_load_text(
-        &fixture,
-        "[broker]\nca_file =\n[sessions]\n"
-        "upstream = shared\nunknown_clients = accept\n[udp x]\ndtls = off\n"
-        "[serial s]\ndevice = /dev/s\nmode = 8N1\nlow_latency = off\n"
-        "tx_gap = 0s\ntx_rate = 0k\nduty_cycle = 100.0%\n[client a]\npublish =\nusername =\n"
-        "upstream = shared\n[control]\nhttp =\ntoken_file =\n[map]\nrule =\n");
+    config_fixture_load_text(&fixture,
+                             "[broker]\nca_file =\n[sessions]\n"
+                             "upstream = shared\nunknown_clients = accept\n[udp x]\ndtls = off\n"
+                             "[client a]\npublish =\nusername =\n"
+                             "upstream = shared\n[control]\nhttp =\ntoken_file =\n[map]\nrule =\n");
     check_text(fixture.reports, "");
     CU_ASSERT_EQUAL(fixture.result, DM_OK);
     config_fixture_fini(&fixture);
@@ -338,7 +342,8 @@ static const char other_values[] =
     "keepalive = 2m\nreceive_maximum = 20\ntopic_prefix = site/\n"
     "[sessions]\nmax_clients = 5\nclient_id_max = 23\nresume_ignores_clean = on\nawake_max = "
     "never\nqueue_messages = 6\nqueue_bytes = 7k\ntotal_bytes = 8M\n"
-    "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = 1G\nuplink_ack = store\n"
+    "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = "
+    "1G\nuplink_ack = store\n"
     "store_after = 2500ms\nretry = 15s\nretry_count = 5\ntolerance = 2.25\n"
     "[store]\nsync = normal\ncommit_interval = 20ms\n"
     "[udp a]\nlisten = 127.0.0.1:1\nlisten = [::1]:2\nforwarders = 10.0.0.1, ::1\n"
