@@ -140,6 +140,7 @@ framing_reset(struct framing *framing)
     framing->start = 0;
     framing->used = 0;
     framing->skip = 0;
+    framing->frame_len = 0;
     framing->escaped = false;
     framing->discarding = false;
 }

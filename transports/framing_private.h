@@ -37,6 +37,7 @@ struct framing {
     size_t start; /* buffer[start..used) is not yet decoded or not yet complete */
     size_t used;
     size_t skip;      /* octets still to come of a message longer than the mtu */
+    size_t frame_len; /* octets of the frame on the line; framings with a delimiter */
     bool escaped;     /* the octet before was an escape */
     bool discarding;  /* the frame is bad, skip to its end */
     uint8_t buffer[]; /* mtu + FRAMING_SLACK octets */

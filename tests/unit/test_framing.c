@@ -314,8 +314,8 @@ slip_delivers_only_frames_of_one_whole_message(void)
         {"noise before", WIRE("\x55\xAA\xC0\x02\x16\xC0"), 1, 2, 0},
         {"two messages in a frame", WIRE("\xC0\x02\x16\x02\x16\xC0\x02\x16\xC0"), 1, 4, 0},
         {"incomplete message", WIRE("\xC0\x04\x18\x02\xC0\x02\x16\xC0"), 1, 3, 0},
-        {"bad escape", WIRE("\xC0\x02\x16\xDB\x16\x02\xC0\x02\x16\xC0"), 1, 4, 0},
-        {"ESC before END", WIRE("\xC0\x02\x16\xDB\xC0\x02\x16\xC0"), 1, 2, 0},
+        {"bad escape", WIRE("\xC0\x02\x16\xDB\x16\x02\xC0\x02\x16\xC0"), 1, 5, 0},
+        {"ESC before END", WIRE("\xC0\x02\x16\xDB\xC0\x02\x16\xC0"), 1, 3, 0},
         {"oversize", WIRE("\xC0\x07\x0C\x00\x00\x05\x00\x00\x01\x02\x03\xC0\x02\x16\xC0"), 1, 10,
          1},
     };
