@@ -15,6 +15,8 @@
 static const struct framing_kind *const kinds[] = {
     &framing_raw,
     &framing_slip,
+    &framing_cobs,
+    &framing_hdlc,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])

@@ -76,5 +76,7 @@ framing_end(const struct framing_out *out, size_t *written)
 
 extern const struct framing_kind framing_raw;
 extern const struct framing_kind framing_slip;
+extern const struct framing_kind framing_cobs;
+extern const struct framing_kind framing_hdlc;
 
 #endif
