@@ -59,6 +59,9 @@ slip_delivers_only_frames_of_one_whole_message(void)
         {"two messages in a frame", WIRE("\xC0\x02\x16\x02\x16\xC0\x02\x16\xC0"), 1, 4, 0, 0},
         {"incomplete message", WIRE("\xC0\x04\x18\x02\xC0\x02\x16\xC0"), 1, 3, 0, 0},
         {"bad escape", WIRE("\xC0\x02\x16\xDB\x16\x02\xC0\x02\x16\xC0"), 1, 5, 0, 0},
+        {"message behind a bad escape", WIRE("\xC0\xDB\x16\x02\x16\xC0\x02\x16\xC0"), 1, 4, 0, 0},
+        {"right escape behind a bad one", WIRE("\xC0\x03\x16\xDB\x55\xDC\xC0\x02\x16\xC0"), 1, 5, 0,
+         0},
         {"ESC before END", WIRE("\xC0\x02\x16\xDB\xC0\x02\x16\xC0"), 1, 3, 0, 0},
         {"oversize", WIRE("\xC0\x07\x0C\x00\x00\x05\x00\x00\x01\x02\x03\xC0\x02\x16\xC0"), 1, 10, 0,
          1},
@@ -91,6 +94,9 @@ cobs_delivers_only_frames_of_one_whole_message(void)
          1, 12, 0, 1},
         {"nothing but zeros", WIRE("\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01" COBS_GOOD), 1,
          12, 0, 1},
+        {"message behind too many octets",
+         WIRE("\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01" COBS_PINGREQ COBS_GOOD), 1, 17, 0,
+         1},
     };
 
     CHECK_STREAMS("cobs-crc16", cases);
@@ -120,6 +126,8 @@ hdlc_delivers_only_frames_of_one_whole_message(void)
         {"FCS of nothing", WIRE("\x00\x00" HDLC_GOOD), 1, 2, 0, 0},
         {"one octet too long", WIRE("\x09\x0C\x00\x00\x05\x00\x00\x01\x02\x2C\xA4" HDLC_GOOD), 1,
          11, 0, 1},
+        {"message behind too many octets",
+         WIRE("\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01" HDLC_PINGREQ HDLC_GOOD), 1, 15, 0, 1},
     };
 
     CHECK_STREAMS("hdlc", cases);
@@ -199,6 +207,31 @@ every_length_of_every_payload_fits_encoded_max(void)
     }
 }
 
+/* Messages or not: the buffers of whoever sends are made by encoded_max. */
+static void
+octets_that_are_all_escaped_fit_encoded_max(void)
+{
+    static const uint8_t fills[] = {0x00, 0x01, 0xC0, 0x7E};
+
+    for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        if (framing_traits_of(framing_names()[f])->mtu_max < 300)
+            continue;
+        struct framing *framing = new_framing(framing_names()[f], 300, 0);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(framing);
+        for (size_t round = 0; round < 300 * sizeof fills; round++) {
+            size_t len = round / sizeof fills + 1, written = 0;
+            size_t size = framing_encoded_max(framing, len);
+            uint8_t octets[300];
+            uint8_t *frame = malloc(size);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(frame);
+            memset(octets, fills[round % sizeof fills], len);
+            CU_ASSERT_EQUAL(encode(framing, octets, len, frame, size, &written), DM_OK);
+            free(frame);
+        }
+        framing_free(framing);
+    }
+}
+
 static void
 message_of_exactly_the_mtu_passes_and_no_longer_one(void)
 {
@@ -268,6 +301,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(cobs_delivers_only_frames_of_one_whole_message),
     UNIT_TEST(hdlc_delivers_only_frames_of_one_whole_message),
     UNIT_TEST(every_length_of_every_payload_fits_encoded_max),
+    UNIT_TEST(octets_that_are_all_escaped_fit_encoded_max),
     UNIT_TEST(message_of_exactly_the_mtu_passes_and_no_longer_one),
     UNIT_TEST(cobs_full_block_at_the_end_of_a_frame_is_followed_by_no_other),
 };
