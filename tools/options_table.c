@@ -31,7 +31,7 @@ const struct option_spec option_specs[] = {
     {"baud", 0, ALL, NUMBER(50, 4000000), AT(baud), .argument = "NUMBER",
      .help = "speed of the serial port (default: 115200)"},
     {"framing", 0, ALL, .kind = OPTION_FRAMING, .argument = "NAME",
-     .help = "framing on the serial port: raw or slip\n(default: raw)"},
+     .help = "framing on the serial port: raw, slip,\ncobs-crc16 or hdlc (default: raw)"},
     {"node-id", 0, ALL, .kind = OPTION_NODE_ID, .argument = "HEX",
      .help = "speak encapsulated (0xFE), as a device with\nthis node id behind a forwarder"},
     {"client-id", 'i', BOTH, .kind = OPTION_CLIENT_ID, .argument = "ID",

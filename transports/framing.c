@@ -15,6 +15,8 @@
 static const struct framing_kind *const kinds[] = {
     &framing_raw,
     &framing_slip,
+    &framing_cobs,
+    &framing_hdlc,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -141,6 +143,7 @@ framing_reset(struct framing *framing)
     framing->used = 0;
     framing->skip = 0;
     framing->trailer = 0;
+    framing->frame_len = 0;
     framing->escaped = false;
     framing->discarding = false;
 }

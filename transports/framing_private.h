@@ -38,6 +38,7 @@ struct framing {
     size_t used;
     size_t skip;      /* octets still to come of a message longer than the mtu */
     size_t trailer;   /* raw: octets still to come that mean nothing */
+    size_t frame_len; /* octets of the frame on the line; framings with a delimiter */
     bool escaped;     /* the octet before was an escape */
     bool discarding;  /* the frame is bad, skip to its end */
     uint8_t buffer[]; /* mtu + FRAMING_SLACK octets */
@@ -76,5 +77,7 @@ framing_end(const struct framing_out *out, size_t *written)
 
 extern const struct framing_kind framing_raw;
 extern const struct framing_kind framing_slip;
+extern const struct framing_kind framing_cobs;
+extern const struct framing_kind framing_hdlc;
 
 #endif

@@ -1,74 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SLIP framing: END on both sides of every message, two octets replaced by escapes. */
-#include "framing_private.h"
+#include "framing_delimited.h"
 
 #define END 0xC0u
 #define ESC 0xDBu
 #define ESCAPED_END 0xDCu
 #define ESCAPED_ESC 0xDDu
 
-static void
-end_frame(struct framing *framing, framing_deliver *deliver, void *ctx)
+static enum framing_step
+unescape(struct framing *framing, uint8_t *octet)
 {
-    size_t len = framing->used;
-    bool in_escape = framing->escaped;
-
-    framing_reset(framing);
-    if (in_escape)
-        framing->counters.rx_garbage += len;
-    else if (len > 0) /* else: two ENDs in a row, or the end of what was discarded */
-        framing_message(framing,
-                        &(struct framing_event){.type = FRAMING_MESSAGE,
-                                                .octets = dm_span(framing->buffer, len)},
-                        len, deliver, ctx);
-}
-
-/* From here to the next END, which may also open the next frame, everything is thrown away. */
-static void
-discard_frame(struct framing *framing)
-{
-    framing->counters.rx_garbage += framing->used + 1;
-    framing_reset(framing);
-    framing->discarding = true;
-}
-
-static void
-push_octet(struct framing *framing, uint8_t octet)
-{
-    if (framing->discarding) {
-        framing->counters.rx_garbage++;
-        return;
+    if (!framing->escaped) {
+        framing->escaped = *octet == ESC;
+        return framing->escaped ? FRAMING_STEP_DROP : FRAMING_STEP_KEEP;
     }
-    if (octet == ESC && !framing->escaped) {
-        framing->escaped = true;
-        return;
-    }
-    if (framing->escaped) {
-        if (octet != ESCAPED_END && octet != ESCAPED_ESC) {
-            discard_frame(framing);
-            return;
-        }
-        octet = octet == ESCAPED_END ? END : ESC;
-        framing->escaped = false;
-    }
-    if (framing->used == framing->mtu) {
-        framing->counters.rx_oversize++;
-        discard_frame(framing);
-        return;
-    }
-    framing->buffer[framing->used++] = octet;
+    if (*octet != ESCAPED_END && *octet != ESCAPED_ESC)
+        return FRAMING_STEP_BAD;
+    *octet = *octet == ESCAPED_END ? END : ESC;
+    framing->escaped = false;
+    return FRAMING_STEP_KEEP;
 }
 
 static void
 slip_feed(struct framing *framing, const uint8_t *octets, size_t len, framing_deliver *deliver,
           void *ctx)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (octets[i] == END)
-            end_frame(framing, deliver, ctx);
-        else
-            push_octet(framing, octets[i]);
-    }
+    static const struct framing_delimited rules = {.delimiter = END, .unescape = unescape};
+
+    framing_delimited_feed(framing, &rules, dm_span(octets, len), deliver, ctx);
 }
 
 static size_t

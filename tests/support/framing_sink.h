@@ -38,6 +38,14 @@ new_framing(const char *name, size_t mtu, unsigned gap_ms)
     return framing_new(&(struct framing_options){.name = name, .mtu = mtu, .gap_ms = gap_ms});
 }
 
+/* What the gateway sends is what it can receive. With nodes, the frames of the two directions
+ * differ. */
+static inline bool
+round_trips(const char *name)
+{
+    return framing_traits_of(name)->node_len == 0;
+}
+
 /* As a framing without nodes and confirmations needs it. */
 static inline enum dm_result
 encode(const struct framing *framing, const uint8_t *message, size_t len, uint8_t *buffer,

