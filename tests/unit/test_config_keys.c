@@ -76,7 +76,7 @@ static const struct row {
     {"udp x", "topics.65534", "a/b", "a/+", "\"a/+\" contains a wildcard", TAKEN},
     {"serial s", "tx_device", "/dev/t", "t", "\"t\" is not an absolute path", WARNED},
     {"serial s", "framing", "slip", "hdlc",
-     "\"hdlc\" is not among the framings built in: raw, slip", TAKEN},
+     "\"hdlc\" is not among the framings built in: raw, slip, xbee, xbee-escaped, loralink", TAKEN},
     {"serial s", "encapsulation", "always", "on", "\"on\" is not one of auto, off, always", TAKEN},
     {"serial s", "baud", "4000000", "0", "\"0\" is out of range: 1 .. 4000000 bit/s", TAKEN},
     {"serial s", "mode", "8E1", "8n1",
@@ -338,7 +338,8 @@ static const char other_values[] =
     "keepalive = 2m\nreceive_maximum = 20\ntopic_prefix = site/\n"
     "[sessions]\nmax_clients = 5\nclient_id_max = 23\nresume_ignores_clean = on\nawake_max = "
     "never\nqueue_messages = 6\nqueue_bytes = 7k\ntotal_bytes = 8M\n"
-    "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = 1G\nuplink_ack = store\n"
+    "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = "
+    "1G\nuplink_ack = store\n"
     "store_after = 2500ms\nretry = 15s\nretry_count = 5\ntolerance = 2.25\n"
     "[store]\nsync = normal\ncommit_interval = 20ms\n"
     "[udp a]\nlisten = 127.0.0.1:1\nlisten = [::1]:2\nforwarders = 10.0.0.1, ::1\n"
