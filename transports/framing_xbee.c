@@ -338,14 +338,10 @@ hello(struct framing *framing, framing_deliver *deliver, void *ctx)
         framing_reply(dm_span(frame, len), deliver, ctx);
 }
 
-#define TRAITS(framing_name)                                                                       \
-    {                                                                                              \
-        .name = (framing_name), .node_len = NODE_LEN, .mtu_max = MTU_MAX, .window = 4,             \
-        .confirm_ms = 5000                                                                         \
-    }
+#define TRAITS .node_len = NODE_LEN, .mtu_max = MTU_MAX, .window = 4, .confirm_ms = 5000
 
 const struct framing_kind framing_xbee = {
-    .traits = TRAITS("xbee"),
+    .traits = {.name = "xbee", TRAITS},
     .state_size = sizeof(struct xbee_state),
     .feed = plain_feed,
     .encoded_max = plain_encoded_max,
@@ -355,7 +351,7 @@ const struct framing_kind framing_xbee = {
 };
 
 const struct framing_kind framing_xbee_escaped = {
-    .traits = TRAITS("xbee-escaped"),
+    .traits = {.name = "xbee-escaped", TRAITS},
     .state_size = sizeof(struct xbee_state),
     .feed = escaped_feed,
     .encoded_max = escaped_encoded_max,

@@ -406,7 +406,7 @@ escaped_start_always_starts_a_frame(void)
         {"largest length", AND_GOOD("\x7E\xFF\xFF\x01\x02"), 1, 5, 0, 0},
         {"cut off", AND_GOOD("\x7E\x00\x0E\x90\x00\x01"), 1, 6, 0, 0},
         {"cut off behind an escape", AND_GOOD("\x7E\x00\x7D"), 1, 3, 0, 0},
-        {"escape of what needs none", AND_GOOD("\x7E\x00\x0E\x7D\x41\x01"), 1, 6, 0, 0},
+        {"escape of what needs none", AND_GOOD("\x7E\x00\x02\x8A\x7D\x26\x6F"), 1, 7, 0, 0},
     };
 
     CHECK_DAMAGED("xbee-escaped", MTU, cases);
@@ -712,7 +712,8 @@ static void
 xbee_frames_of_no_use_are_ignored_and_no_garbage(void)
 {
     static const struct dm_span contents[] = {
-        {WIRE("\x88\xFFNP\x01")},         /* the radio does not know the query */
+        {WIRE("\x88\xFFNP\x01")}, /* the radio does not know the query */
+        {WIRE("\x88\xFFNP\x04\x00\x49")},
         {WIRE("\x88\xFFNP\x00\x00\x00")}, /* no number of octets */
         {WIRE("\x88\xFFNP\x00\x49")},
         {WIRE("\x88\x01"
