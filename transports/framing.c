@@ -17,6 +17,7 @@ static const struct framing_kind *const kinds[] = {
     &framing_slip,
     &framing_cobs,
     &framing_hdlc,
+    &framing_raw, &framing_slip, &framing_xbee, &framing_xbee_escaped, &framing_loralink,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -118,7 +119,7 @@ end_at_gap(struct framing *framing)
 {
     if (framing->used > 0) {
         framing->counters.rx_gap_resets++;
-        framing->counters.rx_garbage += framing->used;
+        framing->counters.rx_garbage += framing->frame_len > 0 ? framing->frame_len : framing->used;
     }
     framing_reset(framing);
 }
@@ -141,6 +142,7 @@ framing_reset(struct framing *framing)
 {
     framing->start = 0;
     framing->used = 0;
+    framing->frame_len = 0;
     framing->skip = 0;
     framing->trailer = 0;
     framing->frame_len = 0;

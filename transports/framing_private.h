@@ -36,6 +36,7 @@ struct framing {
     void *state;  /* of kind->state_size octets */
     size_t start; /* buffer[start..used) is not yet decoded or not yet complete */
     size_t used;
+    size_t frame_len; /* octets of the frame on the line; framings with a delimiter or escapes */
     size_t skip;      /* octets still to come of a message longer than the mtu */
     size_t trailer;   /* raw: octets still to come that mean nothing */
     size_t frame_len; /* octets of the frame on the line; framings with a delimiter */
@@ -79,5 +80,8 @@ extern const struct framing_kind framing_raw;
 extern const struct framing_kind framing_slip;
 extern const struct framing_kind framing_cobs;
 extern const struct framing_kind framing_hdlc;
+extern const struct framing_kind framing_xbee;
+extern const struct framing_kind framing_xbee_escaped;
+extern const struct framing_kind framing_loralink;
 
 #endif
