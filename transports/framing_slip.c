@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SLIP framing: END on both sides of every message, two octets replaced by escapes. */
-#include "framing_private.h"
+#include "framing_slip.h"
 
-#define END 0xC0u
 #define ESC 0xDBu
 #define ESCAPED_END 0xDCu
 #define ESCAPED_ESC 0xDDu
 
 static void
-end_frame(struct framing *framing, framing_deliver *deliver, void *ctx)
+take_message(struct framing *framing, size_t len, framing_deliver *deliver, void *ctx)
+{
+    framing_message(
+        framing,
+        &(struct framing_event){.type = FRAMING_MESSAGE, .octets = dm_span(framing->buffer, len)},
+        len, deliver, ctx);
+}
+
+static void
+end_frame(struct framing *framing, slip_take *take, framing_deliver *deliver, void *ctx)
 {
     size_t len = framing->used;
     bool in_escape = framing->escaped;
@@ -17,10 +25,7 @@ end_frame(struct framing *framing, framing_deliver *deliver, void *ctx)
     if (in_escape)
         framing->counters.rx_garbage += len;
     else if (len > 0) /* else: two ENDs in a row, or the end of what was discarded */
-        framing_message(framing,
-                        &(struct framing_event){.type = FRAMING_MESSAGE,
-                                                .octets = dm_span(framing->buffer, len)},
-                        len, deliver, ctx);
+        take(framing, len, deliver, ctx);
 }
 
 /* From here to the next END, which may also open the next frame, everything is thrown away. */
@@ -33,7 +38,7 @@ discard_frame(struct framing *framing)
 }
 
 static void
-push_octet(struct framing *framing, uint8_t octet)
+push_octet(struct framing *framing, uint8_t octet, size_t limit)
 {
     if (framing->discarding) {
         framing->counters.rx_garbage++;
@@ -48,10 +53,10 @@ push_octet(struct framing *framing, uint8_t octet)
             discard_frame(framing);
             return;
         }
-        octet = octet == ESCAPED_END ? END : ESC;
+        octet = octet == ESCAPED_END ? SLIP_END : ESC;
         framing->escaped = false;
     }
-    if (framing->used == framing->mtu) {
+    if (framing->used == limit) {
         framing->counters.rx_oversize++;
         discard_frame(framing);
         return;
@@ -59,16 +64,38 @@ push_octet(struct framing *framing, uint8_t octet)
     framing->buffer[framing->used++] = octet;
 }
 
+void
+slip_decode(struct framing *framing, struct dm_span octets, size_t limit, slip_take *take,
+            framing_deliver *deliver, void *ctx)
+{
+    for (size_t i = 0; i < octets.len; i++) {
+        if (octets.data[i] == SLIP_END)
+            end_frame(framing, take, deliver, ctx);
+        else
+            push_octet(framing, octets.data[i], limit);
+    }
+}
+
+void
+slip_put(struct framing_out *out, struct dm_span octets)
+{
+    for (size_t i = 0; i < octets.len; i++) {
+        uint8_t octet = octets.data[i];
+
+        if (octet != SLIP_END && octet != ESC) {
+            framing_put(out, octet);
+            continue;
+        }
+        framing_put(out, ESC);
+        framing_put(out, octet == SLIP_END ? ESCAPED_END : ESCAPED_ESC);
+    }
+}
+
 static void
 slip_feed(struct framing *framing, const uint8_t *octets, size_t len, framing_deliver *deliver,
           void *ctx)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (octets[i] == END)
-            end_frame(framing, deliver, ctx);
-        else
-            push_octet(framing, octets[i]);
-    }
+    slip_decode(framing, dm_span(octets, len), framing->mtu, take_message, deliver, ctx);
 }
 
 static size_t
@@ -86,18 +113,9 @@ slip_encode(const struct framing *framing, const struct framing_frame *frame, ui
     struct framing_out out = {buffer, size, 0};
 
     (void)framing;
-    framing_put(&out, END);
-    for (size_t i = 0; i < frame->message.len; i++) {
-        uint8_t octet = frame->message.data[i];
-
-        if (octet != END && octet != ESC) {
-            framing_put(&out, octet);
-            continue;
-        }
-        framing_put(&out, ESC);
-        framing_put(&out, octet == END ? ESCAPED_END : ESCAPED_ESC);
-    }
-    framing_put(&out, END);
+    framing_put(&out, SLIP_END);
+    slip_put(&out, frame->message);
+    framing_put(&out, SLIP_END);
     return framing_end(&out, written);
 }
 
