@@ -15,6 +15,9 @@
 static const struct framing_kind *const kinds[] = {
     &framing_raw,
     &framing_slip,
+    &framing_aquila,
+    &framing_rh_serial,
+    &framing_hc12,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])

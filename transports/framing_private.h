@@ -75,5 +75,8 @@ framing_end(const struct framing_out *out, size_t *written)
 
 extern const struct framing_kind framing_raw;
 extern const struct framing_kind framing_slip;
+extern const struct framing_kind framing_aquila;
+extern const struct framing_kind framing_rh_serial;
+extern const struct framing_kind framing_hc12;
 
 #endif

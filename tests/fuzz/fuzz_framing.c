@@ -118,8 +118,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct dm_span stream = fuzz_span(&input, STREAM_MAX);
     const uint8_t single = 0;
 
-    whole.mtu = other.mtu = mtus[head & 7u];
     for (const char *const *name = framing_names(); *name != NULL; name++) {
+        const struct framing_traits *traits = framing_traits_of(*name);
+        size_t mtu = mtus[head & 7u];
+        whole.mtu = other.mtu = mtu < traits->mtu_max ? mtu : traits->mtu_max;
         feed(*name, stream, dm_span(NULL, 0), 0, &whole);
         feed(*name, stream, dm_span(&single, 1), 0, &other);
         FUZZ_CHECK(other.count == whole.count && other.len == whole.len &&
@@ -130,7 +132,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                        memcmp(other.octets, whole.octets, whole.len) == 0,
                    "chunks give other messages");
         feed(*name, stream, chunks, 20, &other);
-        check_encoding(*name, &whole);
+        if (traits->node_len == 0) /* else the two directions differ */
+            check_encoding(*name, &whole);
     }
     return 0;
 }

@@ -86,6 +86,8 @@ static void
 every_example_message_passes_every_framing(void)
 {
     for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        if (framing_traits_of(framing_names()[f])->node_len > 0)
+            continue;
         struct sink sink;
         sink_open(&sink, framing_names()[f], MTU);
         for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
@@ -258,6 +260,8 @@ static void
 reset_forgets_a_partial_frame(void)
 {
     for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        if (framing_traits_of(framing_names()[f])->node_len > 0)
+            continue;
         struct sink sink;
         uint8_t frame[16];
         size_t len = 0;
@@ -277,6 +281,8 @@ static void
 reset_during_delivery_is_safe(void)
 {
     for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        if (framing_traits_of(framing_names()[f])->node_len > 0)
+            continue;
         struct sink sink;
         uint8_t frames[16];
         size_t first = 0;
@@ -365,6 +371,8 @@ random_streams_decode_alike_in_any_chunks(void)
     struct random_source source = random_start("random streams", 2);
 
     for (size_t f = 0; framing_names()[f] != NULL; f++) {
+        if (framing_traits_of(framing_names()[f])->node_len > 0)
+            continue;
         for (int round = 0; round < 300; round++) {
             uint8_t stream[1000];
             size_t counts[2] = {0, 0};
