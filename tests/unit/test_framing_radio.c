@@ -302,6 +302,7 @@ static const struct stream streams[] = {
     {"a false start before", "hc12", WIRE("\xAF" HC12_PING), 1, 1, 0},
     {"a false start with room for the frame", "hc12", WIRE("\xAF\x02\x01\x03" HC12_PING), 4, 1, 0},
     {"length 0", "hc12", WIRE("\xAF\x02\x01\x00\x4E" HC12_PING), 5, 0, 0},
+    {"length 0 and no sum", "hc12", WIRE("\xAF\x02\x01\x00" HC12_PING), 4, 0, 0},
     {"length 1", "hc12", WIRE("\xAF\x02\x01\x01\x01\x4C" HC12_PING), 6, 0, 0},
     {"length 33", "hc12", WIRE("\xAF\x02\x01\x21\x21\x16" A10 A10 A10 "a\x37" HC12_PING), 38, 0, 0},
     {"two messages in a frame", "hc12", WIRE("\xAF\x02\x01\x04\x02\x16\x02\x16\x1A" HC12_PING), 9,
