@@ -13,11 +13,8 @@
 #define MTU_MIN 2u
 
 static const struct framing_kind *const kinds[] = {
-    &framing_raw,
-    &framing_slip,
-    &framing_cobs,
-    &framing_hdlc,
-    &framing_raw, &framing_slip, &framing_xbee, &framing_xbee_escaped, &framing_loralink,
+    &framing_raw,          &framing_slip,   &framing_cobs,     &framing_hdlc,      &framing_xbee,
+    &framing_xbee_escaped, &framing_aquila, &framing_loralink, &framing_rh_serial, &framing_hc12,
 };
 
 #define KIND_COUNT (sizeof kinds / sizeof kinds[0])
@@ -142,7 +139,6 @@ framing_reset(struct framing *framing)
 {
     framing->start = 0;
     framing->used = 0;
-    framing->frame_len = 0;
     framing->skip = 0;
     framing->trailer = 0;
     framing->frame_len = 0;

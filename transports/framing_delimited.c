@@ -33,8 +33,11 @@ end_frame(struct framing *framing, const struct framing_delimited *rules, framin
         return;
     }
     frame.len -= rules->check_len;
-    framing_message(framing, &(struct framing_event){.type = FRAMING_MESSAGE, .octets = frame},
-                    frame_len, deliver, ctx);
+    if (rules->take != NULL)
+        rules->take(framing, frame, frame_len, deliver, ctx);
+    else
+        framing_message(framing, &(struct framing_event){.type = FRAMING_MESSAGE, .octets = frame},
+                        frame_len, deliver, ctx);
 }
 
 /* From here to the next delimiter everything is thrown away. */
@@ -63,7 +66,7 @@ push_octet(struct framing *framing, const struct framing_delimited *rules, uint8
     case FRAMING_STEP_KEEP:
         break;
     }
-    if (framing->used == framing->mtu + rules->check_len) {
+    if (framing->used == framing->mtu + rules->check_len + rules->extra_len) {
         framing->counters.rx_oversize++;
         discard_frame(framing);
         return;

@@ -39,7 +39,6 @@ struct framing {
     size_t frame_len; /* octets of the frame on the line; framings with a delimiter or escapes */
     size_t skip;      /* octets still to come of a message longer than the mtu */
     size_t trailer;   /* raw: octets still to come that mean nothing */
-    size_t frame_len; /* octets of the frame on the line; framings with a delimiter */
     bool escaped;     /* the octet before was an escape */
     bool discarding;  /* the frame is bad, skip to its end */
     uint8_t buffer[]; /* mtu + FRAMING_SLACK octets */
@@ -83,5 +82,8 @@ extern const struct framing_kind framing_hdlc;
 extern const struct framing_kind framing_xbee;
 extern const struct framing_kind framing_xbee_escaped;
 extern const struct framing_kind framing_loralink;
+extern const struct framing_kind framing_aquila;
+extern const struct framing_kind framing_rh_serial;
+extern const struct framing_kind framing_hc12;
 
 #endif

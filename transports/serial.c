@@ -411,7 +411,7 @@ queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius
     frame->exchange = exchange;
     frame->id = id;
     frame->confirm = serial->traits->window > 0 &&
-                     !(serial->traits->own_address && serial_address_is_broadcast(to));
+                     !(serial->traits->broadcast_unconfirmed && serial_address_is_broadcast(to));
     return DM_OK;
 }
 
@@ -576,7 +576,8 @@ on_event(void *ctx, const struct framing_event *event)
         on_message(serial, event);
         break;
     case FRAMING_CONFIRMED:
-        on_confirmed(serial, event);
+        if (half == writer(serial)) /* a node could say so through the other one */
+            on_confirmed(serial, event);
         break;
     case FRAMING_REPLY:
         if (!serial_queue_has_room(&serial->queue, SERIAL_REPLY) ||

@@ -19,15 +19,16 @@
 /* How a framing behaves; the same for all its decoders. */
 struct framing_traits {
     const char *name;
-    uint8_t node_len;    /* octets of a node's address; 0: the line has one node */
-    uint16_t mtu_max;    /* octets of the largest message */
-    uint8_t window;      /* frames that may be out unconfirmed; 0: nothing is confirmed */
-    uint8_t retries;     /* a frame that is not confirmed is sent again so often */
-    uint16_t confirm_ms; /* a confirmation is awaited this long */
-    uint16_t hello_ms;   /* framing_hello is due so long after the port was opened */
-    bool two_ports;      /* the radio sends and receives through different ports */
-    bool encapsulates;   /* 0xFE may stand in a frame: nodes have no address of their own */
-    bool own_address;    /* `address` of the options counts */
+    uint8_t node_len;           /* octets of a node's address; 0: the line has one node */
+    uint16_t mtu_max;           /* octets of the largest message */
+    uint8_t window;             /* frames that may be out unconfirmed; 0: nothing is confirmed */
+    bool broadcast_unconfirmed; /* what is for all nodes is not confirmed */
+    uint8_t retries;            /* a frame that is not confirmed is sent again so often */
+    uint16_t confirm_ms;        /* a confirmation is awaited this long */
+    uint16_t hello_ms;          /* framing_hello is due so long after the port was opened */
+    bool two_ports;             /* the radio sends and receives through different ports */
+    bool encapsulates;          /* 0xFE may stand in a frame: nodes have no address of their own */
+    bool own_address;           /* `address` of the options counts */
 };
 
 struct framing_options {

@@ -13,7 +13,8 @@
 #define NOISE_MESSAGES 3000
 #define NOISE_OCTET_US 1042 /* 9600 baud, 10 bits an octet */
 #define NOISE_IDLE_US 60000
-#define NOISE_ADDED 20 /* octets before a frame, at most */
+#define NOISE_DATA_MAX 60u   /* of a PUBLISH; less where the mtu is small */
+#define NOISE_BEFORE_MAX 20u /* octets before a frame */
 
 struct noise_message {
     uint8_t octets[80];
@@ -28,7 +29,7 @@ struct noise_run {
 };
 
 static inline void
-on_noisy_message(void *ctx, const struct framing_event *event)
+on_noisy_event(void *ctx, const struct framing_event *event)
 {
     struct noise_run *run = ctx;
     bool was_sent = false;
@@ -54,15 +55,16 @@ on_noisy_message(void *ctx, const struct framing_event *event)
 
 /* 60 % PUBLISH, 20 % PINGREQ, 10 % CONNECT, 10 % REGISTER. */
 static inline void
-make_noise_message(struct random_source *source, struct noise_message *message)
+make_noise_message(struct random_source *source, size_t mtu, struct noise_message *message)
 {
     static const uint8_t publish_flags[] = {0x00, 0x20, 0x62};
     uint8_t *octets = message->octets;
     unsigned kind = random_below(source, 10);
+    unsigned data_max = mtu - 7 < NOISE_DATA_MAX ? (unsigned)(mtu - 7) : NOISE_DATA_MAX;
 
     message->arrived = false;
     if (kind < 6) {
-        message->len = 7 + 4 + random_below(source, 57);
+        message->len = 7 + 4 + random_below(source, data_max - 3);
         octets[1] = 0x0C;
         octets[2] = publish_flags[random_below(source, 3)];
         random_fill(source, octets + 3, message->len - 3);
@@ -92,7 +94,7 @@ static inline size_t
 damage(struct random_source *source, uint8_t *frame, size_t len)
 {
     size_t at = random_below(source, (unsigned)len);
-    size_t before = 1 + random_below(source, NOISE_ADDED);
+    size_t before = 1 + random_below(source, NOISE_BEFORE_MAX);
 
     switch (random_below(source, 4)) {
     case 0:
@@ -112,31 +114,31 @@ damage(struct random_source *source, uint8_t *frame, size_t len)
     }
 }
 
-/* Writes the frame in which a radio brings this message; the result is its length. */
-typedef size_t noise_frame(const struct framing *framing, struct dm_span message, uint8_t *frame,
-                           size_t size);
+/* Writes the frame in which a radio brings this message, the `number`th; the result is its length.
+ */
+typedef size_t noise_frame(const struct framing *framing, size_t number, struct dm_span message,
+                           uint8_t *frame, size_t size);
 
-/* Percentages of 100; octets arrive one by one in the time the line needs. */
+/* Percentages of 100; octets arrive one by one in the time the line needs. Frees the framing. */
 static inline struct noise_run *
-run_noise(const char *name, size_t mtu, noise_frame *make, unsigned noise, bool burst)
+run_noise(struct framing *framing, size_t mtu, noise_frame *make, unsigned noise, bool burst)
 {
-    struct random_source source = random_start(name, 3);
+    struct random_source source = random_start(framing_traits(framing)->name, 3);
     struct noise_run *run = calloc(1, sizeof *run);
-    struct framing *framing = new_framing(name, mtu, GAP_MS);
     uint64_t now_us = 1000000;
 
     CU_ASSERT_TRUE_FATAL(run != NULL && framing != NULL);
     for (size_t i = 0; i < NOISE_MESSAGES; i++)
-        make_noise_message(&source, &run->sent[i]);
+        make_noise_message(&source, mtu, &run->sent[i]);
     for (size_t i = 0; i < NOISE_MESSAGES; i++) {
         uint8_t frame[256];
-        size_t len = make(framing, dm_span(run->sent[i].octets, run->sent[i].len), frame,
-                          sizeof frame - NOISE_ADDED);
+        size_t len = make(framing, i, dm_span(run->sent[i].octets, run->sent[i].len), frame,
+                          sizeof frame - NOISE_BEFORE_MAX);
         if (random_below(&source, 100) < noise)
             len = damage(&source, frame, len);
         for (size_t at = 0; at < len; at++) {
             now_us += NOISE_OCTET_US;
-            framing_feed(framing, frame + at, 1, now_us / 1000, on_noisy_message, run);
+            framing_feed(framing, frame + at, 1, now_us / 1000, on_noisy_event, run);
         }
         if (!burst || random_below(&source, 100) >= 70)
             now_us += NOISE_IDLE_US;

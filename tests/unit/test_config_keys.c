@@ -75,8 +75,9 @@ static const struct row {
     {"udp x", "dtls", "psk", "on", "\"on\" is not one of off, psk, cert", REFUSED},
     {"udp x", "topics.65534", "a/b", "a/+", "\"a/+\" contains a wildcard", TAKEN},
     {"serial s", "tx_device", "/dev/t", "t", "\"t\" is not an absolute path", TAKEN},
-    {"serial s", "framing", "slip", "hdlc",
-     "\"hdlc\" is not among the framings built in: raw, slip, xbee, xbee-escaped, loralink", TAKEN},
+    {"serial s", "framing", "slip", "kiss",
+     "\"kiss\" is not among the framings built in: raw, slip, cobs-crc16, hdlc, xbee, "
+     "xbee-escaped, aquila, loralink, rh-serial, hc12", TAKEN},
     {"serial s", "encapsulation", "always", "on", "\"on\" is not one of auto, off, always", TAKEN},
     {"serial s", "baud", "4000000", "0", "\"0\" is out of range: 1 .. 4000000 bit/s", TAKEN},
     {"serial s", "mode", "8E1", "8n1", "\"8n1\" is not one of 8N1, 8E1, 8O1, 8N2, 8E2, 8O2", TAKEN},

@@ -391,9 +391,12 @@ random_streams_decode_alike_in_any_chunks(void)
 }
 
 static size_t
-encode_noise(const struct framing *framing, struct dm_span message, uint8_t *frame, size_t size)
+encode_noise(const struct framing *framing, size_t number, struct dm_span message, uint8_t *frame,
+             size_t size)
 {
     size_t len = 0;
+
+    (void)number;
 
     CU_ASSERT_EQUAL_FATAL(encode(framing, message.data, message.len, frame, size, &len), DM_OK);
     return len;
@@ -420,8 +423,8 @@ noise_costs_no_more_than_the_reference_measured(void)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct noise_run *run =
-            run_noise(cases[i].framing, MTU, encode_noise, cases[i].noise, cases[i].burst);
+        struct noise_run *run = run_noise(new_framing(cases[i].framing, MTU, GAP_MS), MTU,
+                                          encode_noise, cases[i].noise, cases[i].burst);
         double percent = 100.0 * run->intact / NOISE_MESSAGES;
         printf("\n    %s, %s, %u %% noise: %.1f %% intact, %u corrupted ", cases[i].framing,
                cases[i].burst ? "burst" : "spaced", cases[i].noise, percent, run->corrupted);

@@ -74,8 +74,10 @@ feed_content(struct sink *sink, const uint8_t *content, size_t len)
 
 /* The frame in which the radio brings a message of NODE, or of node 5. */
 static size_t
-reception(const struct framing *framing, struct dm_span message, uint8_t *frame, size_t size)
+reception(const struct framing *framing, size_t number, struct dm_span message, uint8_t *frame,
+          size_t size)
 {
+    (void)number;
     const char *name = framing_traits(framing)->name;
     uint8_t content[300];
     size_t header = strcmp(name, "loralink") == 0 ? 6 : 12;
@@ -183,7 +185,7 @@ every_example_message_is_received_and_can_be_sent(void)
         for (size_t i = 0; i < EXAMPLE_COUNT; i++) {
             struct dm_span message = dm_span(examples[i].octets, examples[i].len);
             uint8_t frame[600];
-            size_t len = reception(sink.framing, message, frame, sizeof frame);
+            size_t len = reception(sink.framing, 0, message, frame, sizeof frame);
 
             feed(&sink, frame, len, 0);
             CU_ASSERT_TRUE(received(&sink, i, message.data, message.len));
@@ -219,7 +221,7 @@ worst_payload_fits_encoded_max_and_the_buffer(void)
                                            dm_span(message, mtu), 0x11},
                                        frame, framing_encoded_max(sink.framing, mtu), &len),
                         DM_OK);
-        len = reception(sink.framing, dm_span(message, mtu), frame, sizeof frame);
+        len = reception(sink.framing, 0, dm_span(message, mtu), frame, sizeof frame);
         feed(&sink, frame, len, 0);
         CU_ASSERT_TRUE(received(&sink, 0, message, mtu));
         framing_free(sink.framing);
@@ -241,14 +243,14 @@ every_octet_is_escaped_where_it_must_be(void)
             message[0] = (uint8_t)len;
             memset(message + 7, (int)value, len - 7);
             open_sink(&sink, names[f]);
-            frame_len = reception(sink.framing, dm_span(message, len), frame, sizeof frame);
+            frame_len = reception(sink.framing, 0, dm_span(message, len), frame, sizeof frame);
             for (size_t at = 1; at < frame_len && escapes(names[f]); at++)
                 CU_ASSERT_NOT_EQUAL(frame[at], 0x7E);
             feed(&sink, frame, frame_len, 0);
             CU_ASSERT_TRUE(received(&sink, 0, message, len));
 
             message[7] = (uint8_t)(message[7] + 1); /* another check */
-            frame_len = reception(sink.framing, dm_span(message, len), frame, sizeof frame);
+            frame_len = reception(sink.framing, 0, dm_span(message, len), frame, sizeof frame);
             feed(&sink, frame, frame_len, 0);
             CU_ASSERT_TRUE(received(&sink, 1, message, len));
             CU_ASSERT_EQUAL(framing_counters(sink.framing)->rx_garbage, 0);
@@ -449,7 +451,7 @@ frame_longer_than_the_buffer_is_skipped(void)
         CU_ASSERT_EQUAL(sink.count, 0);
         CU_ASSERT_EQUAL(framing_counters(sink.framing)->rx_oversize, 1);
         CU_ASSERT_EQUAL(framing_counters(sink.framing)->rx_garbage, len);
-        len = reception(sink.framing, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
+        len = reception(sink.framing, 0, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
         feed(&sink, frame, len, 0);
         CU_ASSERT_TRUE(received(&sink, 0, WIRE(PINGREQ)));
         framing_free(sink.framing);
@@ -464,7 +466,7 @@ message_longer_than_the_mtu_is_oversize(void)
         struct sink sink;
 
         sink_open(&sink, names[f], 12);
-        size_t len = reception(sink.framing, dm_span(WIRE(MESSAGE)), frame, sizeof frame);
+        size_t len = reception(sink.framing, 0, dm_span(WIRE(MESSAGE)), frame, sizeof frame);
         feed(&sink, frame, len, 0);
         CU_ASSERT_EQUAL(sink.count, 0);
         CU_ASSERT_EQUAL(framing_counters(sink.framing)->rx_oversize, 1);
@@ -484,10 +486,10 @@ frame_inside_a_message_is_data(void)
         struct sink sink;
 
         open_sink(&sink, names[f]);
-        size_t len = reception(sink.framing, dm_span(WIRE(PINGREQ)), inner, sizeof inner);
+        size_t len = reception(sink.framing, 0, dm_span(WIRE(PINGREQ)), inner, sizeof inner);
         memcpy(message + 7, inner, len);
         message[0] = (uint8_t)(7 + len);
-        len = reception(sink.framing, dm_span(message, 7 + len), frame, sizeof frame);
+        len = reception(sink.framing, 0, dm_span(message, 7 + len), frame, sizeof frame);
         feed(&sink, frame, len, 0);
         CU_ASSERT_EQUAL(sink.count, 1);
         CU_ASSERT_TRUE(received(&sink, 0, message, message[0]));
@@ -503,7 +505,7 @@ gap_ends_a_partial_frame(void)
         struct sink sink;
 
         open_sink(&sink, names[f]);
-        size_t len = reception(sink.framing, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
+        size_t len = reception(sink.framing, 0, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
         feed(&sink, frame, 1, 1000); /* the rest comes late, but not too late */
         feed(&sink, frame + 1, len - 1, 1000 + GAP_MS);
         CU_ASSERT_EQUAL(sink.count, 1);
@@ -527,7 +529,7 @@ reset_forgets_a_partial_frame_and_is_safe_in_delivery(void)
         struct sink sink;
 
         open_sink(&sink, names[f]);
-        size_t len = reception(sink.framing, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
+        size_t len = reception(sink.framing, 0, dm_span(WIRE(PINGREQ)), frame, sizeof frame);
         for (size_t cut = 1; cut < len; cut++) {
             feed(&sink, frame, cut, 0);
             framing_reset(sink.framing);
@@ -860,7 +862,8 @@ random_streams_decode_alike_in_any_chunks(void)
         CU_ASSERT_TRUE_FATAL(whole != NULL && pieces != NULL);
         while (len < 1000) {
             if (random_below(&source, 4) == 0)
-                len += reception(whole, dm_span(WIRE(PINGREQ)), stream + len, sizeof stream - len);
+                len +=
+                    reception(whole, 0, dm_span(WIRE(PINGREQ)), stream + len, sizeof stream - len);
             for (unsigned i = random_below(&source, 60); i > 0 && len < 1000; i--)
                 stream[len++] =
                     (const uint8_t[]){0x7E, 0x00, 0x01, 0x7D,
@@ -899,7 +902,8 @@ noise_costs_little_more_than_the_frames_it_hits(void)
     for (size_t f = 0; f < NAME_COUNT; f++) {
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             struct noise_run *run =
-                run_noise(names[f], mtu_of(names[f]), reception, cases[i].noise, cases[i].burst);
+                run_noise(new_framing(names[f], mtu_of(names[f]), GAP_MS), mtu_of(names[f]),
+                          reception, cases[i].noise, cases[i].burst);
             double percent = 100.0 * run->intact / NOISE_MESSAGES;
             printf("\n    %s, %s, %u %% noise: %.1f %% intact, %u corrupted ", names[f],
                    cases[i].burst ? "burst" : "spaced", cases[i].noise, percent, run->corrupted);
