@@ -228,6 +228,23 @@ open_terminal(struct serial_port *port, struct request *request)
     return set_up_terminal(port, request);
 }
 
+/* sp_open() changes settings before anyone could lock: a program that holds the port would lose its
+ * own. Returns a locked descriptor, to be closed when the library has one; -1: not to be had. */
+static int
+lock_before_open(const char *path, struct request *request)
+{
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0) {
+        refuse(request, "", errno);
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        refuse(request, "cannot lock: ", errno);
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 static bool
 open_by_library(struct serial_port *port, struct request *request)
 {
@@ -239,8 +256,15 @@ open_by_library(struct serial_port *port, struct request *request)
         return refuse(request, "not a serial port", 0);
     if (result != SP_OK)
         return refuse(request, "", result == SP_ERR_MEM ? ENOMEM : errno);
+    int guard = lock_before_open(port->path, request);
+    if (guard < 0) {
+        sp_free_port(library);
+        return false;
+    }
     result = sp_open(library, SP_MODE_READ_WRITE);
     int error = errno;
+    /* Not sooner: without any descriptor the modem lines would drop, and reset an Arduino twice. */
+    close(guard);
     if (result == SP_OK) {
         port->library = library;
         return set_up_library_port(port, request);

@@ -139,26 +139,14 @@ def take_raw(buffer):
     return raw
 
 
-class PtyLink:
-    """The radio on a serial port: a pseudo terminal under a name that stays."""
+class StreamLink:
+    """The radio at the far end of a serial line, whatever that is for the kernel."""
 
     def __init__(self, path, framing="raw"):
         self.path = path
         self.framing = framing
-        self.master = self.slave = -1
-        self.plug()
-
-    def plug(self):
-        # The other end stays open here, too, so that the port survives a gateway that is killed.
-        self.master, self.slave = pty.openpty()
-        tty.setraw(self.slave)
+        self.master = -1  # this end
         self.buffer = bytearray()
-        os.symlink(os.ttyname(self.slave), self.path)
-
-    def unplug(self):
-        """What pulling out the adapter does: the gateway's end hangs up, the name goes away."""
-        os.unlink(self.path)
-        self.close()
 
     def write(self, octets):
         view = memoryview(octets)
@@ -178,7 +166,30 @@ class PtyLink:
             left = max(deadline - time.monotonic(), 0)
             if not select.select([self.master], [], [], left)[0]:
                 raise Silence(f"no message on {self.path} for {seconds:.1f} s")
-            self.buffer += os.read(self.master, 4096)
+            octets = os.read(self.master, 4096)
+            assert octets, f"{self.path} was closed"
+            self.buffer += octets
+
+
+class PtyLink(StreamLink):
+    """A pseudo terminal under a name that stays."""
+
+    def __init__(self, path, framing="raw"):
+        super().__init__(path, framing)
+        self.slave = -1
+        self.plug()
+
+    def plug(self):
+        # The other end stays open here, too, so that the port survives a gateway that is killed.
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.buffer = bytearray()
+        os.symlink(os.ttyname(self.slave), self.path)
+
+    def unplug(self):
+        """What pulling out the adapter does: the gateway's end hangs up, the name goes away."""
+        os.unlink(self.path)
+        self.close()
 
     def close(self):
         for fd in (self.master, self.slave):

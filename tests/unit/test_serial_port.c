@@ -153,12 +153,18 @@ library_port_is_exclusive_and_not_inherited(void)
     int exclusive = 0;
 
     library_start(&line, (struct serialport_pty_faults){.open_error = 0});
-    int near = line_next_descriptor();
+    int near = line_next_descriptor() + 1; /* the first one holds the lock until the port is open */
     line_open(&line);
     CU_ASSERT_EQUAL(fcntl(near, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     CU_ASSERT_EQUAL(fcntl(near, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     CU_ASSERT_EQUAL(ioctl(near, TIOCGEXCL, &exclusive), 0);
     CU_ASSERT_EQUAL(exclusive, 1);
+
+    struct termios before, after;
+    CU_ASSERT_EQUAL(tcgetattr(near, &before), 0);
+    before.c_lflag |= ECHO | ICANON;
+    before.c_cc[VMIN] = 1;
+    CU_ASSERT_EQUAL(tcsetattr(near, TCSANOW, &before), 0);
 
     struct link_fixture second;
     fixture_init(&second);
@@ -167,7 +173,11 @@ library_port_is_exclusive_and_not_inherited(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(second.transport);
     CU_ASSERT_STRING_EQUAL(fixture_status(&second).error,
                            "cannot open " SERIALPORT_PTY_PATH ": busy: another program holds it");
-    /* The failed attempt has not taken the exclusiveness away. */
+    /* The failed attempt has changed nothing, and not taken the exclusiveness away. */
+    CU_ASSERT_EQUAL(tcgetattr(near, &after), 0);
+    CU_ASSERT_EQUAL(after.c_lflag, before.c_lflag);
+    CU_ASSERT_EQUAL(after.c_cflag, before.c_cflag);
+    CU_ASSERT_EQUAL(after.c_cc[VMIN], 1);
     CU_ASSERT_EQUAL(ioctl(near, TIOCGEXCL, &exclusive), 0);
     CU_ASSERT_EQUAL(exclusive, 1);
     fixture_fini(&second);
