@@ -19,16 +19,8 @@ is_candidate(enum ports_link kind, const char *name)
            strspn(name + 6, "0123456789") == strlen(name + 6);
 }
 
-/* Since systemd 255 there is a second link that tells the USB version: "-usbv2-" for "-usb-". The
- * plain one is ID_PATH. */
-static bool
-is_better(enum ports_link kind, const char *link, const char *than)
-{
-    return kind == PORTS_LINK_BY_PATH && strstr(than, "-usbv") != NULL &&
-           strstr(link, "-usbv") == NULL;
-}
-
-/* Gives `link` to the port that it leads to. */
+/* Gives `link` to the port that it leads to. The first one stays: since systemd 255 there is a
+ * second link by path, named "-usbv2-" instead of "-usb-", and the plain one is ID_PATH. */
 static enum dm_result
 place_link(struct ports_port *ports, size_t count, enum ports_link kind, const char *link)
 {
@@ -40,13 +32,9 @@ place_link(struct ports_port *ports, size_t count, enum ports_link kind, const c
         char **place = &ports[i].links[kind];
         if (strcmp(ports[i].device.path, target) != 0)
             continue;
-        if (*place != NULL && !is_better(kind, link, *place))
-            return DM_OK;
-        char *copy = strdup(link);
-        if (copy == NULL)
-            return DM_NO_MEMORY;
-        free(*place);
-        *place = copy;
+        if (*place == NULL)
+            *place = strdup(link);
+        return *place != NULL ? DM_OK : DM_NO_MEMORY;
     }
     return DM_OK;
 }
