@@ -17,6 +17,7 @@
 #define NAME_FROM_PRODUCT_MAX 24 /* leaves room for a number */
 #define SERIAL_NUMBER_MAX 100    /* libserialport cuts at 127 */
 #define VALUE_MAX 256
+#define NUMBER_SIZE 8 /* of a port of an adapter */
 
 static bool
 consists_of(const char *text, const char *characters, size_t max)
@@ -52,8 +53,9 @@ find_serial_number(const struct ports_port *ports, size_t count, size_t which)
 }
 
 /*
- * A link by path is named ID_PATH, with "-portN" behind it for a USB adapter. Copies both parts;
- * the number is empty if there is none. False: there is no such link, or it is not usable.
+ * A link by path is named ID_PATH, with "-portN" behind it for a USB adapter. Copies both parts, to
+ * path[VALUE_MAX] and number[NUMBER_SIZE]; the number is empty if there is none. False: there is no
+ * such link, or it is not usable.
  */
 static bool
 get_path(const struct ports_port *port, char *path, char *number)
@@ -62,12 +64,12 @@ get_path(const struct ports_port *port, char *path, char *number)
 
     if (link == NULL || !consists_of(last_part(link), UDEV_CHARACTERS, VALUE_MAX - 1))
         return false;
-    strcpy(path, last_part(link));
+    snprintf(path, VALUE_MAX, "%s", last_part(link));
     number[0] = '\0';
     char *last_dash = strrchr(path, '-');
     if (last_dash != NULL && strncmp(last_dash, "-port", 5) == 0 &&
         consists_of(last_dash + 5, DIGITS, 4)) {
-        strcpy(number, last_dash + 5);
+        snprintf(number, NUMBER_SIZE, "%s", last_dash + 5);
         *last_dash = '\0';
     }
     return path[0] != '\0';
@@ -77,7 +79,7 @@ get_path(const struct ports_port *port, char *path, char *number)
 static bool
 path_is_shared(const struct ports_port *ports, size_t count, size_t which, const char *path)
 {
-    char other[VALUE_MAX], number[VALUE_MAX];
+    char other[VALUE_MAX], number[NUMBER_SIZE];
 
     for (size_t i = 0; i < count; i++)
         if (i != which && get_path(&ports[i], other, number) && strcmp(other, path) == 0)
@@ -88,14 +90,14 @@ path_is_shared(const struct ports_port *ports, size_t count, size_t which, const
 static bool
 write_path_rule(const struct ports_port *ports, size_t count, size_t which, char *text)
 {
-    char path[VALUE_MAX], number[VALUE_MAX], more[64] = "";
+    char path[VALUE_MAX], number[NUMBER_SIZE], more[64] = "";
 
     if (!get_path(&ports[which], path, number))
         return false;
     if (path_is_shared(ports, count, which, path)) {
         if (number[0] == '\0')
             return false;
-        snprintf(more, sizeof more, "ATTRS{port_number}==\"%.4s\", ", number);
+        snprintf(more, sizeof more, "ATTRS{port_number}==\"%s\", ", number);
     }
     snprintf(text, PORTS_RULE_SIZE,
              "SUBSYSTEM==\"tty\", ENV{%s}==\"%s\", %sENV{DORMOUSE_PORT}=\"%s\"",
@@ -168,12 +170,12 @@ suggest_name(struct ports_port *ports, size_t count, size_t which)
 
     name_from_product(product != NULL ? product : "", base);
     has_product = base[0] != '\0';
-    strcpy(name, base);
+    snprintf(name, sizeof name, "%s", base);
     for (unsigned number = has_product ? 2 : 1;
          name[0] == '\0' || name_is_taken(ports, count, name); number++)
         snprintf(name, sizeof name, "%.*s%s%u", NAME_FROM_PRODUCT_MAX, has_product ? base : "radio",
                  has_product ? "-" : "", number % 1000000);
-    strcpy(ports[which].name, name);
+    memcpy(ports[which].name, name, sizeof name);
 }
 
 void
@@ -183,7 +185,7 @@ ports_suggest_names(struct ports_port *ports, size_t count)
         const char *link = ports[i].links[PORTS_LINK_DORMOUSE];
         ports[i].name[0] = '\0';
         if (link != NULL && consists_of(last_part(link), NAME_CHARACTERS, PORTS_NAME_MAX))
-            strcpy(ports[i].name, last_part(link));
+            snprintf(ports[i].name, sizeof ports[i].name, "%s", last_part(link));
     }
     for (size_t i = 0; i < count; i++)
         if (ports[i].name[0] == '\0')
