@@ -35,9 +35,13 @@ int command_globals_parse(struct command_globals *globals, bool before_command, 
 int operator_status(struct command_globals *globals, int argc, char **argv);
 int operator_sessions(struct command_globals *globals, int argc, char **argv);
 int operator_forget(struct command_globals *globals, int argc, char **argv);
+int ports_run(struct command_globals *globals, int argc, char **argv);
 int check_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);
 int sub_run(struct command_globals *globals, int argc, char **argv);
 int search_run(struct command_globals *globals, int argc, char **argv);
+
+/* dormouse ports without --list, its options read. */
+int operator_ports(const struct command_globals *globals);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operator's commands: status, sessions and forget, asked over the control socket. */
+/* The operator's commands: status, sessions, forget and ports, asked over the control socket. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,9 +77,27 @@ parse_answer(const char *text, int *status)
 /* Shows an answer that is an object without an error; returns the exit status. */
 typedef int show_answer(const cJSON *answer);
 
-/* Sends `request`, and shows the answer as JSON or by `show`. Consumes `request`. */
+/* Prints one member of the answer as an object of its own, or all of it if `part` is NULL. */
 static int
-ask(const struct command_globals *globals, cJSON *request, show_answer *show)
+show_json(cJSON *answer, const char *part, const char *answer_text)
+{
+    if (part == NULL)
+        return puts(answer_text) >= 0 ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+    cJSON *object = cJSON_CreateObject();
+    cJSON *member = cJSON_DetachItemFromObjectCaseSensitive(answer, part);
+    if (member == NULL)
+        member = cJSON_CreateArray();
+    cJSON_AddItemToObject(object, part, member);
+    char *text = cJSON_PrintUnformatted(object);
+    int status = text != NULL && puts(text) >= 0 ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+    cJSON_free(text);
+    cJSON_Delete(object);
+    return status;
+}
+
+/* Sends `request`, and shows the answer by `show`, or `part` of it as JSON. Consumes `request`. */
+static int
+ask(const struct command_globals *globals, cJSON *request, show_answer *show, const char *part)
 {
     char *text = cJSON_PrintUnformatted(request);
     char *path = find_socket(globals);
@@ -102,7 +120,7 @@ ask(const struct command_globals *globals, cJSON *request, show_answer *show)
     if (answer == NULL)
         goto done;
     if (globals->json)
-        status = puts(answer_text) >= 0 ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+        status = show_json(answer, part, answer_text);
     else
         status = show(answer);
     if (fflush(stdout) != 0)
@@ -190,7 +208,7 @@ operator_status(struct command_globals *globals, int argc, char **argv)
 
     if (!read_arguments(globals, argc, argv, NULL, "Shows how the gateway is.", &none, &status))
         return status;
-    return ask(globals, new_request("status", NULL), show_status);
+    return ask(globals, new_request("status", NULL), show_status, NULL);
 }
 
 int
@@ -205,7 +223,7 @@ operator_sessions(struct command_globals *globals, int argc, char **argv)
             "the device was heard, and messages queued, delivered and dropped.",
             &none, &status))
         return status;
-    return ask(globals, new_request("sessions", NULL), show_sessions);
+    return ask(globals, new_request("sessions", NULL), show_sessions, NULL);
 }
 
 int
@@ -218,5 +236,17 @@ operator_forget(struct command_globals *globals, int argc, char **argv)
                         "Removes the session of client ID with everything that waits for it.",
                         &client_id, &status))
         return status;
-    return ask(globals, new_request("forget", client_id), show_forgotten);
+    return ask(globals, new_request("forget", client_id), show_forgotten, NULL);
+}
+
+static int
+show_ports(const cJSON *answer)
+{
+    return operator_print_ports(answer, stdout) == DM_OK ? EXIT_STATUS_OK : no_memory();
+}
+
+int
+operator_ports(const struct command_globals *globals)
+{
+    return ask(globals, new_request("status", NULL), show_ports, "links");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints status and sessions from JSON that is not trusted to be complete. */
+/* Prints status, sessions and ports from JSON that is not trusted to be complete. */
 #include "operator_print.h"
 
 #include <inttypes.h>
@@ -279,6 +279,30 @@ print_link_remarks(const cJSON *links, FILE *out)
     }
 }
 
+typedef enum dm_result add_object(struct table *table, const cJSON *object);
+
+/* A row for each object of the list. */
+static enum dm_result
+print_objects(const struct table_column *columns, size_t count, add_object *add, const cJSON *list,
+              FILE *out)
+{
+    struct table table;
+    enum dm_result result = DM_OK;
+    const cJSON *object = NULL;
+
+    table_init(&table, columns, count);
+    cJSON_ArrayForEach(object, list)
+    {
+        result = add(&table, object);
+        if (result != DM_OK)
+            break;
+    }
+    if (result == DM_OK)
+        table_print(&table, table_terminal_width(out), out);
+    table_fini(&table);
+    return result;
+}
+
 static enum dm_result
 print_links(const cJSON *links, FILE *out)
 {
@@ -286,23 +310,52 @@ print_links(const cJSON *links, FILE *out)
         {"LINK", false},   {"STATE", false},  {"IN", true},      {"OUT", true},
         {"DROPPED", true}, {"GARBAGE", true}, {"REOPENS", true}, {"DEVICE", false},
     };
-    struct table table;
-    enum dm_result result = DM_OK;
-    const cJSON *link = NULL;
 
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
-    cJSON_ArrayForEach(link, links)
-    {
-        result = add_link(&table, link);
-        if (result != DM_OK)
-            break;
-    }
-    if (result == DM_OK) {
-        fputc('\n', out);
-        table_print(&table, table_terminal_width(out), out);
+    fputc('\n', out);
+    enum dm_result result =
+        print_objects(columns, sizeof columns / sizeof columns[0], add_link, links, out);
+    if (result == DM_OK)
         print_link_remarks(links, out);
-    }
-    table_fini(&table);
+    return result;
+}
+
+static enum dm_result
+add_port(struct table *table, const cJSON *link)
+{
+    char name[2 * TEXT_MAX];
+    char texts[8][TEXT_MAX];
+    char device[TEXT_MAX];
+    const char *const cells[] = {
+        get_link_name(name, sizeof name, link),
+        is_true(link, "up") ? "up" : "down",
+        get_count(texts[0], link, "rx_datagrams"),
+        get_human(texts[1], link, "rx_octets", human_octets),
+        get_count(texts[2], link, "rx_dropped"),
+        get_count(texts[3], link, "rx_garbage"),
+        get_count(texts[4], link, "tx_datagrams"),
+        get_human(texts[5], link, "tx_octets", human_octets),
+        get_count(texts[6], link, "tx_dropped"),
+        get_count(texts[7], link, "reopens"),
+        get_text(device, link, "device"),
+    };
+
+    return add_row(table, cells, sizeof cells / sizeof cells[0]);
+}
+
+enum dm_result
+operator_print_ports(const cJSON *answer, FILE *out)
+{
+    static const struct table_column columns[] = {
+        {"LINK", false}, {"STATE", false},  {"IN", true},      {"OCTETS", true},
+        {"LOST", true},  {"GARBAGE", true}, {"OUT", true},     {"OCTETS", true},
+        {"LOST", true},  {"REOPENS", true}, {"DEVICE", false},
+    };
+    const cJSON *links = cJSON_GetObjectItemCaseSensitive(answer, "links");
+    enum dm_result result =
+        print_objects(columns, sizeof columns / sizeof columns[0], add_port, links, out);
+
+    if (result == DM_OK)
+        print_link_remarks(links, out);
     return result;
 }
 
@@ -361,19 +414,7 @@ operator_print_sessions(const cJSON *answer, FILE *out)
         {"CLIENT", false}, {"STATE", false}, {"KIND", false},   {"HEARD", true},
         {"QUEUED", true},  {"SENT", true},   {"DROPPED", true}, {"ADDRESS", false},
     };
-    struct table table;
-    enum dm_result result = DM_OK;
-    const cJSON *session = NULL;
 
-    table_init(&table, columns, sizeof columns / sizeof columns[0]);
-    cJSON_ArrayForEach(session, cJSON_GetObjectItemCaseSensitive(answer, "sessions"))
-    {
-        result = add_session(&table, session);
-        if (result != DM_OK)
-            break;
-    }
-    if (result == DM_OK)
-        table_print(&table, table_terminal_width(out), out);
-    table_fini(&table);
-    return result;
+    return print_objects(columns, sizeof columns / sizeof columns[0], add_session,
+                         cJSON_GetObjectItemCaseSensitive(answer, "sessions"), out);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening, configuring and closing serial devices; the only file that knows libserialport. */
+/* Opening, configuring and closing serial devices, by libserialport and by termios. */
 #include "serial_port.h"
 
 #include <ctype.h>

@@ -132,6 +132,27 @@ status_shows_every_part(void)
 }
 
 static void
+ports_show_both_directions_of_each_link(void)
+{
+    char *text = print(
+        operator_print_ports,
+        "{\"links\":[{\"kind\":\"serial\",\"name\":\"barn\",\"up\":true,\"device\":\"/dev/"
+        "ttyUSB0\","
+        "\"rx_datagrams\":1,\"rx_octets\":2048,\"rx_dropped\":3,\"rx_garbage\":4,\"tx_datagrams\":"
+        "5,"
+        "\"tx_octets\":6,\"tx_dropped\":7,\"reopens\":8},{\"kind\":\"udp\",\"name\":\"l\\u001bn\","
+        "\"error\":\"taken\"}]}");
+
+    CU_ASSERT_STRING_EQUAL(
+        text, "LINK         STATE  IN   OCTETS  LOST  GARBAGE  OUT  OCTETS  LOST  REOPENS  DEVICE\n"
+              "serial:barn  up      1  2.0 KiB     3        4    5     6 B     7        8  "
+              "/dev/ttyUSB0\n"
+              "udp:l\\x1bn   down    -        -     -        -    -       -     -        -  -\n"
+              "udp:l\\x1bn: taken\n");
+    free(text);
+}
+
+static void
 status_of_wrong_types_shows_dashes(void)
 {
     char *text = print(operator_print_status,
@@ -178,6 +199,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(columns_are_as_wide_as_their_widest_cell),
     UNIT_TEST(lines_are_cut_at_the_width),
     UNIT_TEST(status_shows_every_part),
+    UNIT_TEST(ports_show_both_directions_of_each_link),
     UNIT_TEST(status_of_wrong_types_shows_dashes),
     UNIT_TEST(sessions_are_listed_with_escaped_client_ids),
     UNIT_TEST(sessions_without_a_list_show_the_headings),
