@@ -241,7 +241,7 @@ emit(void *ctx, const struct engine_effect *effect)
     if (effect->needs != 0)
         add(rig, " !%" PRIu64, effect->needs);
     add(rig, "\n");
-    return DM_OK;
+    return effect->type == ENGINE_SEND && rig->late ? DM_LATER : DM_OK;
 }
 
 const struct store_record *

@@ -19,6 +19,7 @@ struct rig {
     uint64_t now_ms;
     uint64_t seq;         /* records emitted */
     bool full;            /* the link takes nothing */
+    bool late;            /* the link takes it for later, until engine_sent */
     bool log_records;     /* include journal lines */
     bool log_withdrawals; /* include "A> WITHDRAW": what is held for A does not leave */
     char text[65536];     /* effects since the last rig_expect */

@@ -250,7 +250,147 @@ shutdown_records_what_is_kept_in_memory_only(void)
     rig_fini(&rig);
 }
 
+/* ---- a slow link ---- */
+
+static struct dm_address
+at(char who)
+{
+    return (struct dm_address){.len = 1, .octets = {(uint8_t)who}};
+}
+
+/* The time to the answer begins when the message leaves, however long that takes (design 7). */
+static void
+message_that_waits_in_the_link_is_not_repeated_before_it_has_left(void)
+{
+    struct rig rig;
+    struct dm_address to = at('A');
+
+    begin(&rig);
+    rig.late = true;
+    rig_broker_publish(&rig, "cmd", "x", 1, 1, 1);
+    rig_clear(&rig);
+    rig_wait(&rig, 59000);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    engine_sent(rig.engine, rig.now_ms, &to);
+    engine_sent(rig.engine, rig.now_ms + 5000, &to); /* told twice: the first counts */
+    rig_wait(&rig, 9999);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    rig_wait(&rig, 1);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 dup \"x\"\n"));
+    rig_wait(&rig, 20000); /* the repetition waits as well */
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    rig_fini(&rig);
+}
+
+static void
+message_that_was_held_for_the_disk_may_wait_in_the_link_too(void)
+{
+    struct rig rig;
+    struct dm_address to = at('A');
+    struct dm_address stranger = at('Z');
+
+    begin(&rig);
+    engine_link(rig.engine, rig.now_ms, 1, false); /* the other device is not of interest */
+    rig_broker_publish(&rig, "cmd", "x", 1, 1, 1);
+    rig_clear(&rig);
+    engine_late(rig.engine, &to);
+    engine_late(rig.engine, &stranger);
+    engine_sent(rig.engine, rig.now_ms, &stranger);
+    rig_wait(&rig, 50000);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    engine_sent(rig.engine, rig.now_ms, &to);
+    rig_wait(&rig, 10000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 dup \"x\"\n"));
+    rig_fini(&rig);
+}
+
+static void
+message_that_waited_in_a_link_that_went_down_is_sent_again(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.late = true;
+    rig_broker_publish(&rig, "cmd", "x", 1, 1, 1);
+    engine_link(rig.engine, rig.now_ms, 0, false);
+    rig.late = false;
+    rig_clear(&rig);
+    engine_link(rig.engine, rig.now_ms, 0, true);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 dup \"x\"\n"));
+    rig_wait(&rig, 10000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 dup \"x\"\n"));
+    rig_fini(&rig);
+}
+
+static void
+requests_on_a_congested_link_are_answered_with_congestion(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    engine_link_congested(rig.engine, 0, true);
+    rig_register(&rig, 'A', "t", 5);
+    rig_subscribe(&rig, 'A', "other", 1, 6);
+    rig_publish(&rig, 'A', 1, 1, 7, "up");
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> REGACK 0 msg 5 code 1\n"
+                                    "A> SUBACK 0 qos 0 msg 6 code 1\n"
+                                    "A> PUBACK 1 msg 7 code 1\n"));
+    engine_link_congested(rig.engine, 0, false);
+    rig_publish(&rig, 'A', 1, 1, 7, "up");
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH cmd qos 1 \"up\" pid 3\n"));
+    rig_fini(&rig);
+}
+
+static void
+radio_that_takes_less_than_the_mtu_gets_no_more(void)
+{
+    struct rig rig;
+    struct engine_status status;
+
+    begin(&rig);
+    engine_link_mtu(rig.engine, 0, 10);
+    rig_broker_publish(&rig, "cmd", "four", 1, 1, 1);
+    engine_status(rig.engine, &status);
+    CU_ASSERT_EQUAL(status.dropped[ENGINE_DROP_TOO_LONG], 1);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "cmd", "3 o", 1, 2, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> PUBLISH 1 qos 1 msg 2 \"3 o\"\n"));
+    engine_link_mtu(rig.engine, 0, 65535); /* never more than configured */
+    rig_fini(&rig);
+}
+
+/* Nobody is lost by the link's silence for a while; after that the device's own time begins. */
+static void
+device_of_a_link_that_stays_away_is_lost_after_the_pause(void)
+{
+    static const struct engine_link links[1] = {{.mtu = 255, .up = true, .pause_ms = 600000}};
+    struct rig rig;
+    struct engine_status status;
+
+    rig_init(&rig);
+    rig.options.links = links;
+    rig_restart(&rig);
+    rig_device(&rig, 'A', "one", false);
+    rig_wait(&rig, 30000);
+    engine_link(rig.engine, rig.now_ms, 0, false);
+    rig_wait(&rig, 1000);
+    engine_link(rig.engine, rig.now_ms, 0, false); /* said again: the pause goes on */
+    rig_wait(&rig, 599000 + 89999);
+    engine_status(rig.engine, &status);
+    CU_ASSERT_EQUAL(status.sessions[ENGINE_ACTIVE], 1);
+    rig_wait(&rig, 1);
+    engine_status(rig.engine, &status);
+    CU_ASSERT_EQUAL(status.sessions[ENGINE_LOST], 1);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(message_that_waits_in_the_link_is_not_repeated_before_it_has_left),
+    UNIT_TEST(message_that_was_held_for_the_disk_may_wait_in_the_link_too),
+    UNIT_TEST(message_that_waited_in_a_link_that_went_down_is_sent_again),
+    UNIT_TEST(requests_on_a_congested_link_are_answered_with_congestion),
+    UNIT_TEST(radio_that_takes_less_than_the_mtu_gets_no_more),
+    UNIT_TEST(device_of_a_link_that_stays_away_is_lost_after_the_pause),
     UNIT_TEST(link_that_is_down_holds_back_its_own_devices_only),
     UNIT_TEST(awake_device_is_asleep_when_its_link_goes_down),
     UNIT_TEST(room_on_one_link_does_not_wake_devices_of_another),
