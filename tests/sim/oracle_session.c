@@ -15,7 +15,9 @@ oracle_session_ended(struct world *w, unsigned d)
 {
     struct view *v = &w->oracle.views[d];
 
-    memset(v->subs, 0, sizeof v->subs);
+    /* A clean CONNECT that comes to nothing leaves the old subscriptions where they were. */
+    for (unsigned f = 0; f < FILTERS_COUNT; f++)
+        v->subs[f] = (struct subscription_view){.made = v->subs[f].made};
     v->alive = v->kept = v->asleep = v->awake = false;
     oracle_forgive(w, d);
     w->oracle.debts[d].dropped = 0;
@@ -52,6 +54,8 @@ hear_disconnect(struct world *w, unsigned d, uint32_t where, const struct mqttsn
         v->disconnects++;
     if (!sleeps)
         v->connecting = false;
+    if (v->connecting && sleeps) /* perhaps it sleeps before its CONNACK has left */
+        v->asked_sleep_s = packet->duration_s;
     if (!is_bound(v, where))
         return;
     if (sleeps && v->asked_sleep_s == 0 && !v->asleep)
