@@ -47,6 +47,7 @@ struct fact {
     uint32_t given[SIM_DEVICES_MAX];    /* the session in which it came; 0: none */
     uint32_t had[SIM_DEVICES_MAX];      /* the memory of the device that has it; 0: none */
     uint16_t had_twos;                  /* with QoS 2, these devices, as bits */
+    bool gone;                          /* the broker lost it before the gateway had it for good */
     uint32_t copy_life; /* of the gateway, when the first copy for a filter of its went there */
     uint16_t copies;    /* for how many filters */
     bool torn;          /* copies went there in different lives */

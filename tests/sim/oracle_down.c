@@ -110,6 +110,7 @@ oracle_copy(struct world *w, uint32_t number, bool again)
 void
 oracle_gone(struct world *w, uint32_t number)
 {
+    oracle_fact(w, number)->gone = true;
     for (unsigned d = 0; d < w->weather.devices; d++)
         pay(w, d, number);
 }
@@ -183,8 +184,9 @@ check_live(struct world *w, unsigned d, uint32_t number, const struct client_eve
     if (again && event->qos == 1)
         w->tally->repeated_down++;
     /* What the broker repeats may come to a device that subscribed meanwhile, too; and to one whose
-     * queue gave it up before. */
-    if (first && event->qos > 0 && fact->published == 1 && fact->entitled[d] == session &&
+     * queue gave it up before. What it lost may still be on the air, from before a crash. */
+    if (first && event->qos > 0 && fact->published == 1 && !fact->gone &&
+        fact->entitled[d] == session &&
         w->oracle.debts[d].dropped == 0)
         check_order(w, d, number);
     if (!again)
