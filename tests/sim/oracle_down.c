@@ -186,8 +186,7 @@ check_live(struct world *w, unsigned d, uint32_t number, const struct client_eve
     /* What the broker repeats may come to a device that subscribed meanwhile, too; and to one whose
      * queue gave it up before. What it lost may still be on the air, from before a crash. */
     if (first && event->qos > 0 && fact->published == 1 && !fact->gone &&
-        fact->entitled[d] == session &&
-        w->oracle.debts[d].dropped == 0)
+        fact->entitled[d] == session && w->oracle.debts[d].dropped == 0)
         check_order(w, d, number);
     if (!again)
         w->tally->down[event->qos]++;

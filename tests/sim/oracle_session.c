@@ -91,7 +91,8 @@ hear_subscribe(struct world *w, unsigned d, uint32_t where, const struct mqttsn_
 
     if (f == FILTERS_COUNT)
         return;
-    if (!is_bound(v, where)) { /* whether the gateway knows it here, and so changes it, is not sure */
+    if (!is_bound(v,
+                  where)) { /* whether the gateway knows it here, and so changes it, is not sure */
         v->subs[f].made = true;
         v->subs[f].told = false;
         oracle_forgive(w, d);
