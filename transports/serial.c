@@ -248,49 +248,50 @@ frame_left(struct serial *serial, struct serial_frame *frame, struct dm_address 
 }
 
 /*
- * Writes what may leave now. `tell`: from an event callback, so that the listener may be called. A
- * broken port is left to on_writable: the event comes at once.
+ * Writes what may leave now. DM_IO: the port is broken, see errno; a sender leaves that to
+ * on_writable, which comes at once. What was told to be late is written from events only, so that
+ * the listener is never called inside a send.
  */
-static void
-write_queue(struct serial *serial, bool tell)
+static enum dm_result
+write_queue(struct serial *serial)
 {
     struct serial_port *port = writer(serial)->port;
     uint64_t now_us = boot_time_us();
     uint64_t at_us = UINT64_MAX;
+    enum dm_result result = DM_OK;
     struct serial_frame *frame;
 
     while (serial->up &&
            (frame = serial_queue_next(&serial->queue, serial->traits->window)) != NULL) {
+        size_t before = serial->queue.written;
         size_t octets;
         struct dm_address to;
-        bool begins = serial->queue.written == 0;
 
-        if (begins)
+        if (before == 0) {
             serial_pace_waiting(&serial->pace, now_us, serial_port_waiting(port));
-        at_us = serial_pace_next(&serial->pace);
-        if (begins && at_us > now_us)
-            break;
+            at_us = serial_pace_next(&serial->pace);
+            if (at_us > now_us)
+                break;
+        }
         at_us = UINT64_MAX;
-        size_t before = serial->queue.written;
-        enum dm_result result =
-            serial_queue_write(&serial->queue, frame, serial_port_fd(port), &octets);
-
+        result = serial_queue_write(&serial->queue, frame, serial_port_fd(port), &octets);
         serial->counters.tx_octets += octets;
         if (serial->echo != NULL)
             serial_echo_sent(serial->echo, frame->octets + before, octets);
-        if (result != DM_OK) {
-            wait_for_room(serial);
+        if (result != DM_OK)
             break;
-        }
         serial_pace_sent(&serial->pace, now_us, frame->len);
-        if (!frame_left(serial, frame, &to))
-            continue;
-        /* A frame that was told to be late is written from an event only. */
-        if (tell && serial->listener.on_sent != NULL)
+        if (frame_left(serial, frame, &to))
             serial->listener.on_sent(serial->listener.ctx, &to);
     }
-    if (serial->open)
-        arm_timer(serial, now_us, at_us);
+    if (result != DM_OK) {
+        int error = errno;
+
+        wait_for_room(serial);
+        errno = error;
+    }
+    arm_timer(serial, now_us, at_us);
+    return result;
 }
 
 /* Half the queue is free again: enough to be worth going on. */
@@ -304,6 +305,18 @@ tell_room(struct serial *serial)
         serial->listener.on_room(serial->listener.ctx, serial->base.link);
 }
 
+/* From an event. */
+static void
+go_on_writing(struct serial *serial)
+{
+    if (!serial->open)
+        return;
+    if (write_queue(serial) == DM_IO)
+        lose_port(serial, writer(serial), strerror(errno));
+    else
+        tell_room(serial);
+}
+
 static void
 on_writable(evutil_socket_t fd, short what, void *ctx)
 {
@@ -315,20 +328,28 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
         lose_port(serial, writer(serial), "hung up");
         return;
     }
-    write_queue(serial, true);
-    tell_room(serial);
+    go_on_writing(serial);
+}
+
+/* These say something about what was sent before: nothing for the same node comes behind them that
+ * was to come before. A PUBLISH that is repeated behind its PUBREL would be another message. */
+static bool
+keeps_order(enum mqttsn_type type)
+{
+    return type == MQTTSN_PUBREL || type == MQTTSN_REGISTER || type == MQTTSN_CONNACK ||
+           type == MQTTSN_PINGRESP || type == MQTTSN_DISCONNECT;
 }
 
 /* PUBLISH by its QoS; all else is control. */
 static enum serial_class
-class_of(struct dm_span message, bool *exchange, bool *last_word)
+class_of(struct dm_span message, bool *exchange, bool *in_order)
 {
     struct mqttsn_packet packet;
 
-    *exchange = *last_word = false;
+    *exchange = *in_order = false;
     if (mqttsn_decode(message.data, message.len, &packet) != DM_OK)
         return SERIAL_CONTROL;
-    *last_word = packet.type == MQTTSN_PINGRESP || packet.type == MQTTSN_DISCONNECT;
+    *in_order = keeps_order(packet.type);
     *exchange = packet.type == MQTTSN_REGISTER || packet.type == MQTTSN_PUBREL ||
                 (packet.type == MQTTSN_PUBLISH && packet.qos > 0);
     if (packet.type != MQTTSN_PUBLISH)
@@ -385,14 +406,14 @@ queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius
               struct dm_span message)
 {
     const struct serial_options *o = &serial->options;
-    bool exchange, last_word;
+    bool exchange, in_order;
     size_t len;
 
     if (message.len > serial->base.mtu || to->len == 0)
         return DM_INVALID;
     if (!serial->up)
         return DM_IO;
-    enum serial_class class = class_of(message, &exchange, &last_word);
+    enum serial_class class = class_of(message, &exchange, &in_order);
 
     if (!find_room(serial, class))
         return DM_FULL;
@@ -407,7 +428,7 @@ queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius
     if (frame == NULL)
         return DM_NO_MEMORY;
     frame->to = *to;
-    frame->last_word = last_word;
+    frame->in_order = in_order;
     frame->exchange = exchange;
     frame->id = id;
     frame->confirm = serial->traits->window > 0 &&
@@ -441,7 +462,7 @@ send_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
         return result;
     }
     if (serial->queue.count == 1)
-        write_queue(serial, false);
+        (void)write_queue(serial);
     return serial->queue.count > 0 ? leave_for_later(serial) : DM_OK;
 }
 
@@ -633,8 +654,7 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
         lose_port(serial, half, "hung up");
     } else if (len > 0 && serial->up) { /* what comes during open_delay is the radio's start */
         feed(half, chunk, (size_t)len);
-        write_queue(serial, true);
-        tell_room(serial);
+        go_on_writing(serial);
     }
 }
 
@@ -690,8 +710,7 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
     if (!serial->hello && serial->up && open_ms >= serial->traits->hello_ms)
         say_hello(serial);
     look_for_overdue(serial);
-    write_queue(serial, true);
-    tell_room(serial);
+    go_on_writing(serial);
 }
 
 static bool

@@ -113,7 +113,7 @@ serial_queue_next(struct serial_queue *queue, size_t window)
     DL_FOREACH (queue->frames, frame) {
         if (frame->out || (best != NULL && frame->class >= best->class) ||
             (frame->confirm && window > 0 && queue->out >= window) ||
-            (frame->last_word && would_overtake(queue, frame)))
+            (frame->in_order && would_overtake(queue, frame)))
             continue;
         best = frame;
     }

@@ -2,8 +2,9 @@
 /*
  * The transmit queue of a serial port: frames that wait, the one that is being written, and those
  * that the radio has not confirmed. Urgent ones first: what the radio itself is owed, then the
- * protocol's control messages, then PUBLISH of QoS 1 and 2, then of QoS 0. What ends a device's
- * listening (PINGRESP, DISCONNECT) overtakes nothing that is for the same node.
+ * protocol's control messages, then PUBLISH of QoS 1 and 2, then of QoS 0. What refers to what was
+ * sent before (PUBREL), or ends a device's listening (PINGRESP), overtakes nothing that is for the
+ * same node.
  */
 #ifndef DORMOUSE_SERIAL_QUEUE_H
 #define DORMOUSE_SERIAL_QUEUE_H
@@ -26,7 +27,7 @@ enum serial_class {
 struct serial_frame {
     struct serial_frame *prev, *next;
     enum serial_class class;
-    bool last_word;  /* PINGRESP, DISCONNECT */
+    bool in_order;   /* it overtakes nothing for the same node */
     bool exchange;   /* an answer is awaited: who sent it wants to know when it leaves */
     bool told_late;  /* the sender was told that it waits */
     bool out;        /* written, and to be confirmed */
