@@ -22,7 +22,8 @@ from image import Image
 LIMIT_S = int(os.environ.get("DORMOUSE_QEMU_LIMIT", 900))
 PACKAGES = pathlib.Path(os.environ["DORMOUSE_QEMU_PACKAGES"])
 USB_SERIAL = "DM0042"
-LOCAL_RULES = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{USB_SERIAL}", ENV{{DORMOUSE_PORT}}="barn"\n'
+LOCAL_RULES = ('SUBSYSTEM=="tty", '
+               f'ENV{{ID_SERIAL_SHORT}}=="{USB_SERIAL}", ENV{{DORMOUSE_PORT}}="barn"\n')
 USB = "/dev/dormouse/barn"
 CONFIG = f"""[gateway]
 id = 7
@@ -371,8 +372,8 @@ def setUpModule():
     guest = WORLD.guest
     guest.done("chown dormouse:dialout /state && mkdir -p /run/dormouse && "
                "chown dormouse:dialout /run/dormouse")
-    guest.done(f"/usr/bin/flock /dev/ttyS3 sh -c 'stty {' '.join(HELD_SETTINGS)} </dev/ttyS3; echo $$ >/run/holder; "
-               "exec sleep 100000 </dev/ttyS3' >/dev/null 2>&1 & "
+    guest.done(f"/usr/bin/flock /dev/ttyS3 sh -c 'stty {' '.join(HELD_SETTINGS)} </dev/ttyS3; "
+               "echo $$ >/run/holder; exec sleep 100000 </dev/ttyS3' >/dev/null 2>&1 & "
                "while [ ! -s /run/holder ]; do usleep 10000; done")
     start_gateway(guest)
 
