@@ -228,16 +228,17 @@ open_terminal(struct serial_port *port, struct request *request)
     return set_up_terminal(port, request);
 }
 
-/* sp_open() changes settings before anyone could lock: a program that holds the port would lose its
- * own. Returns a locked descriptor, to be closed when the library has one; -1: not to be had. */
+/* sp_open() changes settings before there is anything to lock: a program that holds the port would
+ * lose its own. Returns a descriptor of a port that is free, to be closed when the library has one;
+ * -1: it is not free. The lock is let go, since libserialport takes it itself from 0.1.2 on. */
 static int
-lock_before_open(const char *path, struct request *request)
+open_if_free(const char *path, struct request *request)
 {
     int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
     if (fd < 0) {
         refuse(request, "", errno);
-    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0 || flock(fd, LOCK_UN) != 0) {
         refuse(request, "cannot lock: ", errno);
         close(fd);
         fd = -1;
@@ -256,15 +257,15 @@ open_by_library(struct serial_port *port, struct request *request)
         return refuse(request, "not a serial port", 0);
     if (result != SP_OK)
         return refuse(request, "", result == SP_ERR_MEM ? ENOMEM : errno);
-    int guard = lock_before_open(port->path, request);
-    if (guard < 0) {
+    int first = open_if_free(port->path, request);
+    if (first < 0) {
         sp_free_port(library);
         return false;
     }
     result = sp_open(library, SP_MODE_READ_WRITE);
     int error = errno;
     /* Not sooner: without any descriptor the modem lines would drop, and reset an Arduino twice. */
-    close(guard);
+    close(first);
     if (result == SP_OK) {
         port->library = library;
         return set_up_library_port(port, request);

@@ -153,7 +153,7 @@ library_port_is_exclusive_and_not_inherited(void)
     int exclusive = 0;
 
     library_start(&line, (struct serialport_pty_faults){.open_error = 0});
-    int near = line_next_descriptor() + 1; /* the first one holds the lock until the port is open */
+    int near = line_next_descriptor() + 1; /* one finds out first that the port is free */
     line_open(&line);
     CU_ASSERT_EQUAL(fcntl(near, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     CU_ASSERT_EQUAL(fcntl(near, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
