@@ -291,6 +291,40 @@ answer_forget(const struct control_source *source, const cJSON *request)
     return answer;
 }
 
+/* Why a link does not let nodes join, for the operator. */
+static const char *
+pairing_refusal(enum dm_result result)
+{
+    switch (result) {
+    case DM_NOT_FOUND:
+        return "there is no link with this name";
+    case DM_UNSUPPORTED:
+        return "this link cannot pair: it is no serial port with framing aquila";
+    case DM_IO:
+        return "this link is down";
+    default:
+        return dm_result_text(result);
+    }
+}
+
+static cJSON *
+answer_pair(const struct control_source *source, const cJSON *request)
+{
+    const char *link = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "link"));
+    const cJSON *on = cJSON_GetObjectItemCaseSensitive(request, "on");
+
+    if (link == NULL || !cJSON_IsBool(on))
+        return answer_error("pair needs a link, and on: true or false");
+    enum dm_result result = pairing_set(source->pairing, link, cJSON_IsTrue(on));
+
+    if (result != DM_OK)
+        return answer_error(pairing_refusal(result));
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(answer, "pairing", cJSON_IsTrue(on));
+    add_count(answer, "seconds", cJSON_IsTrue(on) ? PAIRING_MS / 1000 : 0);
+    return answer;
+}
+
 char *
 control_answer(const struct control_source *source, struct dm_span text)
 {
@@ -307,6 +341,8 @@ control_answer(const struct control_source *source, struct dm_span text)
         answer = answer_sessions(source);
     else if (strcmp(command, "forget") == 0)
         answer = answer_forget(source, request);
+    else if (strcmp(command, "pair") == 0)
+        answer = answer_pair(source, request);
     else
         answer = answer_error("unknown command");
     char *printed = cJSON_PrintUnformatted(answer);
