@@ -53,6 +53,18 @@ add_broker(cJSON *answer, const struct upstream *upstream)
     add_count(broker, "tx_octets", status.tx_octets);
 }
 
+/* What the radio tells. */
+static void
+add_quality(cJSON *object, const struct framing_quality *quality)
+{
+    if (quality->has_rssi)
+        cJSON_AddNumberToObject(object, "rssi", quality->rssi);
+    if (quality->has_lqi)
+        cJSON_AddNumberToObject(object, "lqi", quality->lqi);
+    if (quality->has_snr)
+        cJSON_AddNumberToObject(object, "snr", quality->snr);
+}
+
 struct node_list {
     const struct transport *transport;
     cJSON *array;
@@ -70,12 +82,7 @@ add_node(void *ctx, const struct transport_node *node)
         transport_address_text(list->transport, &node->address, address, sizeof address));
     add_count(item, "messages", node->messages);
     add_count(item, "unconfirmed", node->unconfirmed);
-    if (node->quality.has_rssi)
-        cJSON_AddNumberToObject(item, "rssi", node->quality.rssi);
-    if (node->quality.has_lqi)
-        cJSON_AddNumberToObject(item, "lqi", node->quality.lqi);
-    if (node->quality.has_snr)
-        cJSON_AddNumberToObject(item, "snr", node->quality.snr);
+    add_quality(item, &node->quality);
     cJSON_AddItemToArray(list->array, item);
 }
 
@@ -225,21 +232,48 @@ struct session_list {
     cJSON *array;
 };
 
+struct node_search {
+    const struct dm_address *address;
+    struct framing_quality quality; /* of the node with this address */
+};
+
+static void
+look_at_node(void *ctx, const struct transport_node *node)
+{
+    struct node_search *search = ctx;
+
+    if (dm_address_equal(&node->address, search->address))
+        search->quality = node->quality;
+}
+
+/* Where the device is, and how well it was heard there. */
+static void
+add_address(cJSON *item, const struct transport *transport, const struct dm_address *address)
+{
+    struct node_search search = {.address = address};
+    char text[DM_ADDRESS_TEXT_MAX];
+
+    cJSON_AddStringToObject(item, "address",
+                            transport_address_text(transport, address, text, sizeof text));
+    if (transport->ops->each_node != NULL)
+        transport->ops->each_node(transport, look_at_node, &search);
+    add_quality(item, &search.quality);
+}
+
 static void
 add_session(void *ctx, const struct engine_session_status *session)
 {
     const struct session_list *list = ctx;
     cJSON *item = cJSON_CreateObject();
-    char address[DM_ADDRESS_TEXT_MAX] = "";
 
-    if (session->has_address)
-        transport_address_text(list->source->transports[session->address.link], &session->address,
-                               address, sizeof address);
     cJSON_AddItemToObject(item, "client_id", text_of(session->client_id));
     cJSON_AddBoolToObject(item, "clean", session->clean);
     cJSON_AddBoolToObject(item, "will", session->will);
     cJSON_AddStringToObject(item, "state", engine_state_name(session->state));
-    cJSON_AddStringToObject(item, "address", address);
+    if (session->has_address)
+        add_address(item, list->source->transports[session->address.link], &session->address);
+    else
+        cJSON_AddStringToObject(item, "address", "");
     if (session->heard)
         add_count(item, "last_contact_ms", session->last_contact_ms);
     else
