@@ -39,6 +39,7 @@ struct app {
     size_t transport_count;
     struct store *store;
     struct upstream *upstream;
+    struct pairing *pairing;
     struct control_source control_source;
     struct control *control;
 };
@@ -254,8 +255,9 @@ start_upstream(struct app *app)
 static void
 start_control(struct app *app)
 {
-    char error[256];
+    char error[256] = "out of memory";
 
+    app->pairing = pairing_new(app->base, app->transports, app->transport_count, PAIRING_MS);
     app->control_source = (struct control_source){
         .name = app->config->name,
         .gateway_id = app->config->gateway_id,
@@ -266,9 +268,11 @@ start_control(struct app *app)
         .transport_count = app->transport_count,
         .upstream = app->upstream,
         .store = app->store,
+        .pairing = app->pairing,
     };
-    app->control = control_open(app->base, app->config->control_socket, &app->control_source, error,
-                                sizeof error);
+    if (app->pairing != NULL)
+        app->control = control_open(app->base, app->config->control_socket, &app->control_source,
+                                    error, sizeof error);
     if (app->control == NULL)
         log_error("control", "no control socket: %s", error);
 }
@@ -321,6 +325,7 @@ stop(struct app *app)
     bool durable = true;
 
     control_close(app->control);
+    pairing_free(app->pairing);
     if (app->upstream != NULL) {
         runner_shutdown(app->runner);
         drain(app);

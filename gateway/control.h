@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket: one JSON object and a newline in, one out. Requests: {"command":"status"},
- * {"command":"sessions"}, {"command":"forget","client_id":"ID"}; errors: {"error":"text"}.
+ * {"command":"sessions"}, {"command":"forget","client_id":"ID"},
+ * {"command":"pair","link":"NAME","on":true}; errors: {"error":"text"}.
  */
 #ifndef DORMOUSE_CONTROL_H
 #define DORMOUSE_CONTROL_H
 
 #include <dormouse/transport.h>
 
+#include "pairing.h"
 #include "runner.h"
 #include "store.h"
 #include "upstream.h"
@@ -27,6 +29,7 @@ struct control_source {
     size_t transport_count;
     const struct upstream *upstream;
     const struct store *store;
+    struct pairing *pairing;
 };
 
 /* Listens on the Unix socket `path`, mode 0660. NULL: reason in error[]. */

@@ -53,6 +53,18 @@ add_broker(cJSON *answer, const struct upstream *upstream)
     add_count(broker, "tx_octets", status.tx_octets);
 }
 
+/* What the radio tells. */
+static void
+add_quality(cJSON *object, const struct framing_quality *quality)
+{
+    if (quality->has_rssi)
+        cJSON_AddNumberToObject(object, "rssi", quality->rssi);
+    if (quality->has_lqi)
+        cJSON_AddNumberToObject(object, "lqi", quality->lqi);
+    if (quality->has_snr)
+        cJSON_AddNumberToObject(object, "snr", quality->snr);
+}
+
 struct node_list {
     const struct transport *transport;
     cJSON *array;
@@ -70,12 +82,7 @@ add_node(void *ctx, const struct transport_node *node)
         transport_address_text(list->transport, &node->address, address, sizeof address));
     add_count(item, "messages", node->messages);
     add_count(item, "unconfirmed", node->unconfirmed);
-    if (node->quality.has_rssi)
-        cJSON_AddNumberToObject(item, "rssi", node->quality.rssi);
-    if (node->quality.has_lqi)
-        cJSON_AddNumberToObject(item, "lqi", node->quality.lqi);
-    if (node->quality.has_snr)
-        cJSON_AddNumberToObject(item, "snr", node->quality.snr);
+    add_quality(item, &node->quality);
     cJSON_AddItemToArray(list->array, item);
 }
 
@@ -225,21 +232,48 @@ struct session_list {
     cJSON *array;
 };
 
+struct node_search {
+    const struct dm_address *address;
+    struct framing_quality quality; /* of the node with this address */
+};
+
+static void
+look_at_node(void *ctx, const struct transport_node *node)
+{
+    struct node_search *search = ctx;
+
+    if (dm_address_equal(&node->address, search->address))
+        search->quality = node->quality;
+}
+
+/* Where the device is, and how well it was heard there. */
+static void
+add_address(cJSON *item, const struct transport *transport, const struct dm_address *address)
+{
+    struct node_search search = {.address = address};
+    char text[DM_ADDRESS_TEXT_MAX];
+
+    cJSON_AddStringToObject(item, "address",
+                            transport_address_text(transport, address, text, sizeof text));
+    if (transport->ops->each_node != NULL)
+        transport->ops->each_node(transport, look_at_node, &search);
+    add_quality(item, &search.quality);
+}
+
 static void
 add_session(void *ctx, const struct engine_session_status *session)
 {
     const struct session_list *list = ctx;
     cJSON *item = cJSON_CreateObject();
-    char address[DM_ADDRESS_TEXT_MAX] = "";
 
-    if (session->has_address)
-        transport_address_text(list->source->transports[session->address.link], &session->address,
-                               address, sizeof address);
     cJSON_AddItemToObject(item, "client_id", text_of(session->client_id));
     cJSON_AddBoolToObject(item, "clean", session->clean);
     cJSON_AddBoolToObject(item, "will", session->will);
     cJSON_AddStringToObject(item, "state", engine_state_name(session->state));
-    cJSON_AddStringToObject(item, "address", address);
+    if (session->has_address)
+        add_address(item, list->source->transports[session->address.link], &session->address);
+    else
+        cJSON_AddStringToObject(item, "address", "");
     if (session->heard)
         add_count(item, "last_contact_ms", session->last_contact_ms);
     else
@@ -291,6 +325,40 @@ answer_forget(const struct control_source *source, const cJSON *request)
     return answer;
 }
 
+/* Why a link does not let nodes join, for the operator. */
+static const char *
+pairing_refusal(enum dm_result result)
+{
+    switch (result) {
+    case DM_NOT_FOUND:
+        return "there is no link with this name";
+    case DM_UNSUPPORTED:
+        return "this link cannot pair: it is no serial port with framing aquila";
+    case DM_IO:
+        return "this link is down";
+    default:
+        return dm_result_text(result);
+    }
+}
+
+static cJSON *
+answer_pair(const struct control_source *source, const cJSON *request)
+{
+    const char *link = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "link"));
+    const cJSON *on = cJSON_GetObjectItemCaseSensitive(request, "on");
+
+    if (link == NULL || !cJSON_IsBool(on))
+        return answer_error("pair needs a link, and on: true or false");
+    enum dm_result result = pairing_set(source->pairing, link, cJSON_IsTrue(on));
+
+    if (result != DM_OK)
+        return answer_error(pairing_refusal(result));
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(answer, "pairing", cJSON_IsTrue(on));
+    add_count(answer, "seconds", cJSON_IsTrue(on) ? PAIRING_MS / 1000 : 0);
+    return answer;
+}
+
 char *
 control_answer(const struct control_source *source, struct dm_span text)
 {
@@ -307,6 +375,8 @@ control_answer(const struct control_source *source, struct dm_span text)
         answer = answer_sessions(source);
     else if (strcmp(command, "forget") == 0)
         answer = answer_forget(source, request);
+    else if (strcmp(command, "pair") == 0)
+        answer = answer_pair(source, request);
     else
         answer = answer_error("unknown command");
     char *printed = cJSON_PrintUnformatted(answer);

@@ -35,6 +35,7 @@ int command_globals_parse(struct command_globals *globals, bool before_command, 
 int operator_status(struct command_globals *globals, int argc, char **argv);
 int operator_sessions(struct command_globals *globals, int argc, char **argv);
 int operator_forget(struct command_globals *globals, int argc, char **argv);
+int operator_pair(struct command_globals *globals, int argc, char **argv);
 int ports_run(struct command_globals *globals, int argc, char **argv);
 int check_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);

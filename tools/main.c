@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"status", operator_status, true, "show how the gateway is"},
     {"sessions", operator_sessions, true, "list the devices and what waits for them"},
     {"forget", operator_forget, true, "remove the session of one device"},
+    {"pair", operator_pair, true, "let new nodes join the radio network of a link"},
     {"ports", ports_run, true, "show the gateway's ports, or with --list this machine's"},
     {"check", check_run, false, "check a configuration file, or print an example"},
     {"pub", pub_run, false, "send messages as an MQTT-SN device"},
@@ -30,7 +31,7 @@ print_help(void)
     printf("Usage: dormouse [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].help);
-    printf("\nOptions of status, sessions, forget and ports, before or behind the command:\n"
+    printf("\nOptions of status, sessions, forget, pair and ports, before or behind the command:\n"
            "  --socket PATH      control socket (default: /run/dormouse/control.sock)\n"
            "  -c, --config FILE  take the socket from this configuration file\n"
            "  --json             print the gateway's answer as JSON\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operator's commands: status, sessions, forget and ports, asked over the control socket. */
+/* The operator's commands: status, sessions, forget, pair and ports, asked over the control socket.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,16 +158,22 @@ show_forgotten(const cJSON *answer)
     return EXIT_STATUS_REFUSED;
 }
 
-/*
- * Reads the options behind the command's name. `argument` is the name of the one argument that the
- * command takes, NULL for none; *value gets it. Returns true to go on, else *status is the status.
- */
+/* What a command takes behind its name. */
+struct usage {
+    const char *arguments; /* as shown, "" for none */
+    const char *about;
+    int min, max; /* arguments */
+};
+
+/* Reads the options behind the command's name; `values` gets its arguments, which end
+ * in NULL. Returns true to go on, else *status is the status. */
 static bool
-read_arguments(struct command_globals *globals, int argc, char **argv, const char *argument,
-               const char *about, const char **value, int *status)
+read_arguments(struct command_globals *globals, int argc, char **argv, const struct usage *usage,
+               char *const **values, int *status)
 {
+    static const char *const needed[] = {"no argument is expected", "one argument is needed",
+                                         "one or two arguments are needed"};
     int first = command_globals_parse(globals, false, argc, argv);
-    int expected = argument != NULL ? 1 : 0;
 
     *status = EXIT_STATUS_USAGE;
     if (first < 0)
@@ -174,16 +181,16 @@ read_arguments(struct command_globals *globals, int argc, char **argv, const cha
     if (globals->help) {
         printf("Usage: dormouse [--socket PATH | -c FILE] [--json] %s%s%s\n%s\n"
                "Exit status: 0 done; 1 wrong usage; 2 no gateway answers; 3 refused.\n",
-               argv[0], expected ? " " : "", expected ? argument : "", about);
+               argv[0], usage->max > 0 ? " " : "", usage->arguments, usage->about);
         *status = EXIT_STATUS_OK;
         return false;
     }
-    if (argc - first != expected) {
-        fprintf(stderr, "dormouse %s: %s (see dormouse %s --help)\n", argv[0],
-                expected ? "one argument is needed" : "no argument is expected", argv[0]);
+    if (argc - first < usage->min || argc - first > usage->max) {
+        fprintf(stderr, "dormouse %s: %s (see dormouse %s --help)\n", argv[0], needed[usage->max],
+                argv[0]);
         return false;
     }
-    *value = expected ? argv[first] : NULL;
+    *values = argv + first;
     return true;
 }
 
@@ -203,10 +210,11 @@ new_request(const char *command, const char *client_id)
 int
 operator_status(struct command_globals *globals, int argc, char **argv)
 {
-    const char *none = NULL;
-    int status = EXIT_STATUS_OK;
+    static const struct usage usage = {"", "Shows how the gateway is.", 0, 0};
+    char *const *values;
+    int status;
 
-    if (!read_arguments(globals, argc, argv, NULL, "Shows how the gateway is.", &none, &status))
+    if (!read_arguments(globals, argc, argv, &usage, &values, &status))
         return status;
     return ask(globals, new_request("status", NULL), show_status, NULL);
 }
@@ -214,14 +222,16 @@ operator_status(struct command_globals *globals, int argc, char **argv)
 int
 operator_sessions(struct command_globals *globals, int argc, char **argv)
 {
-    const char *none = NULL;
-    int status = EXIT_STATUS_OK;
+    static const struct usage usage = {
+        "",
+        "Lists the devices: state, whether the session is clean or kept, time since\n"
+        "the device was heard, messages queued, delivered and dropped, and how well\n"
+        "its radio was heard last, if the radio at the gateway tells.",
+        0, 0};
+    char *const *values;
+    int status;
 
-    if (!read_arguments(
-            globals, argc, argv, NULL,
-            "Lists the devices: state, whether the session is clean or kept, time since\n"
-            "the device was heard, and messages queued, delivered and dropped.",
-            &none, &status))
+    if (!read_arguments(globals, argc, argv, &usage, &values, &status))
         return status;
     return ask(globals, new_request("sessions", NULL), show_sessions, NULL);
 }
@@ -229,14 +239,55 @@ operator_sessions(struct command_globals *globals, int argc, char **argv)
 int
 operator_forget(struct command_globals *globals, int argc, char **argv)
 {
-    const char *client_id = NULL;
-    int status = EXIT_STATUS_OK;
+    static const struct usage usage = {
+        "ID", "Removes the session of client ID with everything that waits for it.", 1, 1};
+    char *const *values;
+    int status;
 
-    if (!read_arguments(globals, argc, argv, "ID",
-                        "Removes the session of client ID with everything that waits for it.",
-                        &client_id, &status))
+    if (!read_arguments(globals, argc, argv, &usage, &values, &status))
         return status;
-    return ask(globals, new_request("forget", client_id), show_forgotten, NULL);
+    return ask(globals, new_request("forget", values[0]), show_forgotten, NULL);
+}
+
+static int
+show_pairing(const cJSON *answer)
+{
+    const cJSON *seconds = cJSON_GetObjectItemCaseSensitive(answer, "seconds");
+
+    if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "pairing")))
+        puts("no new node may join any more");
+    else if (cJSON_IsNumber(seconds))
+        printf("new nodes may join, for %.0f s\n", seconds->valuedouble);
+    else
+        puts("new nodes may join");
+    return EXIT_STATUS_OK;
+}
+
+int
+operator_pair(struct command_globals *globals, int argc, char **argv)
+{
+    static const struct usage usage = {
+        "LINK [on|off]",
+        "Lets new nodes join the radio network of the serial link LINK (framing aquila),\n"
+        "for 60 seconds or until off. The gateway's log tells which address each gets.",
+        1, 2};
+    char *const *values;
+    int status;
+
+    if (!read_arguments(globals, argc, argv, &usage, &values, &status))
+        return status;
+    const char *word = values[1] != NULL ? values[1] : "on"; /* argv ends in NULL */
+    if (strcmp(word, "on") != 0 && strcmp(word, "off") != 0) {
+        fprintf(stderr, "dormouse pair: on or off, not '%s' (see dormouse pair --help)\n", word);
+        return EXIT_STATUS_USAGE;
+    }
+    cJSON *request = new_request("pair", NULL);
+    if (cJSON_AddStringToObject(request, "link", values[0]) == NULL ||
+        cJSON_AddBoolToObject(request, "on", strcmp(word, "on") == 0) == NULL) {
+        cJSON_Delete(request);
+        request = NULL;
+    }
+    return ask(globals, request, show_pairing, NULL);
 }
 
 static int

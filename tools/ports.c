@@ -15,7 +15,8 @@
 static const char usage[] =
     "Usage: dormouse [--socket PATH | -c FILE] [--json] ports\n"
     "       dormouse ports --list [--json]\n"
-    "Shows the gateway's serial ports and UDP links, and what went over them.\n"
+    "Shows the gateway's serial ports and UDP links, what went over them, and the\n"
+    "nodes that were heard on a serial port with the quality that the radio tells.\n"
     "--list asks no gateway: it shows the serial ports of this machine, each with a\n"
     "section for the configuration and a rule for udev that gives it a lasting name.\n"
     "Exit status: 0 done; 1 wrong usage; 2 no gateway answers; 3 refused.\n";

@@ -864,13 +864,23 @@ serial_each_node(const struct transport *transport, transport_visit_node *visit,
         visit(ctx, &nodes->nodes[i]);
 }
 
+/* For a radio that is away: it is told nothing, and forgets it by itself. */
+static void
+on_event_away(void *ctx, const struct framing_event *event)
+{
+    (void)ctx;
+    (void)event;
+}
+
 static enum dm_result
 serial_pair(struct transport *transport, bool on)
 {
     struct serial *serial = serial_of(transport);
 
-    if (!serial->up)
+    if (!serial->up && on)
         return DM_IO;
+    if (!serial->up)
+        return framing_pair(serial->halves[0].framing, false, on_event_away, NULL);
     enum dm_result result =
         framing_pair(serial->halves[0].framing, on, on_event, &serial->halves[0]);
 

@@ -96,7 +96,8 @@ struct transport_ops {
     bool (*is_congested)(const struct transport *transport);
     /* NULL: it has none to tell of. */
     void (*each_node)(const struct transport *transport, transport_visit_node *visit, void *ctx);
-    /* Lets new nodes join, or no more. NULL or DM_UNSUPPORTED: it cannot. DM_IO: link down. */
+    /* Lets new nodes join, or no more, also when a link that was down is up again. NULL or
+     * DM_UNSUPPORTED: it cannot. DM_IO: link down, and `on`. */
     enum dm_result (*pair)(struct transport *transport, bool on);
     void (*free)(struct transport *transport);
 };

@@ -101,6 +101,11 @@ class Install(unittest.TestCase):
         words = re.search(r"^ExecStart=(.*)$", unit, re.M)[1].split()
         self.assertTrue(os.access(self.root / words[0].lstrip("/"), os.X_OK), words[0])
         self.assertTrue((self.root / words[-1].lstrip("/")).is_file(), words[-1])
+        pages = re.search(r"^Documentation=(.*)$", unit, re.M)[1].split()
+        self.assertTrue(pages)
+        for page in pages:
+            self.assertTrue(page.startswith("file:///"), page)
+            self.assertTrue((self.root / page[len("file:///"):]).is_file(), page)
 
     def test_installed_headers_are_enough_for_a_device(self):
         source = self.root / "device.c"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dormouse ports`: the gateway's links, and the serial ports of this machine and of made-up ones."""
 
+import binascii
 import json
 import os
 import pathlib
@@ -10,10 +11,18 @@ import tempfile
 import unittest
 
 import harness
-from harness import BIN, SystemTest, main, run
+import mqttsn as sn
+from device import slip_encode
+from harness import BIN, SystemTest, main, run, wait_until
 
 OK, USAGE, CONNECTION = 0, 1, 2
 EVIL = 'x", RUN+="/bin/sh\x1b[2J'
+
+
+def aquila_forwarded(lqi, rssi, node, message):
+    """What a bridge says of a message that it heard: SLIP, and a CRC of polynomial 1021 from 0."""
+    octets = bytes([lqi, rssi, 5 + len(message), 0xfe, 1]) + node.to_bytes(2, "little") + message
+    return slip_encode(octets + binascii.crc_hqx(octets, 0).to_bytes(2, "little"))
 
 
 class Links(SystemTest):
@@ -26,10 +35,41 @@ class Links(SystemTest):
         self.device("d").connect()
         shown = self.show()
         self.assertEqual((shown.returncode, shown.stderr), (OK, ""))
-        head, lan, barn = shown.stdout.splitlines()
+        head, lan, barn = shown.stdout.splitlines()[:3]
         self.assertTrue(head.startswith("LINK "), head)
         self.assertEqual(lan.split()[:3], ["udp:lan", "up", "1"])
         self.assertEqual(barn.split()[:3], ["serial:barn", "up", "0"])
+
+    def test_serial_line_is_shown_with_its_counters_and_nodes(self):
+        line = self.pty("barn")
+        self.start_gateway(serial_barn={"max_nodes": 1})
+        line.send(sn.encapsulate(b"\x01\xab", sn.pingreq()))
+        line.send(sn.encapsulate(b"\x02", sn.pingreq()))
+        wait_until(lambda: self.gateway.status()["links"][1]["nodes_refused"] == 1,
+                   "the second node is refused")
+        shown = self.show().stdout
+        self.assertRegex(shown, r"\n\nserial:barn: mtu 255\n  in    0 crc errors, .*"
+                                r", 1 from nodes beyond max_nodes\n"
+                                r"  out   0 repeats, 0 unconfirmed, 0 waiting\n  line  0 framing")
+        self.assertRegex(shown, r"\n\nNODE +MESSAGES +UNCONFIRMED\nserial:barn:01ab +1 +0\n$")
+        status = self.command("--socket", self.gateway.socket, "status").stdout
+        self.assertIn("  in    ", status)
+        self.assertNotIn("  line  ", status)
+        self.assertIn("\nserial:barn:01ab ", status)
+
+    def test_signal_of_a_radio_is_shown_with_node_and_session(self):
+        bridge = self.pty("field", "aquila")
+        self.start_gateway()
+        heard = aquila_forwarded(lqi=43, rssi=90, node=0x0102, message=sn.connect("pump"))
+        bridge.write(heard)
+        self.gateway.wait_state("pump", "active")
+        self.device("wired").connect()
+        sessions = self.gateway.sessions()
+        self.assertEqual((sessions["pump"]["lqi"], sessions["pump"]["rssi"]), (43, 90))
+        self.assertNotIn("lqi", sessions["wired"])
+        shown = self.command("--socket", self.gateway.socket, "sessions").stdout
+        self.assertRegex(shown, r"\npump .* lqi 43  serial:field:0201\n")
+        self.assertRegex(self.show().stdout, r" RSSI +LQI\nserial:field:0201 +1 +0 +90 +43\n$")
 
     def test_json_has_the_links_and_nothing_else(self):
         self.start_gateway()

@@ -169,11 +169,11 @@ next_block(char **page)
 }
 
 static void
-every_configuration_in_the_documentation_loads_without_reports(void)
+check_configurations(const char *path, unsigned at_least)
 {
     struct config_fixture fixture;
     config_fixture_init(&fixture);
-    char *text = read_whole("docs/configuration.md"), *page = text;
+    char *text = read_whole(path), *page = text;
     unsigned blocks = 0;
     for (const char *block; (block = next_block(&page)) != NULL; blocks++) {
         char whole[2048]; /* not every block has a link */
@@ -181,7 +181,59 @@ every_configuration_in_the_documentation_loads_without_reports(void)
         config_fixture_load_text(&fixture, whole);
         check_text(fixture.reports, "");
     }
-    CU_ASSERT(blocks >= 3);
+    CU_ASSERT(blocks >= at_least);
+    free(text);
+    config_fixture_fini(&fixture);
+}
+
+static void
+every_configuration_in_the_documentation_loads_without_reports(void)
+{
+    check_configurations("docs/configuration.md", 3);
+    check_configurations("docs/serial.md", 10);
+    check_configurations("README.md", 1);
+}
+
+/* "key = value" */
+static bool
+is_setting(const char *word)
+{
+    size_t key = strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+    return key > 0 && strncmp(word + key, " = ", 3) == 0;
+}
+
+static void
+check_setting(struct config_fixture *fixture, const char *setting)
+{
+    bool is_device = strncmp(setting, "device ", 7) == 0;
+    char whole[256];
+    snprintf(whole, sizeof(whole), "[serial test]\n%s%s\n", is_device ? "" : "device = /dev/test\n",
+             setting);
+    config_fixture_load_text(fixture, whole);
+    check_text(fixture->reports, "");
+}
+
+/* The page has no table of keys; what it says of one in a sentence has to be possible. */
+static void
+every_setting_that_the_page_on_serial_ports_names_is_possible(void)
+{
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    char *text = read_whole("docs/serial.md");
+    unsigned settings = 0;
+    for (char *word = strchr(text, '`'); word != NULL; word = strchr(word, '`')) {
+        size_t fence = strspn(word, "`");
+        word += fence;
+        char *end = fence == 1 ? strchr(word, '`') : strstr(word, "```");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+        *end = '\0';
+        if (fence == 1 && is_setting(word)) {
+            check_setting(&fixture, word);
+            settings++;
+        }
+        word = end + fence;
+    }
+    CU_ASSERT(settings >= 5);
     free(text);
     config_fixture_fini(&fixture);
 }
@@ -192,6 +244,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(example_with_every_line_enabled_warns_only_of_missing_examples),
     UNIT_TEST(reference_is_the_table),
     UNIT_TEST(every_configuration_in_the_documentation_loads_without_reports),
+    UNIT_TEST(every_setting_that_the_page_on_serial_ports_names_is_possible),
 };
 
 UNIT_MAIN("config reference", tests)

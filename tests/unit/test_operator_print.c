@@ -152,6 +152,71 @@ ports_show_both_directions_of_each_link(void)
     free(text);
 }
 
+#define LINE                                                                                       \
+    "{\"links\":[{\"kind\":\"udp\",\"name\":\"lan\",\"up\":true},{\"kind\":\"serial\",\"name\":"   \
+    "\"barn\","                                                                                    \
+    "\"up\":true,\"mtu\":72,\"rx_crc_errors\":1,\"rx_oversize\":0,\"rx_gap_resets\":3,"            \
+    "\"tx_repeats\":4,\"tx_unconfirmed\":5,\"tx_waiting\":0,\"line_frame_errors\":0,"              \
+    "\"line_parity_errors\":0,\"line_overruns\":0,\"line_breaks\":0,\"nodes_refused\":11,"         \
+    "\"nodes\":["
+#define LINE_END "]}]}"
+
+/* What follows the table of links. */
+static const char *
+behind_links(const char *text)
+{
+    const char *end = strstr(text, "\n\nserial:barn: ");
+
+    return end != NULL ? end + 1 : "";
+}
+
+static void
+ports_show_the_counters_and_nodes_of_a_serial_line(void)
+{
+    char *text = print(
+        operator_print_ports, LINE
+        "{\"address\":\"serial:barn:0013a200\",\"messages\":12,\"unconfirmed\":3,\"rssi\":-71},"
+        "{\"address\":\"serial:barn:\\u001b\",\"messages\":5,\"unconfirmed\":0,\"rssi\":90,"
+        "\"lqi\":43,\"snr\":-9}" LINE_END);
+
+    CU_ASSERT_STRING_EQUAL(behind_links(text),
+                           "\nserial:barn: mtu 72\n"
+                           "  in    1 crc errors, 0 oversize, 3 gap resets, 11 from nodes beyond "
+                           "max_nodes\n"
+                           "  out   4 repeats, 5 unconfirmed, 0 waiting\n"
+                           "  line  0 framing errors, 0 parity errors, 0 overruns, 0 breaks\n"
+                           "\n"
+                           "NODE                  MESSAGES  UNCONFIRMED     RSSI  LQI    SNR\n"
+                           "serial:barn:0013a200        12            3  -71 dBm    -      -\n"
+                           "serial:barn:\\x1b             5            0       90   43  -9 dB\n");
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1)
+        CU_ASSERT(strcspn(line, "\n") <= 100);
+    free(text);
+}
+
+static void
+status_shows_only_what_is_not_zero_of_a_serial_line(void)
+{
+    char *text = print(operator_print_status, LINE LINE_END);
+
+    CU_ASSERT_STRING_EQUAL(behind_links(text),
+                           "\nserial:barn: mtu 72\n"
+                           "  in    1 crc errors, 3 gap resets, 11 from nodes beyond max_nodes\n"
+                           "  out   4 repeats, 5 unconfirmed\n");
+    free(text);
+}
+
+static void
+nodes_without_quality_have_no_columns_for_it(void)
+{
+    char *text = print(operator_print_ports, LINE
+                       "{\"address\":\"serial:barn:\",\"messages\":12,\"unconfirmed\":0}" LINE_END);
+
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n\nNODE          MESSAGES  UNCONFIRMED\n"
+                                        "serial:barn:        12            0\n"));
+    free(text);
+}
+
 static void
 status_of_wrong_types_shows_dashes(void)
 {
@@ -185,6 +250,27 @@ sessions_are_listed_with_escaped_client_ids(void)
 }
 
 static void
+sessions_show_the_signal_of_radios_that_tell(void)
+{
+    char *text =
+        print(operator_print_sessions,
+              "{\"sessions\":[{\"client_id\":\"a\",\"address\":\"serial:x:01\",\"rssi\":-71,"
+              "\"lqi\":5},{\"client_id\":\"b\",\"rssi\":90,\"lqi\":43},{\"client_id\":\"c\","
+              "\"rssi\":90},{\"client_id\":\"d\",\"snr\":9},{\"client_id\":\"e\"},"
+              "{\"client_id\":\"f\",\"rssi\":\"x\",\"lqi\":1e9}]}");
+
+    CU_ASSERT_STRING_EQUAL(
+        text, "CLIENT  STATE  KIND  HEARD  QUEUED  SENT  DROPPED   SIGNAL  ADDRESS\n"
+              "a       -      -         -       -     -        -  -71 dBm  serial:x:01\n"
+              "b       -      -         -       -     -        -   lqi 43  -\n"
+              "c       -      -         -       -     -        -  rssi 90  -\n"
+              "d       -      -         -       -     -        -     9 dB  -\n"
+              "e       -      -         -       -     -        -        -  -\n"
+              "f       -      -         -       -     -        -        -  -\n");
+    free(text);
+}
+
+static void
 sessions_without_a_list_show_the_headings(void)
 {
     char *text = print(operator_print_sessions, "{\"sessions\":5}");
@@ -200,8 +286,12 @@ static const struct unit_test tests[] = {
     UNIT_TEST(lines_are_cut_at_the_width),
     UNIT_TEST(status_shows_every_part),
     UNIT_TEST(ports_show_both_directions_of_each_link),
+    UNIT_TEST(ports_show_the_counters_and_nodes_of_a_serial_line),
+    UNIT_TEST(status_shows_only_what_is_not_zero_of_a_serial_line),
+    UNIT_TEST(nodes_without_quality_have_no_columns_for_it),
     UNIT_TEST(status_of_wrong_types_shows_dashes),
     UNIT_TEST(sessions_are_listed_with_escaped_client_ids),
+    UNIT_TEST(sessions_show_the_signal_of_radios_that_tell),
     UNIT_TEST(sessions_without_a_list_show_the_headings),
 };
 

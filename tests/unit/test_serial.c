@@ -577,6 +577,23 @@ serial_open_failure_is_logged_when_its_reason_changes(void)
     line_fini(&line);
 }
 
+static void
+serial_pair_is_for_a_link_that_is_up_and_can(void)
+{
+    struct line line;
+
+    line_init(&line);
+    line_start(&line);
+    struct transport *barn = line.fixture.transport;
+    CU_ASSERT_EQUAL(barn->ops->pair(barn, true), DM_UNSUPPORTED);
+    CU_ASSERT_EQUAL(barn->ops->pair(barn, false), DM_UNSUPPORTED);
+    line_unplug(&line);
+    CU_ASSERT_TRUE(fixture_wait_link_changes(&line.fixture, 1));
+    CU_ASSERT_EQUAL(barn->ops->pair(barn, true), DM_IO);
+    CU_ASSERT_EQUAL(barn->ops->pair(barn, false), DM_UNSUPPORTED);
+    line_fini(&line);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(serial_open_wrong_options_fails_with_the_reason),
     UNIT_TEST(serial_message_passes_both_ways_in_every_framing),
@@ -596,6 +613,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(serial_send_into_a_hung_up_port_reports_the_link_later),
     UNIT_TEST(serial_device_in_use_opens_down_as_busy),
     UNIT_TEST(serial_address_texts_round_trip_and_others_are_rejected),
+    UNIT_TEST(serial_pair_is_for_a_link_that_is_up_and_can),
     UNIT_TEST(line_watch_tells_once_of_garbage_without_frames),
     UNIT_TEST(line_watch_is_quiet_with_little_garbage_or_a_valid_frame),
     UNIT_TEST(serial_line_of_garbage_is_warned_of_with_baud_and_framing),
