@@ -188,6 +188,13 @@ encode(const struct framing *framing, const struct framing_frame *frame, size_t 
     return octets;
 }
 
+/* A bridge of aquila forwards long messages only in one direction. */
+static bool
+can_go_out(struct dm_span message)
+{
+    return strcmp(FUZZ_FRAMING, "aquila") != 0 || message.data[0] == message.len;
+}
+
 /* What the gateway sends it can receive where the line has no nodes. */
 static void
 check_encoding(const struct run *wanted)
@@ -202,6 +209,8 @@ check_encoding(const struct run *wanted)
         size_t written = 0;
 
         frame.message = take_span(&list);
+        if (!can_go_out(frame.message))
+            continue;
         uint8_t *octets = encode(framing, &frame, &written);
         if (again.traits->node_len == 0)
             framing_feed(framing, octets, written, 0, deliver, &again);
