@@ -80,6 +80,7 @@ struct serial {
     size_t frame_max;
     uint8_t last_id;
     unsigned backoff_ms;
+    uint64_t retry_ms; /* when it is tried again to open */
     uint64_t opened_ms;
     bool full;             /* a send was refused since the queue last had room */
     bool refused_logged;   /* that there are too many nodes */
@@ -158,9 +159,14 @@ on_plug(void *ctx)
 {
     struct serial *serial = ctx;
 
-    /* One attempt for a burst of changes; the back-off goes on from where it was if it fails. */
-    if (!serial->open)
-        arm(serial, serial->retry, PLUG_MS * 1000);
+    uint64_t at_ms = boot_time_ms() + PLUG_MS;
+
+    /* One attempt for a burst of changes; the back-off goes on from where it was if it fails. What
+     * is due earlier stays, or a folder that never rests would put it off for ever. */
+    if (serial->open || at_ms >= serial->retry_ms)
+        return;
+    serial->retry_ms = at_ms;
+    arm(serial, serial->retry, PLUG_MS * 1000);
 }
 
 /* The next attempt to open; each one waits twice as long as the last. */
@@ -168,6 +174,7 @@ static void
 schedule_retry(struct serial *serial)
 {
     arm(serial, serial->retry, serial->backoff_ms * UINT64_C(1000));
+    serial->retry_ms = boot_time_ms() + serial->backoff_ms;
     serial->backoff_ms *= 2;
     if (serial->backoff_ms > BACKOFF_MAX_MS)
         serial->backoff_ms = BACKOFF_MAX_MS;
