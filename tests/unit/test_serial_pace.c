@@ -144,6 +144,19 @@ octets_that_the_kernel_still_has_keep_the_line_busy(void)
     CU_ASSERT_EQUAL(serial_pace_next(&pace), NOW + 59 * MS);
 }
 
+/* A gap that began anew whenever somebody looks would never end. */
+static void
+kernel_without_octets_does_not_make_the_line_busy(void)
+{
+    struct serial_pace pace = new_pace((struct serial_pace_options){.gap_us = 7 * MS});
+
+    serial_pace_waiting(&pace, NOW, 0);
+    CU_ASSERT_TRUE(serial_pace_next(&pace) <= NOW);
+    serial_pace_sent(&pace, NOW, 5);
+    serial_pace_waiting(&pace, NOW + 12 * MS, 0);
+    CU_ASSERT_EQUAL(serial_pace_next(&pace), NOW + 12 * MS);
+}
+
 static void
 new_line_is_idle_but_the_duty_cycle_stays(void)
 {
@@ -334,6 +347,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(duty_cycle_counts_the_time_on_the_air),
     UNIT_TEST(longest_of_rate_and_duty_cycle_counts),
     UNIT_TEST(octets_that_the_kernel_still_has_keep_the_line_busy),
+    UNIT_TEST(kernel_without_octets_does_not_make_the_line_busy),
     UNIT_TEST(new_line_is_idle_but_the_duty_cycle_stays),
     UNIT_TEST(own_octets_are_taken_off_in_any_pieces),
     UNIT_TEST(talk_of_somebody_else_ends_the_expectation),
