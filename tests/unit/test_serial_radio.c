@@ -234,6 +234,17 @@ hello_of_a_slow_bridge_waits_but_messages_do_not(void)
     CU_ASSERT_EQUAL(status_of(&line).tx_octets, octets);
     line_advance(&line, 10000);
     CU_ASSERT_EQUAL(status_of(&line).tx_octets, octets); /* once */
+
+    line_unplug(&line); /* and again where it begins anew */
+    line_advance(&line, 0);
+    line_plug_in(&line);
+    line_point_link(&line);
+    line_advance(&line, 500);
+    CU_ASSERT_EQUAL(line.fixture.link_changes, 2);
+    line_advance(&line, 2198);
+    CU_ASSERT_EQUAL(status_of(&line).tx_octets, octets);
+    line_advance(&line, 2);
+    CU_ASSERT_TRUE(reads(&line, config, sizeof config));
     line_fini(&line);
 }
 
