@@ -40,7 +40,7 @@
 #define BACKOFF_MAX_MS 30000u
 #define PLUG_MS 50      /* udev sets links and permissions after the device has appeared */
 #define STABLE_MS 5000u /* up for this long, the back-off starts anew */
-#define WAITING_MS 5    /* the kernel still has octets: looked at again after this */
+#define WAITING_US 5000 /* the kernel still has octets: not looked at again before */
 #define TX_QUEUE 16
 #define MAX_NODES 100
 #define ID_LAST 254 /* of confirmations; 255 is the framing's own */
@@ -272,11 +272,16 @@ write_queue(struct serial *serial, bool tell)
         struct dm_address to;
         bool begins = serial->queue.written == 0;
 
-        if (begins)
-            serial_pace_waiting(&serial->pace, now_us, serial_port_waiting(port));
+        size_t waiting = begins ? serial_port_waiting(port) : 0;
+
+        serial_pace_waiting(&serial->pace, now_us, waiting);
         at_us = serial_pace_next(&serial->pace);
-        if (begins && at_us > now_us)
+        if (begins && at_us > now_us) {
+            /* Flow control may hold them for long, just where the next is due at once. */
+            if (waiting > 0 && at_us < now_us + WAITING_US)
+                at_us = now_us + WAITING_US;
             break;
+        }
         at_us = UINT64_MAX;
         size_t before = serial->queue.written;
         enum dm_result result =

@@ -108,6 +108,10 @@ ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     bool modem_lines =
         request == TIOCMGET || request == TIOCMSET || request == TIOCMBIS || request == TIOCMBIC;
+    if (pty_path != NULL && request == TIOCOUTQ && pty_faults.waiting > 0) {
+        *(int *)argument = pty_faults.waiting;
+        return 0;
+    }
     if (pty_path == NULL || !modem_lines)
         return (int)syscall(SYS_ioctl, fd, request, argument);
     if (pty_faults.modem_lines_error != 0) {

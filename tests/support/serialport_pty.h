@@ -17,6 +17,7 @@ struct serialport_pty_faults {
     int open_error;        /* errno of open, 0 = it opens */
     int modem_lines_error; /* errno of TIOCMGET, 0 = the port has modem lines */
     unsigned fixed_speed;  /* a B constant: the speed whatever is asked for; 0 = as asked */
+    int waiting;           /* octets that flow control holds in the driver; 0 = it sends them */
     bool no_parity;        /* the driver drops the parity, as that of pseudo terminals does */
     bool no_crtscts;       /* the driver drops RTS/CTS flow control */
 };

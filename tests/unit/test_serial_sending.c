@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pty_line.h"
+#include "serialport_pty.h"
 #include "steady_clock.h"
 #include "unit.h"
 
@@ -249,6 +250,54 @@ pace_is_as_the_options_say(void)
 }
 
 static void
+start_held(struct line *line, int waiting)
+{
+    init(line);
+    line_plug_in(line);
+    serialport_pty_use(line->pty);
+    serialport_pty_set_faults((struct serialport_pty_faults){.waiting = waiting});
+    line->options.device = SERIALPORT_PTY_PATH;
+    line_open(line);
+    CU_ASSERT_TRUE_FATAL(status_of(line).up);
+}
+
+/* At 9600 baud the kernel may have 19 octets of others before a frame. */
+static void
+line_that_flow_control_stops_gets_no_more(void)
+{
+    struct line line;
+
+    start_held(&line, 100);
+    CU_ASSERT_EQUAL(send_bare(&line, publish, sizeof publish), DM_LATER);
+    for (int i = 0; i < 20; i++)
+        line_advance(&line, 1000);
+    CU_ASSERT_EQUAL(line.fixture.sent, 0);
+    CU_ASSERT_EQUAL(status_of(&line).tx_waiting, 1);
+    serialport_pty_set_faults((struct serialport_pty_faults){.waiting = 0});
+    line_advance(&line, LONG_MS + 1);
+    CU_ASSERT_EQUAL(line.fixture.sent, 1);
+    CU_ASSERT_TRUE(line_reads(&line, publish, sizeof publish));
+    line_fini(&line);
+}
+
+/* 20 octets are 0.8 ms too many. */
+static void
+stopped_line_is_not_looked_at_all_the_time(void)
+{
+    struct line line;
+
+    start_held(&line, 20);
+    CU_ASSERT_EQUAL(send_bare(&line, publish, sizeof publish), DM_LATER);
+    line_advance(&line, 1);
+    serialport_pty_set_faults((struct serialport_pty_faults){.waiting = 0});
+    line_advance(&line, 3);
+    CU_ASSERT_EQUAL(line.fixture.sent, 0);
+    line_advance(&line, 3);
+    CU_ASSERT_EQUAL(line.fixture.sent, 1);
+    line_fini(&line);
+}
+
+static void
 own_echo_is_neither_a_message_nor_heard(void)
 {
     uint8_t both[sizeof publish + sizeof ping];
@@ -338,6 +387,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(link_is_congested_while_much_control_waits),
     UNIT_TEST(waiting_message_of_qos_0_gives_way_to_control),
     UNIT_TEST(pace_is_as_the_options_say),
+    UNIT_TEST(line_that_flow_control_stops_gets_no_more),
+    UNIT_TEST(stopped_line_is_not_looked_at_all_the_time),
     UNIT_TEST(own_echo_is_neither_a_message_nor_heard),
     UNIT_TEST(echo_is_not_expected_after_a_hang_up),
     UNIT_TEST(prefix_goes_before_each_frame),
