@@ -40,7 +40,7 @@
 #define BACKOFF_MAX_MS 30000u
 #define PLUG_MS 50      /* udev sets links and permissions after the device has appeared */
 #define STABLE_MS 5000u /* up for this long, the back-off starts anew */
-#define WAITING_MS 5    /* the kernel still has octets: looked at again after this */
+#define WAITING_US 5000 /* the kernel still has octets: not looked at again before */
 #define TX_QUEUE 16
 #define MAX_NODES 100
 #define ID_LAST 254 /* of confirmations; 255 is the framing's own */
@@ -80,6 +80,7 @@ struct serial {
     size_t frame_max;
     uint8_t last_id;
     unsigned backoff_ms;
+    uint64_t retry_ms; /* when it is tried again to open */
     uint64_t opened_ms;
     bool full;             /* a send was refused since the queue last had room */
     bool refused_logged;   /* that there are too many nodes */
@@ -158,9 +159,14 @@ on_plug(void *ctx)
 {
     struct serial *serial = ctx;
 
-    /* One attempt for a burst of changes; the back-off goes on from where it was if it fails. */
-    if (!serial->open)
-        arm(serial, serial->retry, PLUG_MS * 1000);
+    uint64_t at_ms = boot_time_ms() + PLUG_MS;
+
+    /* One attempt for a burst of changes; the back-off goes on from where it was if it fails. What
+     * is due earlier stays, or a folder that never rests would put it off for ever. */
+    if (serial->open || at_ms >= serial->retry_ms)
+        return;
+    serial->retry_ms = at_ms;
+    arm(serial, serial->retry, PLUG_MS * 1000);
 }
 
 /* The next attempt to open; each one waits twice as long as the last. */
@@ -168,6 +174,7 @@ static void
 schedule_retry(struct serial *serial)
 {
     arm(serial, serial->retry, serial->backoff_ms * UINT64_C(1000));
+    serial->retry_ms = boot_time_ms() + serial->backoff_ms;
     serial->backoff_ms *= 2;
     if (serial->backoff_ms > BACKOFF_MAX_MS)
         serial->backoff_ms = BACKOFF_MAX_MS;
@@ -268,8 +275,13 @@ write_queue(struct serial *serial)
         struct dm_address to;
 
         if (before == 0) {
-            serial_pace_waiting(&serial->pace, now_us, serial_port_waiting(port));
+            size_t waiting = serial_port_waiting(port);
+
+            serial_pace_waiting(&serial->pace, now_us, waiting);
             at_us = serial_pace_next(&serial->pace);
+            /* Flow control may hold them for long, just where the next is due at once. */
+            if (at_us > now_us && waiting > 0 && at_us < now_us + WAITING_US)
+                at_us = now_us + WAITING_US;
             if (at_us > now_us)
                 break;
         }

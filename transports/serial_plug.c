@@ -2,6 +2,7 @@
 /* inotify on /dev and on the folder of the device. */
 #include "serial_plug.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +21,17 @@ struct serial_plug {
     void *ctx;
 };
 
-/* A folder that is not there now appears in /dev, or in one that the next attempt will find. */
+/* Where the folder is not there now, the next one above it tells when it appears. */
 static void
 watch_folder(const struct serial_plug *plug)
 {
-    (void)inotify_add_watch(plug->fd, plug->folder, CHANGES | IN_ONLYDIR);
+    char folder[PATH_MAX];
+    char *slash;
+
+    strcpy(folder, plug->folder);
+    while (inotify_add_watch(plug->fd, folder, CHANGES | IN_ONLYDIR) < 0 && errno == ENOENT &&
+           (slash = strrchr(folder, '/')) != NULL && slash != folder)
+        *slash = '\0';
 }
 
 static void

@@ -47,14 +47,39 @@ on_room(void *ctx, uint8_t link)
     fixture->rooms++;
 }
 
+static void
+on_sent(void *ctx, const struct dm_address *to)
+{
+    struct link_fixture *fixture = ctx;
+
+    fixture->called_in_send |= fixture->in_send;
+    fixture->sent_to = *to;
+    fixture->sent++;
+}
+
+static void
+on_mtu(void *ctx, uint8_t link, uint16_t mtu)
+{
+    struct link_fixture *fixture = ctx;
+
+    fixture->called_in_send |= fixture->in_send;
+    CU_ASSERT_EQUAL(link, FIXTURE_LINK);
+    fixture->mtu = mtu;
+    fixture->mtu_changes++;
+}
+
 void
 fixture_init(struct link_fixture *fixture)
 {
     memset(fixture, 0, sizeof *fixture);
     fixture->base = event_base_new();
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->base);
-    fixture->listener = (struct transport_listener){
-        .ctx = fixture, .on_datagram = on_datagram, .on_link = on_link, .on_room = on_room};
+    fixture->listener = (struct transport_listener){.ctx = fixture,
+                                                    .on_datagram = on_datagram,
+                                                    .on_link = on_link,
+                                                    .on_room = on_room,
+                                                    .on_sent = on_sent,
+                                                    .on_mtu = on_mtu};
 }
 
 void

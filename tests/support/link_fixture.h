@@ -27,7 +27,11 @@ struct link_fixture {
     size_t received; /* datagrams so far; the first FIXTURE_RECORDS are kept */
     struct fixture_datagram datagrams[FIXTURE_RECORDS];
     size_t link_changes;
-    size_t rooms; /* times the link said that it has room again */
+    size_t rooms;              /* times the link said that it has room again */
+    size_t sent;               /* times it said that a message has left */
+    struct dm_address sent_to; /* the last of them */
+    size_t mtu_changes;
+    uint16_t mtu; /* as the last change said */
     bool up;      /* as the last change said */
     bool in_send;
     bool called_in_send; /* the listener was called inside a send: a breach of the contract */

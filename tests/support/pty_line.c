@@ -47,13 +47,17 @@ line_init(struct line *line)
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(line->folder));
     snprintf(line->link, sizeof line->link, "%s/radio", line->folder);
     line->far = -1;
-    line->options = (struct serial_options){
-        .name = "barn", .device = line->link, .framing = "raw", .settings = {.baud = 9600}, .mtu = LINE_MTU};
+    line->options = (struct serial_options){.name = "barn",
+                                            .device = line->link,
+                                            .framing = "raw",
+                                            .settings = {.baud = 9600},
+                                            .mtu = LINE_MTU};
 }
 
 void
 line_open(struct line *line)
 {
+    line->near = line_next_descriptor();
     line->fixture.transport =
         serial_open(line->fixture.base, FIXTURE_LINK, &line->options, &line->fixture.listener,
                     line->fixture.error, sizeof line->fixture.error);
@@ -86,6 +90,16 @@ void
 line_write(const struct line *line, const void *data, size_t len)
 {
     CU_ASSERT_EQUAL(write(line->far, data, len), (ssize_t)len);
+}
+
+void
+line_hear(struct line *line, const void *data, size_t len)
+{
+    struct pollfd state = {.fd = line->near, .events = POLLIN};
+
+    line_write(line, data, len);
+    CU_ASSERT_EQUAL_FATAL(poll(&state, 1, 10000), 1);
+    event_base_loop(line->fixture.base, EVLOOP_NONBLOCK);
 }
 
 /* Reads exactly `len` octets at the far end; false if they do not come. */

@@ -18,7 +18,8 @@ struct line {
     char folder[32];
     char link[64];
     char pty[64];
-    int far; /* -1: unplugged */
+    int far;  /* -1: unplugged */
+    int near; /* what line_open has opened: the link's own descriptor */
 };
 
 void line_init(struct line *line);
@@ -36,6 +37,8 @@ void line_point_link(struct line *line);
 void line_unplug(struct line *line);
 
 void line_write(const struct line *line, const void *data, size_t len);
+/* The same, and the link has read it: for frozen time. */
+void line_hear(struct line *line, const void *data, size_t len);
 /* True if the next `len` octets at the far end are `data`. */
 bool line_reads(const struct line *line, const void *data, size_t len);
 

@@ -22,17 +22,27 @@
 static const char *pty_path;
 static struct serialport_pty_faults pty_faults;
 static unsigned lookups;
+static int lines;
+static tcflag_t parity; /* what a pseudo terminal does not keep */
 
 void
 serialport_pty_use(const char *pty)
 {
     pty_path = pty;
+    lines = TIOCM_DTR | TIOCM_RTS;
+    parity = 0;
 }
 
 void
 serialport_pty_set_faults(struct serialport_pty_faults faults)
 {
     pty_faults = faults;
+}
+
+int
+serialport_pty_lines(void)
+{
+    return lines;
 }
 
 unsigned
@@ -75,6 +85,19 @@ __open_2(const char *path, int flags)
     return open_file(path, flags, 0);
 }
 
+static void
+move_lines(unsigned long request, int *argument)
+{
+    if (request == TIOCMGET)
+        *argument = TIOCM_CTS | TIOCM_DSR | lines;
+    else if (request == TIOCMSET)
+        lines = *argument;
+    else if (request == TIOCMBIS)
+        lines |= *argument;
+    else
+        lines &= ~*argument;
+}
+
 int
 ioctl(int fd, unsigned long request, ...)
 {
@@ -85,15 +108,31 @@ ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     bool modem_lines =
         request == TIOCMGET || request == TIOCMSET || request == TIOCMBIS || request == TIOCMBIC;
+    if (pty_path != NULL && request == TIOCOUTQ && pty_faults.waiting > 0) {
+        *(int *)argument = pty_faults.waiting;
+        return 0;
+    }
     if (pty_path == NULL || !modem_lines)
         return (int)syscall(SYS_ioctl, fd, request, argument);
     if (pty_faults.modem_lines_error != 0) {
         errno = pty_faults.modem_lines_error;
         return -1;
     }
-    if (request == TIOCMGET)
-        *(int *)argument = TIOCM_CTS | TIOCM_DSR;
+    move_lines(request, argument);
     return 0;
+}
+
+int
+tcgetattr(int fd, struct termios *settings)
+{
+    int (*next)(int, struct termios *) = NULL;
+    void *found = dlsym(RTLD_NEXT, "tcgetattr");
+
+    memcpy(&next, &found, sizeof next);
+    int result = next(fd, settings);
+    if (pty_path != NULL && result == 0)
+        settings->c_cflag |= parity;
+    return result;
 }
 
 int
@@ -108,6 +147,7 @@ tcsetattr(int fd, int action, const struct termios *settings)
         cfsetspeed(&changed, pty_faults.fixed_speed);
     if (pty_faults.no_crtscts)
         changed.c_cflag &= ~CRTSCTS;
+    parity = pty_faults.no_parity ? 0 : changed.c_cflag & PARENB;
     return next(fd, action, &changed);
 }
 

@@ -348,6 +348,28 @@ serial_device_that_appears_is_opened_at_once(void)
     line_fini(&line);
 }
 
+/* A folder where something changes all the time. */
+static void
+serial_changes_without_end_do_not_put_the_opening_off(void)
+{
+    struct line line;
+    char other[80];
+
+    steady_clock_freeze();
+    line_init(&line);
+    snprintf(other, sizeof other, "%s/other", line.folder);
+    line_open(&line);
+    line_plug_in(&line);
+    line_point_link(&line);
+    for (int i = 0; i < 5; i++) {
+        CU_ASSERT_EQUAL(symlink("/dev/null", other), 0);
+        line_advance(&line, 20);
+        unlink(other);
+    }
+    CU_ASSERT_EQUAL(line.fixture.link_changes, 1);
+    line_fini(&line);
+}
+
 /* Nobody reads the line: the kernel takes some frames, the queue 16, and then there is a limit. */
 static size_t
 fill(struct line *line, const struct dm_address *node)
@@ -608,6 +630,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(serial_back_off_doubles_up_to_30_s),
     UNIT_TEST(serial_back_off_starts_anew_after_a_port_was_stable),
     UNIT_TEST(serial_device_that_appears_is_opened_at_once),
+    UNIT_TEST(serial_changes_without_end_do_not_put_the_opening_off),
     UNIT_TEST(serial_full_queue_refuses_and_loses_nothing_it_took),
     UNIT_TEST(serial_hang_up_with_waiting_frames_counts_them_as_dropped),
     UNIT_TEST(serial_send_into_a_hung_up_port_reports_the_link_later),

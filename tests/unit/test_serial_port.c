@@ -10,7 +10,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "log_capture.h"
 #include "pty_line.h"
+#include "serial_port.h"
 #include "serialport_pty.h"
 #include "unit.h"
 
@@ -147,6 +149,132 @@ library_port_has_every_setting_as_asked_for(void)
 }
 
 static void
+library_port_has_the_mode_as_asked_for(void)
+{
+    static const struct {
+        const char *mode;
+        tcflag_t flags;
+    } cases[] = {
+        {"8E1", PARENB},
+        {"8O1", PARENB | PARODD},
+        {"8O2", PARENB | PARODD | CSTOPB},
+        {"8N2", CSTOPB},
+        {"8N1", 0},
+        {"", 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct line line;
+        struct termios got;
+
+        library_start(&line, (struct serialport_pty_faults){.open_error = 0});
+        strcpy(line.options.settings.mode, cases[i].mode);
+        line_open(&line);
+        CU_ASSERT_TRUE(fixture_status(&line.fixture).up);
+        CU_ASSERT_EQUAL(tcgetattr(line.far, &got), 0);
+        CU_ASSERT_EQUAL(got.c_cflag & (CSIZE | CSTOPB | PARENB | PARODD), CS8 | cases[i].flags);
+        line_fini(&line);
+    }
+}
+
+static void
+mode_that_cannot_be_is_refused_with_the_reason(void)
+{
+    static const struct {
+        const char *mode, *reason;
+    } cases[] = {
+        {"7N1", "mode '7N1' leaves no room for the octets of messages"},
+        {"5E2", "mode '5E2' leaves no room for the octets of messages"},
+        {"9N1", "mode '9N1' is no mode"},
+        {"8M1", "mode '8M1' is no mode"},
+        {"8N3", "mode '8N3' is no mode"},
+        {"8N", "mode '8N' is no mode"},
+        {"8n1", "mode '8n1' is no mode"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct line line;
+
+        line_init(&line);
+        strcpy(line.options.settings.mode, cases[i].mode);
+        CU_ASSERT_PTR_NULL(serial_open(line.fixture.base, 0, &line.options, &line.fixture.listener,
+                                       line.fixture.error, sizeof line.fixture.error));
+        CU_ASSERT_PTR_NOT_NULL(strstr(line.fixture.error, cases[i].reason));
+        line_fini(&line);
+    }
+}
+
+static void
+octet_on_the_line_has_bits_by_the_mode(void)
+{
+    struct serial_settings settings = serial_port_settings(9600);
+
+    CU_ASSERT_EQUAL(serial_port_bits(&settings), 10);
+    strcpy(settings.mode, "8E1");
+    CU_ASSERT_EQUAL(serial_port_bits(&settings), 11);
+    strcpy(settings.mode, "8O2");
+    CU_ASSERT_EQUAL(serial_port_bits(&settings), 12);
+}
+
+static void
+modem_lines_are_as_asked_for_or_left_alone(void)
+{
+    static const struct {
+        enum serial_signal dtr, rts;
+        int lines;
+    } cases[] = {
+        {SERIAL_SIGNAL_LEAVE, SERIAL_SIGNAL_LEAVE, TIOCM_DTR | TIOCM_RTS},
+        {SERIAL_SIGNAL_OFF, SERIAL_SIGNAL_LEAVE, TIOCM_RTS},
+        {SERIAL_SIGNAL_LEAVE, SERIAL_SIGNAL_OFF, TIOCM_DTR},
+        {SERIAL_SIGNAL_OFF, SERIAL_SIGNAL_ON, TIOCM_RTS},
+        {SERIAL_SIGNAL_OFF, SERIAL_SIGNAL_OFF, 0},
+        {SERIAL_SIGNAL_ON, SERIAL_SIGNAL_ON, TIOCM_DTR | TIOCM_RTS},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct line line;
+
+        library_start(&line, (struct serialport_pty_faults){.open_error = 0});
+        line.options.settings.dtr = cases[i].dtr;
+        line.options.settings.rts = cases[i].rts;
+        line_open(&line);
+        CU_ASSERT_TRUE(fixture_status(&line.fixture).up);
+        CU_ASSERT_EQUAL(serialport_pty_lines(), cases[i].lines);
+        line_fini(&line);
+    }
+}
+
+/* A pseudo terminal has neither modem lines nor RS-485 nor a delay of its own. */
+static void
+port_does_without_what_its_driver_cannot(void)
+{
+    struct line line;
+    char text[2000];
+
+    line_init(&line);
+    line.options.settings.dtr = SERIAL_SIGNAL_OFF;
+    line.options.settings.rts = SERIAL_SIGNAL_ON;
+    line.options.settings.direction = SERIAL_DIRECTION_KERNEL;
+    log_capture_start();
+    line_start(&line);
+    log_capture_finish(text, sizeof text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "the driver does not set DTR"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "the driver does not set RTS"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "the driver does not switch RS-485"));
+    line_write(&line, ping, sizeof ping);
+    CU_ASSERT_TRUE(fixture_wait_received(&line.fixture, 1));
+    line_fini(&line);
+
+    line_init(&line);
+    line.options.settings.low_latency = true;
+    log_capture_start();
+    line_start(&line);
+    log_capture_finish(text, sizeof text);
+    CU_ASSERT_PTR_NULL(strstr(text, "driver"));
+    line_fini(&line);
+}
+
+static void
 library_port_is_exclusive_and_not_inherited(void)
 {
     struct line line;
@@ -220,6 +348,7 @@ library_port_that_cannot_be_opened_says_why(void)
         {{.open_error = EIO}, "Input/output error"},
         {{.modem_lines_error = EIO}, "Input/output error"},
         {{.fixed_speed = B9600}, "cannot set 115200 baud: the driver stays at 9600"},
+        {{.no_parity = true}, "the driver refuses the mode or the flow control"},
         {{.no_crtscts = true}, "the driver refuses the mode or the flow control"},
     };
 
@@ -230,6 +359,7 @@ library_port_that_cannot_be_opened_says_why(void)
         library_start(&line, cases[i].faults);
         line.options.settings.baud = 115200;
         line.options.settings.flow = SERIAL_FLOW_RTSCTS;
+        strcpy(line.options.settings.mode, cases[i].faults.no_parity ? "8E1" : "8N1");
         line_open(&line);
         snprintf(error, sizeof error, "cannot open %s: %s", SERIALPORT_PTY_PATH, cases[i].error);
         CU_ASSERT_FALSE(fixture_status(&line.fixture).up);
@@ -277,6 +407,11 @@ file_that_is_no_port_is_refused(void)
 static const struct unit_test tests[] = {
     UNIT_TEST(serial_pseudo_terminal_is_raw_whatever_it_was_before),
     UNIT_TEST(library_port_has_every_setting_as_asked_for),
+    UNIT_TEST(library_port_has_the_mode_as_asked_for),
+    UNIT_TEST(mode_that_cannot_be_is_refused_with_the_reason),
+    UNIT_TEST(octet_on_the_line_has_bits_by_the_mode),
+    UNIT_TEST(modem_lines_are_as_asked_for_or_left_alone),
+    UNIT_TEST(port_does_without_what_its_driver_cannot),
     UNIT_TEST(library_port_is_exclusive_and_not_inherited),
     UNIT_TEST(library_port_passes_messages_and_notices_a_hang_up),
     UNIT_TEST(library_port_that_cannot_be_opened_says_why),
