@@ -156,6 +156,14 @@ class StreamLink:
     def send(self, raw):
         self.write(slip_encode(raw) if self.framing == "slip" else raw)
 
+    def read(self, seconds):
+        """Whatever has come; nothing after so many seconds."""
+        if not select.select([self.master], [], [], max(seconds, 0))[0]:
+            return b""
+        octets = os.read(self.master, 4096)
+        assert octets, f"{self.path} was closed"
+        return octets
+
     def receive(self, seconds):
         deadline = time.monotonic() + seconds
         take = take_slip if self.framing == "slip" else take_raw
@@ -163,11 +171,9 @@ class StreamLink:
             raw = take(self.buffer)
             if raw is not None:
                 return raw
-            left = max(deadline - time.monotonic(), 0)
-            if not select.select([self.master], [], [], left)[0]:
+            octets = self.read(deadline - time.monotonic())
+            if not octets:
                 raise Silence(f"no message on {self.path} for {seconds:.1f} s")
-            octets = os.read(self.master, 4096)
-            assert octets, f"{self.path} was closed"
             self.buffer += octets
 
 
