@@ -130,8 +130,9 @@ def take_raw(buffer):
     if len(buffer) < 3 and buffer[:1] == b"\x01" or not buffer:
         return None
     length = int.from_bytes(buffer[1:3], "big") if buffer[0] == 1 else buffer[0]
-    if buffer[1:2] == bytes([sn.ENCAPSULATED]) and len(buffer) > length:
-        length += buffer[length]  # the outer length does not count the message inside
+    if buffer[1:2] == bytes([sn.ENCAPSULATED]):
+        # The outer length does not count the message inside.
+        length += buffer[length] if len(buffer) > length else 1
     if len(buffer) < length:
         return None
     raw = bytes(buffer[:length])

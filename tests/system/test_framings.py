@@ -32,7 +32,7 @@ class Vectors(unittest.TestCase):
     # framing, node, from the gateway, to the gateway
     FRAMES = (
         (Raw, None, "0d0c6274310000c0db7e7d0011", None),
-        (Raw, b"\1\2", "05fe0001020d0c6274310000c0db7e7d0011", None),
+        (Raw, b"\1\2", "05fe0001020d0c6274310000c0db7e7d0011", None),  # radius 0
         (Slip, None, "c00d0c6274310000dbdcdbdd7e7d0011c0", None),
         (Hdlc, None, "7e0d0c6274310000c0db7d5e7d5d0011fd957e", None),
         (Xbee, bytes.fromhex("0013a20040a1b2c3"),
@@ -182,7 +182,7 @@ class RadioTest(SystemTest):
         return next(link for link in self.gateway.status()["links"] if link["name"] == name)
 
     def nodes(self, name="port"):
-        return {node["address"]: node for node in self.link(name)["nodes"]}
+        return {node["address"].rpartition(":")[2]: node for node in self.link(name)["nodes"]}
 
     def wait_count(self, name, value, link="port"):
         wait_until(lambda: self.link(link)[name] == value, f"{name} is {value}")
@@ -392,7 +392,6 @@ class Confirmations(RadioTest):
         radio.wait_for(lambda: radio.lose < 6, "the first message")
         self.replug(radio)
         radio.lose = 0
-        node.connect()
         for number in range(6):
             self.assertEqual(node.take_one(), ("cmd", b"%d" % number))
         self.assertEqual(node.wake(), [])
@@ -401,6 +400,7 @@ class Confirmations(RadioTest):
 class Aquilas(RadioTest):
     def test_bridge_is_configured_when_it_asks(self):
         key = bytes(range(16))
+        self.gateway.file.touch(0o600)
         radio = self.start(Aquila, keys={"pan": 9, "key": key.hex()})
         radio.say(1)  # the bridge has started
         radio.say(2)
