@@ -76,5 +76,6 @@ serial_pace_heard(struct serial_pace *pace, uint64_t now_us)
 void
 serial_pace_waiting(struct serial_pace *pace, uint64_t now_us, size_t octets)
 {
-    pace->busy_until_us = later(pace->busy_until_us, now_us + line_us(pace, octets));
+    if (octets > 0) /* else the line has been idle since busy_until_us, and the gap is running */
+        pace->busy_until_us = later(pace->busy_until_us, now_us + line_us(pace, octets));
 }
