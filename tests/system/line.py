@@ -7,13 +7,15 @@ import collections
 import heapq
 import os
 import select
+import statistics
 import time
 
 import mqttsn as sn
 from device import ANSWER_S, Device, Silence
 
-BITS = 10  # of an octet on the line
-Result = collections.namedtuple("Result", "seconds octets packets")
+BITS = 10       # of an octet on the line
+SPIN_S = 0.0005
+Result = collections.namedtuple("Result", "seconds octets intervals packets")
 
 
 class PacedNode:
@@ -35,8 +37,8 @@ class PacedNode:
 
 
 class PacedLine:
-    """`radio` is of a framing that answers nothing of its own. `spin`: keeps a processor busy to be
-    exact to some microseconds."""
+    """`radio` is of a framing that answers nothing of its own. `spin`: keeps a processor busy while
+    something is about to happen, to be exact to some microseconds."""
 
     def __init__(self, radio, baud, spin=False):
         self.radio = radio
@@ -46,7 +48,7 @@ class PacedLine:
         self.order = 0
         self.free_at = {"down": 0.0, "up": 0.0}
         self.octets = 0
-        self.ended_at = 0.0
+        self.reached_at = []   # of each frame of the gateway
 
     def at(self, when, action, argument):
         self.order += 1
@@ -72,7 +74,7 @@ class PacedLine:
         node = self.nodes[address]
         for answer in node.answers(sn.decode(raw)):
             self.from_node(node, answer, when)
-        self.ended_at = when
+        self.reached_at.append(when)
 
     def from_node(self, node, message, when):
         octets = self.radio.frame(node.address, message)
@@ -84,8 +86,10 @@ class PacedLine:
         deadline = time.monotonic() + ANSWER_S
         while True:
             due = self.events[0][0] if self.events else deadline
-            left = max(due - time.monotonic(), 0)
-            if select.select([master], [], [], 0 if self.spin else left)[0]:
+            left = due - time.monotonic()
+            if self.spin:
+                left = left - SPIN_S if self.events else 0
+            if select.select([master], [], [], max(left, 0))[0]:
                 return os.read(master, 4096)
             if time.monotonic() >= due:
                 if not self.events:
@@ -95,7 +99,8 @@ class PacedLine:
     def wake(self, nodes):
         """An awake period of nodes {client id: PacedNode}, all at once."""
         self.nodes = {node.address: node for node in nodes.values()}
-        started_at, self.octets = time.monotonic(), 0
+        started_at = time.monotonic()
+        self.octets, self.reached_at = 0, []
         for client_id, node in nodes.items():
             self.from_node(node, sn.pingreq(client_id), started_at)
         while not all(node.done() for node in nodes.values()):
@@ -105,12 +110,19 @@ class PacedLine:
             while self.events and self.events[0][0] <= time.monotonic():
                 _, _, action, argument = heapq.heappop(self.events)
                 action(argument)
-        return Result(self.ended_at - started_at, self.octets,
+        intervals = [later - earlier
+                     for earlier, later in zip(self.reached_at, self.reached_at[1:])]
+        return Result(self.reached_at[-1] - started_at, self.octets, intervals,
                       {client_id: node.packets for client_id, node in nodes.items()})
 
     def utilisation(self, result):
         """Time that the octets of both directions need, by the time taken."""
         return result.octets * self.octet_s / result.seconds
+
+    def typical_utilisation(self, result):
+        """By the median time from frame to frame: what a machine reaches that is not disturbed."""
+        octets = result.octets / len(self.reached_at)
+        return octets * self.octet_s / statistics.median(result.intervals)
 
 
 def fall_asleep_with_queue(radio, gateway, publish, count, qos, node_ids):
