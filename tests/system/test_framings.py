@@ -571,6 +571,99 @@ class Keys(RadioTest):
         # The first may have been seen late, and the last in time.
         self.assertGreater(radio.heard_at[-1] - radio.heard_at[0], 3 * gap_s)
 
+    def test_turnaround_lies_between_what_is_heard_and_the_answer(self):
+        radio = self.start(Cobs, keys={"turnaround": "300ms"})
+        device = Device("d", radio.node(None))
+        sent_at = time.monotonic()
+        device.connect()
+        self.assertGreater(radio.heard_at[-1] - sent_at, 0.3)
+
+    def test_tx_rate_bounds_the_average(self):
+        radio = self.start(Raw, keys={"tx_rate": 100})
+        self.subscriber(radio)
+        radio.heard_at.clear()
+        broker = self.broker.client()
+        for _ in range(5):
+            broker.publish("cmd", b"x" * 13, qos=0)  # 20 octets, 200 ms
+        radio.wait_for(lambda: len(radio.inboxes[None]) == 5, "the last of five")
+        self.assertGreater(radio.heard_at[-1] - radio.heard_at[0], 0.6)
+
+    def test_duty_cycle_leaves_the_air_to_others(self):
+        radio = self.start(Raw, keys={"duty_cycle": "50%", "air_rate": 1600})
+        self.subscriber(radio)
+        radio.heard_at.clear()
+        broker = self.broker.client()
+        for _ in range(5):
+            broker.publish("cmd", b"x" * 13, qos=0)  # 100 ms on the air, 100 ms of silence
+        radio.wait_for(lambda: len(radio.inboxes[None]) == 5, "the last of five")
+        self.assertGreater(radio.heard_at[-1] - radio.heard_at[0], 0.6)
+
+    def test_short_tx_queue_loses_nothing_but_time(self):
+        radio = self.start(Cobs, keys={"tx_queue": 2, "baud": 9600})
+        node = self.subscriber(radio).sleep()
+        broker = self.broker.client()
+        sent = [("cmd", b"%d" % number) for number in range(30)]
+        for number, (topic, payload) in enumerate(sent):
+            broker.publish(topic, payload, qos=number % 2)
+        self.gateway.wait_queued(node.client_id, len(sent))
+        messages = node.wake()
+        for first in (0, 1):  # QoS 1 may overtake QoS 0 on the line
+            self.assertEqual([one for one in messages if int(one[1]) % 2 == first], sent[first::2])
+        self.assertEqual(sum(self.gateway.status()["queue"]["dropped"].values()), 0)
+
+
+class HangUps(RadioTest):
+    def test_one_of_two_ports_is_enough_to_lose_a_radio(self):
+        radio = self.start(LoRaLink)
+        node = self.subscriber(radio)
+        for port in radio.ports():
+            port.unplug()
+            self.wait_link("port", False)
+            self.assertIn(str(port.path), self.link()["error"])
+            port.plug()
+            self.wait_link("port")
+            self.broker.client().publish("cmd", b"again")
+            self.assertEqual(node.take_one(), ("cmd", b"again"))
+
+    def test_port_that_goes_before_open_delay_is_over_comes_back(self):
+        radio = self.radio(Slip, keys={"open_delay": "1s"})
+        self.start_gateway()
+        wait_until(lambda: "the radio starts" in self.link()["error"], "the port is open")
+        radio.unplug()
+        wait_until(lambda: "the radio starts" not in self.link()["error"], "the port is lost")
+        radio.plug()
+        self.wait_link("port")
+        self.subscriber(radio)
+        self.assertEqual(self.link()["reopens"], 1)
+
+    def test_what_waits_for_a_slow_line_when_it_hangs_up_comes_after_it_is_back(self):
+        radio = self.start(Hdlc, keys={"baud": 300})
+        node = self.subscriber(radio)
+        broker = self.broker.client()
+        sent = [("cmd", b"%d" % number * 20) for number in range(3)]
+        for topic, payload in sent:
+            broker.publish(topic, payload)
+        node.expect(sn.PUBLISH)
+        self.replug(radio)
+        self.assertEqual([node.take_one() for _ in sent], sent)
+        self.assertEqual(self.link()["tx_waiting"], 0)
+
+    def test_nobody_reads_what_the_gateway_sends(self):
+        """The pseudo terminal takes no more: frames wait, the port stays, and nothing is torn."""
+        radio = self.start(Cobs, keys={"baud": 4000000, "tx_queue": 4})
+        node = self.subscriber(radio)
+        broker = self.broker.client()
+        payload = b"x" * 200
+        for _ in range(100):
+            broker.publish("cmd", payload, qos=0)
+        self.wait_count("tx_waiting", 4)
+        self.assertTrue(self.link()["up"])
+        broker.publish("cmd", b"end")
+        messages = node.wake(client_id=False)  # PINGRESP overtakes nothing
+        self.assertEqual(messages.count(("cmd", b"end")), 1)
+        self.assertEqual(set(messages), {("cmd", payload), ("cmd", b"end")})
+        self.wait_count("tx_waiting", 0)
+
 
 if __name__ == "__main__":
     main()
