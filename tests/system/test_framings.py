@@ -659,7 +659,8 @@ class HangUps(RadioTest):
         self.wait_count("tx_waiting", 4)
         self.assertTrue(self.link()["up"])
         broker.publish("cmd", b"end")
-        messages = node.wake(client_id=False)  # PINGRESP overtakes nothing
+        node.acknowledge(node.take_until(sn.PUBLISH, b"end"))
+        messages = node.taken() + node.wake(client_id=False)  # PINGRESP overtakes nothing
         self.assertEqual(messages.count(("cmd", b"end")), 1)
         self.assertEqual(set(messages), {("cmd", payload), ("cmd", b"end")})
         self.wait_count("tx_waiting", 0)
