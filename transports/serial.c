@@ -76,6 +76,7 @@ struct serial {
     struct serial_nodes nodes;
     uint8_t *wrapped;   /* one encapsulated message */
     uint8_t *encoded;   /* one frame */
+    uint16_t mtu;       /* as configured; that of the base is what the radio takes */
     size_t message_max; /* octets of the largest encapsulated message */
     size_t frame_max;
     uint8_t last_id;
@@ -521,7 +522,7 @@ unwrap(const struct serial *serial, const struct framing_event *event, struct dm
     *message = frame;
     if (serial->traits->node_len > 0) {
         serial_address_node(event->node, from);
-        return !mqttsn_is_encapsulated(frame.data, frame.len) && frame.len <= serial->base.mtu;
+        return !mqttsn_is_encapsulated(frame.data, frame.len) && frame.len <= serial->mtu;
     }
     if (mqttsn_is_encapsulated(frame.data, frame.len)) {
         if (serial->options.encapsulation == SERIAL_ENCAPSULATION_OFF ||
@@ -531,7 +532,7 @@ unwrap(const struct serial *serial, const struct framing_event *event, struct dm
     } else if (serial->options.encapsulation == SERIAL_ENCAPSULATION_ALWAYS) {
         return false;
     }
-    return message->len <= serial->base.mtu;
+    return message->len <= serial->mtu;
 }
 
 static void
@@ -586,16 +587,19 @@ on_confirmed(struct serial *serial, const struct framing_event *event)
         give_up_frame(serial, frame);
 }
 
+/* Each time that the port comes back it may be with another radio. */
 static void
 on_payload(struct serial *serial, uint16_t payload)
 {
-    if (payload < 7 || payload >= serial->base.mtu)
+    uint16_t mtu = payload < serial->mtu ? payload : serial->mtu;
+
+    if (payload < 7 || mtu == serial->base.mtu)
         return;
     log_info("serial", "serial:%s: the radio takes %u octets (mtu was %u)", serial->name, payload,
              serial->base.mtu);
-    serial->base.mtu = payload;
+    serial->base.mtu = mtu;
     if (serial->listener.on_mtu != NULL)
-        serial->listener.on_mtu(serial->listener.ctx, serial->base.link, payload);
+        serial->listener.on_mtu(serial->listener.ctx, serial->base.link, mtu);
 }
 
 static void
@@ -1056,6 +1060,7 @@ serial_open(struct event_base *base, uint8_t link, const struct serial_options *
         .kind = "serial",
         .link = link,
         .mtu = options->mtu < serial->traits->mtu_max ? options->mtu : serial->traits->mtu_max};
+    serial->mtu = serial->base.mtu;
     if (!prepare(serial, base)) {
         snprintf(error, error_size, "out of memory");
         serial_free(&serial->base);

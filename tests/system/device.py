@@ -130,8 +130,9 @@ def take_raw(buffer):
     if len(buffer) < 3 and buffer[:1] == b"\x01" or not buffer:
         return None
     length = int.from_bytes(buffer[1:3], "big") if buffer[0] == 1 else buffer[0]
-    if buffer[1:2] == bytes([sn.ENCAPSULATED]) and len(buffer) > length:
-        length += buffer[length]  # the outer length does not count the message inside
+    if buffer[1:2] == bytes([sn.ENCAPSULATED]):
+        # The outer length does not count the message inside.
+        length += buffer[length] if len(buffer) > length else 1
     if len(buffer) < length:
         return None
     raw = bytes(buffer[:length])
@@ -156,6 +157,14 @@ class StreamLink:
     def send(self, raw):
         self.write(slip_encode(raw) if self.framing == "slip" else raw)
 
+    def read(self, seconds):
+        """Whatever has come; nothing after so many seconds."""
+        if not select.select([self.master], [], [], max(seconds, 0))[0]:
+            return b""
+        octets = os.read(self.master, 4096)
+        assert octets, f"{self.path} was closed"
+        return octets
+
     def receive(self, seconds):
         deadline = time.monotonic() + seconds
         take = take_slip if self.framing == "slip" else take_raw
@@ -163,11 +172,9 @@ class StreamLink:
             raw = take(self.buffer)
             if raw is not None:
                 return raw
-            left = max(deadline - time.monotonic(), 0)
-            if not select.select([self.master], [], [], left)[0]:
+            octets = self.read(deadline - time.monotonic())
+            if not octets:
                 raise Silence(f"no message on {self.path} for {seconds:.1f} s")
-            octets = os.read(self.master, 4096)
-            assert octets, f"{self.path} was closed"
             self.buffer += octets
 
 
