@@ -351,7 +351,7 @@ const struct framing_kind framing_xbee = {
 };
 
 const struct framing_kind framing_xbee_escaped = {
-    .traits = {.name = "xbee-escaped", TRAITS},
+    .traits = {.name = "xbee-escaped", .xonxoff = true, TRAITS},
     .state_size = sizeof(struct xbee_state),
     .feed = escaped_feed,
     .encoded_max = escaped_encoded_max,

@@ -1,93 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Serial links: one port as a network of nodes. Framing, encapsulation, the transmit queue, and a
- * port that may be unplugged and come back at any time.
- *
- * States, and event -> new state:
- *   DOWN (!up)   back-off is over or something was plugged in: the port opens -> OPENING; it does
- * not
- * -> DOWN, again later
- *   OPENING      open_delay is over -> UP; hang-up, read or write error -> DOWN
- *   UP           hang-up, read or write error -> DOWN
- */
-#include <dormouse/transport.h>
-
-#include <errno.h>
+/* Serial links: one port as a network of nodes. The transport contract, and the link's life. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
-#include <dormouse/framing.h>
 #include <dormouse/log.h>
-#include <dormouse/mqttsn.h>
 
-#include "line_watch.h"
-#include "serial_address.h"
-#include "serial_echo.h"
-#include "serial_nodes.h"
-#include "serial_pace.h"
-#include "serial_plug.h"
-#include "serial_port.h"
-#include "serial_queue.h"
+#include "serial_private.h"
 
-#define READ_CHUNK 4096
-#define BACKOFF_MIN_MS 500u
-#define BACKOFF_MAX_MS 30000u
-#define PLUG_MS 50      /* udev sets links and permissions after the device has appeared */
-#define STABLE_MS 5000u /* up for this long, the back-off starts anew */
-#define WAITING_US 5000 /* the kernel still has octets: not looked at again before */
 #define TX_QUEUE 16
 #define MAX_NODES 100
-#define ID_LAST 254 /* of confirmations; 255 is the framing's own */
-#define ERROR_MAX 160
-
-/* A device and what is read from it; the second one, if there is one, is written to. */
-struct half {
-    struct serial *serial;
-    char *device;
-    struct serial_port *port; /* NULL: not open */
-    struct framing *framing;
-    struct event *readable;
-    struct line_watch watch;
-};
-
-struct serial {
-    struct transport base;
-    struct transport_listener listener;
-    struct event_base *events;
-    struct serial_options options; /* its texts are name, framing and the devices of the halves */
-    char *name, *framing_name;
-    const struct framing_traits *traits;
-    struct half halves[2];
-    size_t half_count;
-    bool open;  /* every device is */
-    bool up;    /* and open_delay is over */
-    bool hello; /* framing_hello was called since the open */
-    struct event *writable, *retry, *timer;
-    struct serial_plug *plug;
-    struct serial_queue queue;
-    struct serial_pace pace;
-    struct serial_echo *echo; /* NULL: the port does not hear itself */
-    struct serial_nodes nodes;
-    uint8_t *wrapped;   /* one encapsulated message */
-    uint8_t *encoded;   /* one frame */
-    uint16_t mtu;       /* as configured; that of the base is what the radio takes */
-    size_t message_max; /* octets of the largest encapsulated message */
-    size_t frame_max;
-    uint8_t last_id;
-    unsigned backoff_ms;
-    uint64_t retry_ms; /* when it is tried again to open */
-    uint64_t opened_ms;
-    bool full;             /* a send was refused since the queue last had room */
-    bool refused_logged;   /* that there are too many nodes */
-    char error[ERROR_MAX]; /* why the link is down */
-    struct transport_status counters;
-};
 
 static struct serial *
 serial_of(struct transport *transport)
@@ -101,389 +26,11 @@ serial_of_const(const struct transport *transport)
     return (const struct serial *)transport;
 }
 
-static uint64_t
-boot_time_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static uint64_t
-boot_time_ms(void)
-{
-    return boot_time_us() / 1000;
-}
-
-/* The device that is written to. */
-static struct half *
-writer(struct serial *serial)
-{
-    return &serial->halves[serial->half_count - 1];
-}
-
-static void
-arm(struct serial *serial, struct event *event, uint64_t us)
-{
-    struct timeval delay = {.tv_sec = (time_t)(us / 1000000),
-                            .tv_usec = (suseconds_t)(us % 1000000)};
-
-    if (event_add(event, &delay) != 0)
-        log_error("serial", "serial:%s: out of memory for a timer", serial->name);
-}
-
-/* ---- opening and closing ---- */
-
-static void
-close_ports(struct serial *serial)
-{
-    for (size_t i = 0; i < serial->half_count; i++) {
-        struct half *half = &serial->halves[i];
-
-        if (half->readable != NULL)
-            event_free(half->readable);
-        half->readable = NULL;
-        serial_port_close(half->port);
-        half->port = NULL;
-    }
-    if (serial->writable != NULL)
-        event_free(serial->writable);
-    serial->writable = NULL;
-    if (serial->timer != NULL)
-        event_del(serial->timer);
-    serial->open = serial->up = serial->hello = false;
-}
-
-static void
-on_plug(void *ctx)
-{
-    struct serial *serial = ctx;
-
-    uint64_t at_ms = boot_time_ms() + PLUG_MS;
-
-    /* One attempt for a burst of changes; the back-off goes on from where it was if it fails. What
-     * is due earlier stays, or a folder that never rests would put it off for ever. */
-    if (serial->open || at_ms >= serial->retry_ms)
-        return;
-    serial->retry_ms = at_ms;
-    arm(serial, serial->retry, PLUG_MS * 1000);
-}
-
-/* The next attempt to open; each one waits twice as long as the last. */
-static void
-schedule_retry(struct serial *serial)
-{
-    arm(serial, serial->retry, serial->backoff_ms * UINT64_C(1000));
-    serial->retry_ms = boot_time_ms() + serial->backoff_ms;
-    serial->backoff_ms *= 2;
-    if (serial->backoff_ms > BACKOFF_MAX_MS)
-        serial->backoff_ms = BACKOFF_MAX_MS;
-    if (serial->plug == NULL)
-        serial->plug = serial_plug_open(serial->events, serial->halves[0].device, on_plug, serial);
-}
-
-/* Only from event callbacks: the listener must not be called inside a send. The port is closed at
- * once, or a plugged-in device would come back under another name. */
-static void
-lose_port(struct serial *serial, const struct half *half, const char *reason)
-{
-    bool was_up = serial->up;
-
-    snprintf(serial->error, sizeof serial->error, "%s lost: %s", half->device, reason);
-    log_warning("serial", "serial:%s: %s", serial->name, serial->error);
-    /* A port that opens only to fail is tried less and less often. */
-    if (boot_time_ms() - serial->opened_ms >= STABLE_MS)
-        serial->backoff_ms = BACKOFF_MIN_MS;
-    close_ports(serial);
-    for (size_t i = 0; i < serial->half_count; i++)
-        framing_reset(serial->halves[i].framing);
-    serial->counters.tx_dropped += serial_queue_clear(&serial->queue);
-    serial->full = false;
-    schedule_retry(serial);
-    if (was_up)
-        serial->listener.on_link(serial->listener.ctx, serial->base.link, false);
-}
-
-/* ---- sending ---- */
-
-static void
-wait_for_room(struct serial *serial)
-{
-    if (event_add(serial->writable, NULL) != 0)
-        log_error("serial", "serial:%s: out of memory; the port stands still", serial->name);
-}
-
-/* When the writer has to look again, for whatever reason. */
-static void
-arm_timer(struct serial *serial, uint64_t now_us, uint64_t at_us)
-{
-    uint64_t due_ms = serial_queue_due(&serial->queue);
-
-    if (due_ms != UINT64_MAX && due_ms * 1000 < at_us)
-        at_us = due_ms * 1000;
-    if (!serial->up && serial->open) {
-        uint64_t up_us = (serial->opened_ms + serial->options.open_delay_ms) * 1000;
-
-        at_us = up_us < at_us ? up_us : at_us;
-    } else if (serial->open && !serial->hello) {
-        uint64_t hello_us = (serial->opened_ms + serial->traits->hello_ms) * 1000;
-
-        at_us = hello_us < at_us ? hello_us : at_us;
-    }
-    if (at_us == UINT64_MAX)
-        event_del(serial->timer);
-    else
-        arm(serial, serial->timer, at_us > now_us ? at_us - now_us : 0);
-}
-
-/* What was written is done with, or waits for its confirmation. True: the sender wants to know. */
-static bool
-frame_left(struct serial *serial, struct serial_frame *frame, struct dm_address *to)
-{
-    bool tell = frame->told_late && frame->tries == 1;
-    uint32_t confirm_ms = serial->options.ack_timeout_ms != 0 ? serial->options.ack_timeout_ms
-                                                              : serial->traits->confirm_ms;
-
-    *to = frame->to;
-    if (frame->class != SERIAL_REPLY && frame->tries == 1)
-        serial->counters.tx_datagrams++;
-    if (frame->confirm)
-        serial_queue_keep(&serial->queue, frame, boot_time_ms() + confirm_ms);
-    else
-        serial_queue_remove(&serial->queue, frame);
-    return tell;
-}
-
-/*
- * Writes what may leave now. DM_IO: the port is broken, see errno; a sender leaves that to
- * on_writable, which comes at once. What was told to be late is written from events only, so that
- * the listener is never called inside a send.
- */
-static enum dm_result
-write_queue(struct serial *serial)
-{
-    struct serial_port *port = writer(serial)->port;
-    uint64_t now_us = boot_time_us();
-    uint64_t at_us = UINT64_MAX;
-    enum dm_result result = DM_OK;
-    struct serial_frame *frame;
-
-    while (serial->up &&
-           (frame = serial_queue_next(&serial->queue, serial->traits->window)) != NULL) {
-        size_t before = serial->queue.written;
-        size_t octets;
-        struct dm_address to;
-
-        if (before == 0) {
-            size_t waiting = serial_port_waiting(port);
-
-            serial_pace_waiting(&serial->pace, now_us, waiting);
-            at_us = serial_pace_next(&serial->pace);
-            /* Flow control may hold them for long, just where the next is due at once. */
-            if (at_us > now_us && waiting > 0 && at_us < now_us + WAITING_US)
-                at_us = now_us + WAITING_US;
-            if (at_us > now_us)
-                break;
-        }
-        at_us = UINT64_MAX;
-        result = serial_queue_write(&serial->queue, frame, serial_port_fd(port), &octets);
-        serial->counters.tx_octets += octets;
-        if (serial->echo != NULL)
-            serial_echo_sent(serial->echo, frame->octets + before, octets);
-        if (result != DM_OK)
-            break;
-        serial_pace_sent(&serial->pace, now_us, frame->len);
-        if (frame_left(serial, frame, &to))
-            serial->listener.on_sent(serial->listener.ctx, &to);
-    }
-    if (result != DM_OK) {
-        int error = errno;
-
-        wait_for_room(serial);
-        errno = error;
-    }
-    arm_timer(serial, now_us, at_us);
-    return result;
-}
-
-/* Half the queue is free again: enough to be worth going on. */
-static void
-tell_room(struct serial *serial)
-{
-    if (!serial->full || serial->queue.count > serial->queue.max / 2)
-        return;
-    serial->full = false;
-    if (serial->listener.on_room != NULL)
-        serial->listener.on_room(serial->listener.ctx, serial->base.link);
-}
-
-/* From an event. */
-static void
-go_on_writing(struct serial *serial)
-{
-    if (!serial->open)
-        return;
-    if (write_queue(serial) == DM_IO)
-        lose_port(serial, writer(serial), strerror(errno));
-    else
-        tell_room(serial);
-}
-
-static void
-on_writable(evutil_socket_t fd, short what, void *ctx)
-{
-    struct serial *serial = ctx;
-
-    (void)fd;
-    (void)what;
-    if (serial_port_hung_up(writer(serial)->port)) {
-        lose_port(serial, writer(serial), "hung up");
-        return;
-    }
-    go_on_writing(serial);
-}
-
-/* These say something about what was sent before: nothing for the same node comes behind them that
- * was to come before. A PUBLISH that is repeated behind its PUBREL would be another message. */
-static bool
-keeps_order(enum mqttsn_type type)
-{
-    return type == MQTTSN_PUBREL || type == MQTTSN_REGISTER || type == MQTTSN_CONNACK ||
-           type == MQTTSN_PINGRESP || type == MQTTSN_DISCONNECT;
-}
-
-/* PUBLISH by its QoS; all else is control. */
-static enum serial_class
-class_of(struct dm_span message, bool *exchange, bool *in_order)
-{
-    struct mqttsn_packet packet;
-
-    *exchange = *in_order = false;
-    if (mqttsn_decode(message.data, message.len, &packet) != DM_OK)
-        return SERIAL_CONTROL;
-    *in_order = keeps_order(packet.type);
-    *exchange = packet.type == MQTTSN_REGISTER || packet.type == MQTTSN_PUBREL ||
-                (packet.type == MQTTSN_PUBLISH && packet.qos > 0);
-    if (packet.type != MQTTSN_PUBLISH)
-        return SERIAL_CONTROL;
-    return packet.qos > 0 ? SERIAL_RELIABLE : SERIAL_BEST_EFFORT;
-}
-
-static uint8_t
-next_id(struct serial *serial)
-{
-    do
-        serial->last_id = serial->last_id >= ID_LAST ? 1 : (uint8_t)(serial->last_id + 1);
-    while (serial_queue_confirmed(&serial->queue, serial->last_id) != NULL);
-    return serial->last_id;
-}
-
-/* The frame of one message. `radius` is for a forwarder (R112). */
-static enum dm_result
-encode_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
-               struct dm_span message, uint8_t id, size_t *len)
-{
-    struct framing_frame frame = {.message = message, .id = id};
-    struct dm_span node_id;
-
-    if (serial_address_is_node(to, &node_id)) {
-        if (serial->traits->node_len > 0) {
-            frame.node = node_id;
-        } else if (mqttsn_wrap(node_id, node_id_radius(radius), message, serial->wrapped,
-                               serial->message_max, &frame.message.len) == DM_OK) {
-            frame.message.data = serial->wrapped;
-        } else {
-            return DM_INVALID;
-        }
-    }
-    return framing_encode(writer(serial)->framing, &frame, serial->encoded, serial->frame_max, len);
-}
-
-/* Room for one more message; QoS 0 gives way to control. */
-static bool
-find_room(struct serial *serial, enum serial_class class)
-{
-    if (serial_queue_has_room(&serial->queue, class))
-        return true;
-    if (class == SERIAL_CONTROL && serial_queue_make_room(&serial->queue)) {
-        serial->counters.tx_dropped++;
-        return true;
-    }
-    serial->full = true;
-    return false;
-}
-
-static enum dm_result
-queue_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
-              struct dm_span message)
-{
-    const struct serial_options *o = &serial->options;
-    bool exchange, in_order;
-    size_t len;
-
-    if (message.len > serial->base.mtu || to->len == 0)
-        return DM_INVALID;
-    if (!serial->up)
-        return DM_IO;
-    enum serial_class class = class_of(message, &exchange, &in_order);
-
-    if (!find_room(serial, class))
-        return DM_FULL;
-    uint8_t id = serial->traits->window > 0 ? next_id(serial) : 0;
-
-    if (encode_message(serial, to, radius, message, id, &len) != DM_OK)
-        return DM_INVALID;
-    struct serial_frame *frame =
-        serial_queue_add(&serial->queue, class, dm_span(o->tx_prefix, o->tx_prefix_len),
-                         dm_span(serial->encoded, len));
-
-    if (frame == NULL)
-        return DM_NO_MEMORY;
-    frame->to = *to;
-    frame->in_order = in_order;
-    frame->exchange = exchange;
-    frame->id = id;
-    frame->confirm = serial->traits->window > 0 &&
-                     !(serial->traits->broadcast_unconfirmed && serial_address_is_broadcast(to));
-    return DM_OK;
-}
-
-/* The message waits: if its device answers to it, the sender learns when it leaves. */
-static enum dm_result
-leave_for_later(struct serial *serial)
-{
-    struct serial_frame *last = serial->queue.frames->prev;
-    uint64_t now_us = boot_time_us();
-
-    arm_timer(serial, now_us, serial_pace_next(&serial->pace));
-    if (!last->exchange || serial->listener.on_sent == NULL)
-        return DM_OK;
-    last->told_late = true;
-    return DM_LATER;
-}
-
-/* What waits already is written from events, where the listener may be told of it. */
-static enum dm_result
-send_message(struct serial *serial, const struct dm_address *to, uint8_t radius,
-             struct dm_span message)
-{
-    enum dm_result result = queue_message(serial, to, radius, message);
-
-    if (result != DM_OK) {
-        serial->counters.tx_dropped++;
-        return result;
-    }
-    if (serial->queue.count == 1)
-        (void)write_queue(serial);
-    return serial->queue.count > 0 ? leave_for_later(serial) : DM_OK;
-}
-
 static enum dm_result
 serial_send(struct transport *transport, const struct dm_address *to, const uint8_t *data,
             size_t len)
 {
-    return send_message(serial_of(transport), to, 0, dm_span(data, len));
+    return serial_send_message(serial_of(transport), to, 0, dm_span(data, len));
 }
 
 /* One frame is for everybody on the line. Where nodes are all behind a forwarder, an empty node id
@@ -497,319 +44,15 @@ serial_broadcast(struct transport *transport, const struct dm_address *asker, ui
     struct dm_address everybody;
 
     if (asker != NULL && serial_address_is_node(asker, &node_id))
-        return send_message(serial, asker, radius, dm_span(data, len));
+        return serial_send_message(serial, asker, radius, dm_span(data, len));
     if (serial->options.encapsulation == SERIAL_ENCAPSULATION_ALWAYS ||
         serial->traits->node_len > 0)
         serial_address_node(dm_span(NULL, 0), &everybody);
     else
         serial_address_bare(&everybody);
     everybody.link = serial->base.link;
-    return send_message(serial, &everybody, radius, dm_span(data, len));
+    return serial_send_message(serial, &everybody, radius, dm_span(data, len));
 }
-
-/* ---- receiving ---- */
-
-/* Takes the encapsulation off as the link is configured; false if the message is to be dropped. */
-static bool
-unwrap(const struct serial *serial, const struct framing_event *event, struct dm_address *from,
-       struct dm_span *message)
-{
-    struct dm_span frame = event->octets;
-    struct dm_span node_id;
-
-    from->link = serial->base.link;
-    serial_address_bare(from);
-    *message = frame;
-    if (serial->traits->node_len > 0) {
-        serial_address_node(event->node, from);
-        return !mqttsn_is_encapsulated(frame.data, frame.len) && frame.len <= serial->mtu;
-    }
-    if (mqttsn_is_encapsulated(frame.data, frame.len)) {
-        if (serial->options.encapsulation == SERIAL_ENCAPSULATION_OFF ||
-            mqttsn_unwrap(frame.data, frame.len, &node_id, message) != DM_OK)
-            return false;
-        serial_address_node(node_id, from);
-    } else if (serial->options.encapsulation == SERIAL_ENCAPSULATION_ALWAYS) {
-        return false;
-    }
-    return message->len <= serial->mtu;
-}
-
-static void
-on_message(struct serial *serial, const struct framing_event *event)
-{
-    struct dm_address from;
-    struct dm_span message;
-
-    if (!serial->up || !unwrap(serial, event, &from, &message)) {
-        serial->counters.rx_dropped++;
-        return;
-    }
-    struct transport_node *node = serial_nodes_heard(&serial->nodes, &from, boot_time_ms());
-
-    if (node == NULL) {
-        serial->counters.nodes_refused++;
-        if (!serial->refused_logged)
-            log_warning("serial",
-                        "serial:%s: more than %zu nodes (max_nodes): messages of others "
-                        "are dropped",
-                        serial->name, serial->nodes.max);
-        serial->refused_logged = true;
-        return;
-    }
-    node->quality = event->quality;
-    serial->counters.rx_datagrams++;
-    serial->listener.on_datagram(serial->listener.ctx, &from, message.data, message.len);
-}
-
-/* The radio has not delivered the frame, or says nothing: MQTT-SN repeats the message. */
-static void
-give_up_frame(struct serial *serial, struct serial_frame *frame)
-{
-    struct transport_node *node = serial_nodes_find(&serial->nodes, &frame->to);
-
-    serial->counters.tx_unconfirmed++;
-    if (node != NULL)
-        node->unconfirmed++;
-    serial_queue_remove(&serial->queue, frame);
-}
-
-static void
-on_confirmed(struct serial *serial, const struct framing_event *event)
-{
-    struct serial_frame *frame = serial_queue_confirmed(&serial->queue, event->id);
-
-    if (frame == NULL)
-        return; /* it came too late */
-    if (event->taken)
-        serial_queue_remove(&serial->queue, frame);
-    else
-        give_up_frame(serial, frame);
-}
-
-/* Each time that the port comes back it may be with another radio. */
-static void
-on_payload(struct serial *serial, uint16_t payload)
-{
-    uint16_t mtu = payload < serial->mtu ? payload : serial->mtu;
-
-    if (payload < 7 || mtu == serial->base.mtu)
-        return;
-    log_info("serial", "serial:%s: the radio takes %u octets (mtu was %u)", serial->name, payload,
-             serial->base.mtu);
-    serial->base.mtu = mtu;
-    if (serial->listener.on_mtu != NULL)
-        serial->listener.on_mtu(serial->listener.ctx, serial->base.link, mtu);
-}
-
-static void
-on_event(void *ctx, const struct framing_event *event)
-{
-    struct half *half = ctx;
-    struct serial *serial = half->serial;
-
-    switch (event->type) {
-    case FRAMING_MESSAGE:
-        on_message(serial, event);
-        break;
-    case FRAMING_CONFIRMED:
-        if (half == writer(serial)) /* a node could say so through the other one */
-            on_confirmed(serial, event);
-        break;
-    case FRAMING_REPLY:
-        if (!serial_queue_has_room(&serial->queue, SERIAL_REPLY) ||
-            serial_queue_add(&serial->queue, SERIAL_REPLY,
-                             dm_span(serial->options.tx_prefix, serial->options.tx_prefix_len),
-                             event->octets) == NULL)
-            serial->counters.tx_dropped++;
-        break;
-    case FRAMING_PAYLOAD:
-        on_payload(serial, event->payload);
-        break;
-    case FRAMING_NOTE:
-        log_notice("serial", "serial:%s: %s", serial->name, event->text);
-        break;
-    }
-}
-
-static void
-feed(struct half *half, const uint8_t *octets, size_t len)
-{
-    struct serial *serial = half->serial;
-    uint64_t now_us = boot_time_us();
-
-    if (serial->echo != NULL) {
-        size_t own = serial_echo_heard(serial->echo, octets, len);
-
-        octets += own;
-        len -= own;
-    }
-    if (len == 0)
-        return;
-    serial->counters.rx_octets += len;
-    serial_pace_heard(&serial->pace, now_us);
-    framing_feed(half->framing, octets, len, now_us / 1000, on_event, half);
-    if (line_watch_check(&half->watch, framing_counters(half->framing), now_us / 1000))
-        log_warning("serial", "serial:%s: only garbage from %s: check baud (%lu) and framing (%s)",
-                    serial->name, half->device, (unsigned long)serial->options.settings.baud,
-                    serial->framing_name);
-}
-
-static void
-on_readable(evutil_socket_t fd, short what, void *ctx)
-{
-    struct half *half = ctx;
-    struct serial *serial = half->serial;
-    uint8_t chunk[READ_CHUNK];
-    ssize_t len = read(fd, chunk, sizeof chunk);
-
-    (void)what;
-    if (len < 0 && errno != EAGAIN && errno != EINTR) {
-        lose_port(serial, half, strerror(errno));
-    } else if (len == 0 && serial_port_hung_up(half->port)) {
-        lose_port(serial, half, "hung up");
-    } else if (len > 0 && serial->up) { /* what comes during open_delay is the radio's start */
-        feed(half, chunk, (size_t)len);
-        go_on_writing(serial);
-    }
-}
-
-/* ---- timers ---- */
-
-/* Frames without a confirmation: sent again if the framing does so, else left to MQTT-SN. */
-static void
-look_for_overdue(struct serial *serial)
-{
-    struct serial_frame *frame;
-
-    while ((frame = serial_queue_overdue(&serial->queue, boot_time_ms())) != NULL) {
-        if (frame->tries > serial->traits->retries) {
-            give_up_frame(serial, frame);
-            continue;
-        }
-        serial->counters.tx_repeats++;
-        serial_queue_again(&serial->queue, frame);
-    }
-}
-
-/* What the radio is to be told or asked first. */
-static void
-say_hello(struct serial *serial)
-{
-    serial->hello = true;
-    framing_hello(writer(serial)->framing, on_event, writer(serial));
-}
-
-static void
-go_up(struct serial *serial)
-{
-    serial->up = true;
-    serial->error[0] = '\0';
-    serial_plug_close(serial->plug);
-    serial->plug = NULL;
-    if (serial->traits->hello_ms == 0)
-        say_hello(serial);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *ctx)
-{
-    struct serial *serial = ctx;
-    uint64_t open_ms = boot_time_ms() - serial->opened_ms;
-
-    (void)fd;
-    (void)what;
-    if (!serial->up && open_ms >= serial->options.open_delay_ms) {
-        go_up(serial);
-        serial->listener.on_link(serial->listener.ctx, serial->base.link, true);
-    }
-    if (!serial->hello && serial->up && open_ms >= serial->traits->hello_ms)
-        say_hello(serial);
-    look_for_overdue(serial);
-    go_on_writing(serial);
-}
-
-static bool
-watch_ports(struct serial *serial)
-{
-    for (size_t i = 0; i < serial->half_count; i++) {
-        struct half *half = &serial->halves[i];
-
-        half->readable = event_new(serial->events, serial_port_fd(half->port), EV_READ | EV_PERSIST,
-                                   on_readable, half);
-        if (half->readable == NULL || event_add(half->readable, NULL) != 0)
-            return false;
-        line_watch_init(&half->watch, framing_counters(half->framing));
-    }
-    serial->writable = event_new(serial->events, serial_port_fd(writer(serial)->port), EV_WRITE,
-                                 on_writable, serial);
-    return serial->writable != NULL;
-}
-
-static enum dm_result
-open_ports(struct serial *serial, char error[ERROR_MAX])
-{
-    for (size_t i = 0; i < serial->half_count; i++) {
-        struct half *half = &serial->halves[i];
-        enum dm_result result = serial_port_open(half->device, &serial->options.settings,
-                                                 &half->port, error, ERROR_MAX);
-
-        if (result != DM_OK)
-            return result;
-    }
-    if (watch_ports(serial))
-        return DM_OK;
-    snprintf(error, ERROR_MAX, "cannot open %s: out of memory", serial->halves[0].device);
-    return DM_NO_MEMORY;
-}
-
-/* Opens the port; if that fails, arranges the next attempt and logs a reason that is new. */
-static bool
-try_open(struct serial *serial)
-{
-    char error[ERROR_MAX];
-
-    if (open_ports(serial, error) != DM_OK) {
-        close_ports(serial);
-        if (strcmp(error, serial->error) != 0)
-            log_warning("serial", "serial:%s: %s", serial->name, error);
-        snprintf(serial->error, sizeof serial->error, "%s", error);
-        schedule_retry(serial);
-        return false;
-    }
-    event_del(serial->retry);
-    serial->open = true;
-    serial->opened_ms = boot_time_ms();
-    serial_pace_reset(&serial->pace);
-    if (serial->echo != NULL)
-        serial_echo_init(serial->echo);
-    log_info("serial", "serial:%s: %s open as %s, %lu baud, framing %s", serial->name,
-             serial->halves[0].device, serial_port_path(serial->halves[0].port),
-             (unsigned long)serial->options.settings.baud, serial->framing_name);
-    if (serial->options.open_delay_ms == 0)
-        go_up(serial);
-    else
-        snprintf(serial->error, sizeof serial->error, "%s is open, the radio starts",
-                 serial->halves[0].device);
-    arm_timer(serial, boot_time_us(), serial->queue.count > 0 ? 0 : UINT64_MAX);
-    return true;
-}
-
-static void
-on_retry(evutil_socket_t fd, short what, void *ctx)
-{
-    struct serial *serial = ctx;
-
-    (void)fd;
-    (void)what;
-    if (serial->open || !try_open(serial))
-        return;
-    serial->counters.reopens++;
-    if (serial->up)
-        serial->listener.on_link(serial->listener.ctx, serial->base.link, true);
-}
-
-/* ---- the rest of the contract ---- */
 
 static void
 text_of_address(const struct transport *transport, const struct dm_address *address, char *text,
@@ -893,14 +136,16 @@ serial_pair(struct transport *transport, bool on)
 {
     struct serial *serial = serial_of(transport);
 
+    if (!serial->traits->pairs)
+        return DM_UNSUPPORTED;
     if (!serial->up && on)
         return DM_IO;
     if (!serial->up)
         return framing_pair(serial->halves[0].framing, false, on_event_away, NULL);
     enum dm_result result =
-        framing_pair(serial->halves[0].framing, on, on_event, &serial->halves[0]);
+        framing_pair(serial->halves[0].framing, on, serial_receive_event, &serial->halves[0]);
 
-    arm_timer(serial, boot_time_us(), 0);
+    serial_send_arm(serial, serial_now_us(), 0);
     return result;
 }
 
@@ -909,7 +154,7 @@ serial_free(struct transport *transport)
 {
     struct serial *serial = serial_of(transport);
 
-    close_ports(serial);
+    serial_link_close(serial);
     serial_plug_close(serial->plug);
     if (serial->retry != NULL)
         event_free(serial->retry);
@@ -1020,7 +265,7 @@ prepare(struct serial *serial, struct event_base *base)
     if (message_max > serial->traits->mtu_max)
         message_max = serial->traits->mtu_max;
     serial->message_max = message_max;
-    serial->backoff_ms = BACKOFF_MIN_MS;
+    serial->backoff_ms = SERIAL_BACKOFF_MIN_MS;
     serial_queue_init(&serial->queue, o->tx_queue != 0 ? o->tx_queue : TX_QUEUE);
     serial_nodes_init(&serial->nodes, o->max_nodes != 0 ? o->max_nodes : MAX_NODES);
     prepare_pace(serial);
@@ -1032,8 +277,8 @@ prepare(struct serial *serial, struct event_base *base)
     serial->wrapped = malloc(message_max);
     serial->encoded = malloc(serial->frame_max);
     serial->echo = o->echo ? calloc(1, sizeof *serial->echo) : NULL;
-    serial->retry = evtimer_new(base, on_retry, serial);
-    serial->timer = evtimer_new(base, on_timer, serial);
+    serial->retry = evtimer_new(base, serial_link_on_retry, serial);
+    serial->timer = evtimer_new(base, serial_link_on_timer, serial);
     return serial->name != NULL && serial->framing_name != NULL && serial->wrapped != NULL &&
            serial->encoded != NULL && (!o->echo || serial->echo != NULL) && serial->retry != NULL &&
            serial->timer != NULL;
@@ -1070,11 +315,10 @@ serial_open(struct event_base *base, uint8_t link, const struct serial_options *
     serial->options.name = serial->name;
     serial->options.framing = serial->framing_name;
     serial->options.device = serial->options.tx_device = NULL; /* the halves have them */
-    if (options->settings.flow == SERIAL_FLOW_XONXOFF &&
-        strcmp(options->framing, "xbee-escaped") != 0)
+    if (options->settings.flow == SERIAL_FLOW_XONXOFF && !serial->traits->xonxoff)
         log_warning("serial",
                     "serial:%s: xonxoff swallows the octets 0x11 and 0x13 of every message",
                     serial->name);
-    try_open(serial);
+    serial_link_open(serial);
     return &serial->base;
 }

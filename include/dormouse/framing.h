@@ -29,6 +29,8 @@ struct framing_traits {
     bool two_ports;             /* the radio sends and receives through different ports */
     bool encapsulates;          /* 0xFE may stand in a frame: nodes have no address of their own */
     bool own_address;           /* `address` of the options counts */
+    bool pairs;                 /* framing_pair works */
+    bool xonxoff;               /* its escapes keep the octets of XON and XOFF off the line */
 };
 
 struct framing_options {
