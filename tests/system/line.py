@@ -15,7 +15,7 @@ from device import ANSWER_S, Device, Silence
 
 BITS = 10       # of an octet on the line
 SPIN_S = 0.0005
-Result = collections.namedtuple("Result", "seconds octets intervals packets")
+Result = collections.namedtuple("Result", "seconds octets down intervals packets")
 
 
 class PacedNode:
@@ -47,7 +47,7 @@ class PacedLine:
         self.events = []       # (time, order, what to do at that time, its argument)
         self.order = 0
         self.free_at = {"down": 0.0, "up": 0.0}
-        self.octets = 0
+        self.octets = {}
         self.reached_at = []   # of each frame of the gateway
 
     def at(self, when, action, argument):
@@ -56,7 +56,7 @@ class PacedLine:
 
     def pass_octets(self, way, now, count):
         """They are on the line once what was before is through. Returns when the last one is."""
-        self.octets += count
+        self.octets[way] += count
         self.free_at[way] = max(self.free_at[way], now) + count * self.octet_s
         return self.free_at[way]
 
@@ -100,7 +100,7 @@ class PacedLine:
         """An awake period of nodes {client id: PacedNode}, all at once."""
         self.nodes = {node.address: node for node in nodes.values()}
         started_at = time.monotonic()
-        self.octets, self.reached_at = 0, []
+        self.octets, self.reached_at = {"down": 0, "up": 0}, []
         for client_id, node in nodes.items():
             self.from_node(node, sn.pingreq(client_id), started_at)
         while not all(node.done() for node in nodes.values()):
@@ -112,7 +112,8 @@ class PacedLine:
                 action(argument)
         intervals = [later - earlier
                      for earlier, later in zip(self.reached_at, self.reached_at[1:])]
-        return Result(self.reached_at[-1] - started_at, self.octets, intervals,
+        return Result(self.reached_at[-1] - started_at, sum(self.octets.values()),
+                      self.octets["down"], intervals,
                       {client_id: node.packets for client_id, node in nodes.items()})
 
     def utilisation(self, result):

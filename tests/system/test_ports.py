@@ -5,6 +5,7 @@ import binascii
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -119,6 +120,20 @@ class List(unittest.TestCase):
         done = self.ports("--help")
         self.assertEqual(done.returncode, OK)
         self.assertIn("--list", done.stdout)
+
+
+class Documentation(unittest.TestCase):
+    def test_sections_of_the_page_about_radios_are_valid(self):
+        page = (harness.ROOT / "docs/serial.md").read_text()
+        sections = re.findall(r"^```ini\n(.*?)^```", page, re.S | re.M)
+        self.assertGreater(len(sections), 5)
+        with tempfile.TemporaryDirectory() as top:
+            path = pathlib.Path(top) / "main.ini"
+            path.touch(0o600)
+            for section in sections:
+                path.write_text(section)
+                done = run([BIN / "dormouse", "check", path])
+                self.assertEqual((done.returncode, done.stderr), (OK, ""), section)
 
 
 def bind(source, target):
