@@ -65,9 +65,10 @@ struct serial {
     const struct framing_traits *traits;
     struct half halves[2];
     size_t half_count;
-    bool open;  /* every device is */
-    bool up;    /* and open_delay is over */
-    bool hello; /* framing_hello was called since the open */
+    bool open;       /* every device is */
+    bool up;         /* and open_delay is over */
+    bool hello;      /* framing_hello was called since the open */
+    int write_error; /* errno of a write that failed; 0: none has */
     struct event *writable, *retry, *timer;
     struct serial_plug *plug;
     struct serial_queue queue;
@@ -280,6 +281,7 @@ write_queue(struct serial *serial, bool tell)
         if (serial->echo != NULL)
             serial_echo_sent(serial->echo, frame->octets + before, octets);
         if (result != DM_OK) {
+            serial->write_error = result == DM_IO ? errno : 0;
             wait_for_room(serial);
             break;
         }
@@ -312,8 +314,9 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
-    if (serial_port_hung_up(writer(serial)->port)) {
-        lose_port(serial, writer(serial), "hung up");
+    bool hung_up = serial_port_hung_up(writer(serial)->port);
+    if (hung_up || serial->write_error != 0) {
+        lose_port(serial, writer(serial), hung_up ? "hung up" : strerror(serial->write_error));
         return;
     }
     write_queue(serial, true);
@@ -748,6 +751,7 @@ try_open(struct serial *serial)
     }
     event_del(serial->retry);
     serial->open = true;
+    serial->write_error = 0;
     serial->opened_ms = boot_time_ms();
     serial_pace_reset(&serial->pace);
     if (serial->echo != NULL)
