@@ -6,6 +6,7 @@ Octets of addresses are as on the line. `refuse` and `lose` say how many of the 
 radio refuses to deliver, or loses without a word."""
 
 import collections
+import struct
 import time
 
 import mqttsn as sn
@@ -401,7 +402,7 @@ class LoRaLink(Frame7e):
     MESSAGE, ACK, NO_FREE_CHANNEL = 0x40, 0x80, 0x81
 
     def frame(self, address, message, kind=MESSAGE):
-        signal = self.RSSI.to_bytes(2, "big", signed=True) + self.SNR.to_bytes(2, "big", signed=True)
+        signal = struct.pack(">hh", self.RSSI, self.SNR)
         return self.close_7e(address + signal + bytes([kind]) + message)
 
     def take_content(self, content):

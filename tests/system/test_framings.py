@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serial radios of every framing on pseudo terminals (design section 7): nothing is lost when a port
-is unplugged, radios that refuse, link quality, and the keys of a port."""
+"""Serial radios of every framing on pseudo terminals (design section 7): nothing is lost when a
+port is unplugged, radios that refuse, link quality, and the keys of a port."""
 
 import time
 import unittest
