@@ -258,7 +258,8 @@ write_header(const struct framing_frame *frame, uint8_t header[TX_HEADER])
     header[0] = TX_REQUEST;
     header[1] = frame->id;
     memcpy(header + 2, node, NODE_LEN);
-    memcpy(header + 10, "\xFF\xFE", 2); /* not known */
+    header[10] = 0xFF; /* not known */
+    header[11] = 0xFE;
     if (is_16_bit_node(node)) {
         memset(header + 2, 0xFF, NODE_LEN);
         memcpy(header + 10, node + NODE_LEN - 2, 2);

@@ -298,7 +298,7 @@ serial_open(struct event_base *base, uint8_t link, const struct serial_options *
     serial->traits = framing_traits_of(options->framing);
     serial->options = *options;
     if (options->settings.mode[0] == '\0')
-        strcpy(serial->options.settings.mode, "8N1");
+        memcpy(serial->options.settings.mode, "8N1", sizeof serial->options.settings.mode);
     serial->listener = *listener;
     serial->base = (struct transport){
         .ops = &serial_ops,

@@ -28,7 +28,7 @@ watch_folder(const struct serial_plug *plug)
     char folder[PATH_MAX];
     char *slash;
 
-    strcpy(folder, plug->folder);
+    memcpy(folder, plug->folder, sizeof folder);
     while (inotify_add_watch(plug->fd, folder, CHANGES | IN_ONLYDIR) < 0 && errno == ENOENT &&
            (slash = strrchr(folder, '/')) != NULL && slash != folder)
         *slash = '\0';
@@ -54,7 +54,7 @@ set_folder(struct serial_plug *plug, const char *device)
     size_t len = slash != NULL ? (size_t)(slash - device) : 0;
 
     if (len == 0 || len >= sizeof plug->folder) {
-        strcpy(plug->folder, slash != NULL ? "/" : ".");
+        memcpy(plug->folder, slash != NULL ? "/" : ".", 2);
         return;
     }
     memcpy(plug->folder, device, len);
