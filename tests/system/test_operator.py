@@ -2,13 +2,14 @@
 """What the operator sees and does: every command of `dormouse` that asks a running gateway."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import time
 
 import mqttsn as sn
-from harness import BIN, SystemTest, main, spawn, wait_until
+from harness import BIN, ROOT, SystemTest, main, run, spawn, wait_until
 
 ID, TOPIC, PAYLOAD = "ident-4711", "place/of/4711", b"hello"
 
@@ -347,6 +348,45 @@ class CommandLine(OperatorTest):
     def test_missing_argument_is_wrong_usage(self):
         for command in ("show", "queue", "disconnect", "trace", "log"):
             self.assertIn("one argument is needed", self.ask(command, status=1))
+
+
+class Completion(SystemTest):
+    BROKER = False
+    FILE = ROOT / "tools/completion/dormouse.bash"
+
+    def complete(self, *words):
+        """What bash offers for the last of the words."""
+        script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+                  '_dormouse; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = run(["bash", "-c", script, "bash", self.FILE, "dormouse", *words],
+                   env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_script_is_valid(self):
+        self.assertEqual(run(["bash", "-n", self.FILE]).returncode, 0)
+
+    def test_commands_options_and_values(self):
+        self.assertEqual(self.complete("s"), ["status", "sessions", "show", "sub", "search"])
+        self.assertEqual(self.complete("sessions", "--s"), ["--socket", "--sort", "--state"])
+        self.assertEqual(self.complete("sessions", "--sort", ""),
+                         ["id", "state", "contact", "queue"])
+        self.assertEqual(self.complete("--json", "log", "d"), ["debug"])
+        self.assertEqual(self.complete("queue", "x", "--d"), ["--drop"])
+        self.assertEqual(self.complete("pair", "barn", "o"), ["on", "off"])
+
+    def test_every_command_of_the_help_is_offered(self):
+        lines = self.command("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]
+        self.assertEqual(sorted(self.complete("")),
+                         sorted(line.split()[0] for line in lines.splitlines()))
+
+    def test_client_ids_of_the_gateway(self):
+        self.broker.start()
+        self.start_gateway()
+        self.device("attic-1").connect()
+        self.device("barn-1").connect()
+        self.assertEqual(self.complete("--socket", str(self.gateway.socket), "show", "a"),
+                         ["attic-1"])
 
 
 if __name__ == "__main__":
