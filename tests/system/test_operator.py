@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -199,6 +200,21 @@ class Sessions(OperatorTest):
                          [["CLIENT"], ["alpha-1"], ["beta-1"], ["gamma-1"], []])
         self.assertTrue(process.stdout.readline().startswith("CLIENT"))
         self.interrupt(process)
+
+    def test_watch_redraws_a_terminal(self):
+        self.fleet()
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = spawn([BIN / "dormouse", "--socket", self.gateway.socket, "sessions", "--watch"],
+                        stdout=theirs)
+        self.addCleanup(process.kill)
+        os.close(theirs)
+        seen = b""
+        while seen.count(b"\x1b[H\x1b[J") < 2:
+            seen += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 0)
+        self.assertIn(b"alpha-1", seen)
 
     def test_watch_ends_with_the_gateway(self):
         self.start_gateway()
