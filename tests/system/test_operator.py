@@ -266,6 +266,15 @@ class Trace(OperatorTest):
         peer.sendall(json.dumps({"command": "trace", "client_id": ID}).encode() + b"\n")
         return peer
 
+    def test_silence_does_not_end_it(self):
+        self.start_gateway()
+        device = self.device(ID).connect()
+        stream = self.open_trace().makefile()
+        self.assertIn("tracing", stream.readline())
+        time.sleep(11)  # longer than a connection that asks nothing may stay
+        device.ping()
+        self.assertIn("PINGREQ", stream.readline())
+
     def test_four_at_once_and_no_more(self):
         self.start_gateway()
         peers = [self.open_trace() for _ in range(4)]
