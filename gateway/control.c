@@ -18,6 +18,7 @@
 #include <utlist.h>
 
 #include "control_json.h"
+#include "control_trace.h"
 
 enum {
     REQUEST_MAX = 4096, /* octets of one request line */
@@ -30,12 +31,14 @@ struct connection {
     struct control *control;
     struct bufferevent *bufferevent;
     bool answered;
+    struct control_trace *trace; /* NULL: none */
 };
 
 struct control {
     struct event_base *base;
     struct evconnlistener *listener;
     struct control_source source;
+    struct control_traces traces;
     struct connection *connections;
     size_t connection_count;
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -46,6 +49,7 @@ connection_close(struct connection *c)
 {
     DL_DELETE(c->control->connections, c);
     c->control->connection_count--;
+    control_trace_close(c->trace);
     bufferevent_free(c->bufferevent);
     free(c);
 }
@@ -56,7 +60,9 @@ on_written(struct bufferevent *bufferevent, void *ctx)
     struct connection *c = ctx;
 
     (void)bufferevent;
-    if (c->answered)
+    if (c->trace != NULL)
+        control_trace_drained(c->trace);
+    else if (c->answered)
         connection_close(c);
 }
 
@@ -74,6 +80,12 @@ on_read(struct bufferevent *bufferevent, void *ctx)
     struct connection *c = ctx;
     struct evbuffer *input = bufferevent_get_input(bufferevent);
     size_t len;
+    char *answer = NULL;
+
+    if (c->trace != NULL) { /* it has nothing more to say */
+        evbuffer_drain(input, evbuffer_get_length(input));
+        return;
+    }
     char *line = evbuffer_readln(input, &len, EVBUFFER_EOL_LF);
 
     if (line == NULL) {
@@ -81,7 +93,14 @@ on_read(struct bufferevent *bufferevent, void *ctx)
             connection_close(c);
         return;
     }
-    char *answer = control_answer(&c->control->source, dm_span(line, len));
+    c->trace = control_trace_open(&c->control->traces, bufferevent, dm_span(line, len), &answer);
+    if (c->trace != NULL) { /* both may be silent for long */
+        free(line);
+        bufferevent_set_timeouts(bufferevent, NULL, NULL);
+        return;
+    }
+    if (answer == NULL)
+        answer = control_answer(&c->control->source, dm_span(line, len));
     free(line);
     if (answer == NULL) {
         connection_close(c);
@@ -156,6 +175,7 @@ control_open(struct event_base *base, const char *path, const struct control_sou
     memcpy(control->path, path, strlen(path) + 1);
     control->base = base;
     control->source = *source;
+    control->traces.source = &control->source;
     if (!remove_stale(&address)) {
         snprintf(error, error_size, "%s: another gateway answers there", path);
         free(control);

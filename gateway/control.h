@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket: one JSON object and a newline in, one out. Requests: {"command":"status"},
- * {"command":"sessions"}, {"command":"forget","client_id":"ID"},
- * {"command":"pair","link":"NAME","on":true}; errors: {"error":"text"}.
+ * {"command":"sessions","state":"asleep","filter":"PATTERN"} (both may be missing), {"command":C,
+ * "client_id":"ID"} with C show, queue, drop, disconnect, forget or trace,
+ * {"command":"log","level":"debug"}, {"command":"pair","link":"NAME","on":true}; errors:
+ * {"error":"text"}. Only trace answers with many lines, see control_trace.h.
  */
 #ifndef DORMOUSE_CONTROL_H
 #define DORMOUSE_CONTROL_H

@@ -2,33 +2,15 @@
 /* Answers of the control socket, built from status snapshots. */
 #include "control_json.h"
 
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
 
-static void
-add_count(cJSON *object, const char *name, uint64_t value)
-{
-    cJSON_AddNumberToObject(object, name, (double)value);
-}
+#include <dormouse/log.h>
 
-/* Client ids, topics and paths are checked UTF-8 or escaped before; cJSON wants a terminator. */
-static cJSON *
-text_of(struct dm_span text)
-{
-    char *copy = malloc(text.len + 1);
-    cJSON *item = NULL;
-
-    if (copy != NULL) {
-        if (text.len > 0)
-            memcpy(copy, text.data, text.len);
-        copy[text.len] = '\0';
-        item = cJSON_CreateString(copy);
-    }
-    free(copy);
-    return item;
-}
+#include "control_session.h"
+#include "control_value.h"
 
 static void
 add_broker(cJSON *answer, const struct upstream *upstream)
@@ -46,23 +28,11 @@ add_broker(cJSON *answer, const struct upstream *upstream)
     cJSON_AddStringToObject(broker, "state", states[status.state]);
     cJSON_AddStringToObject(broker, "version", status.version == MQTT_5 ? "5" : "3.1.1");
     cJSON_AddStringToObject(broker, "error", status.error);
-    add_count(broker, "connects", status.connects);
-    add_count(broker, "rx_packets", status.rx_packets);
-    add_count(broker, "tx_packets", status.tx_packets);
-    add_count(broker, "rx_octets", status.rx_octets);
-    add_count(broker, "tx_octets", status.tx_octets);
-}
-
-/* What the radio tells. */
-static void
-add_quality(cJSON *object, const struct framing_quality *quality)
-{
-    if (quality->has_rssi)
-        cJSON_AddNumberToObject(object, "rssi", quality->rssi);
-    if (quality->has_lqi)
-        cJSON_AddNumberToObject(object, "lqi", quality->lqi);
-    if (quality->has_snr)
-        cJSON_AddNumberToObject(object, "snr", quality->snr);
+    control_value_count(broker, "connects", status.connects);
+    control_value_count(broker, "rx_packets", status.rx_packets);
+    control_value_count(broker, "tx_packets", status.tx_packets);
+    control_value_count(broker, "rx_octets", status.rx_octets);
+    control_value_count(broker, "tx_octets", status.tx_octets);
 }
 
 struct node_list {
@@ -80,9 +50,9 @@ add_node(void *ctx, const struct transport_node *node)
     cJSON_AddStringToObject(
         item, "address",
         transport_address_text(list->transport, &node->address, address, sizeof address));
-    add_count(item, "messages", node->messages);
-    add_count(item, "unconfirmed", node->unconfirmed);
-    add_quality(item, &node->quality);
+    control_value_count(item, "messages", node->messages);
+    control_value_count(item, "unconfirmed", node->unconfirmed);
+    control_value_quality(item, &node->quality);
     cJSON_AddItemToArray(list->array, item);
 }
 
@@ -92,18 +62,18 @@ add_line(cJSON *link, const struct transport *transport, const struct transport_
 {
     struct node_list list = {transport, NULL};
 
-    add_count(link, "mtu", transport->mtu);
-    add_count(link, "rx_crc_errors", status->rx_crc_errors);
-    add_count(link, "rx_oversize", status->rx_oversize);
-    add_count(link, "rx_gap_resets", status->rx_gap_resets);
-    add_count(link, "tx_repeats", status->tx_repeats);
-    add_count(link, "tx_unconfirmed", status->tx_unconfirmed);
-    add_count(link, "tx_waiting", status->tx_waiting);
-    add_count(link, "line_frame_errors", status->line_frame);
-    add_count(link, "line_parity_errors", status->line_parity);
-    add_count(link, "line_overruns", status->line_overrun);
-    add_count(link, "line_breaks", status->line_break);
-    add_count(link, "nodes_refused", status->nodes_refused);
+    control_value_count(link, "mtu", transport->mtu);
+    control_value_count(link, "rx_crc_errors", status->rx_crc_errors);
+    control_value_count(link, "rx_oversize", status->rx_oversize);
+    control_value_count(link, "rx_gap_resets", status->rx_gap_resets);
+    control_value_count(link, "tx_repeats", status->tx_repeats);
+    control_value_count(link, "tx_unconfirmed", status->tx_unconfirmed);
+    control_value_count(link, "tx_waiting", status->tx_waiting);
+    control_value_count(link, "line_frame_errors", status->line_frame);
+    control_value_count(link, "line_parity_errors", status->line_parity);
+    control_value_count(link, "line_overruns", status->line_overrun);
+    control_value_count(link, "line_breaks", status->line_break);
+    control_value_count(link, "nodes_refused", status->nodes_refused);
     list.array = cJSON_AddArrayToObject(link, "nodes");
     transport->ops->each_node(transport, add_node, &list);
 }
@@ -125,14 +95,14 @@ add_links(cJSON *answer, const struct control_source *source)
         cJSON_AddStringToObject(link, "device", status.device);
         cJSON_AddStringToObject(link, "error", status.error);
         cJSON_AddStringToObject(link, "groups", status.groups);
-        add_count(link, "rx_datagrams", status.rx_datagrams);
-        add_count(link, "rx_octets", status.rx_octets);
-        add_count(link, "rx_dropped", status.rx_dropped);
-        add_count(link, "rx_garbage", status.rx_garbage);
-        add_count(link, "tx_datagrams", status.tx_datagrams);
-        add_count(link, "tx_octets", status.tx_octets);
-        add_count(link, "tx_dropped", status.tx_dropped);
-        add_count(link, "reopens", status.reopens);
+        control_value_count(link, "rx_datagrams", status.rx_datagrams);
+        control_value_count(link, "rx_octets", status.rx_octets);
+        control_value_count(link, "rx_dropped", status.rx_dropped);
+        control_value_count(link, "rx_garbage", status.rx_garbage);
+        control_value_count(link, "tx_datagrams", status.tx_datagrams);
+        control_value_count(link, "tx_octets", status.tx_octets);
+        control_value_count(link, "tx_dropped", status.tx_dropped);
+        control_value_count(link, "reopens", status.reopens);
         if (status.serial)
             add_line(link, transport, &status);
         cJSON_AddItemToArray(links, link);
@@ -149,16 +119,16 @@ add_store(cJSON *answer, const struct store *store)
     cJSON_AddStringToObject(object, "path", status.path);
     cJSON_AddBoolToObject(object, "degraded", status.degraded);
     cJSON_AddStringToObject(object, "error", status.error);
-    add_count(object, "file_octets", status.file_octets);
-    add_count(object, "free_octets", status.free_octets);
-    add_count(object, "written_octets", status.written_octets);
-    add_count(object, "commits", status.commits);
-    add_count(object, "rows", status.rows);
-    add_count(object, "annihilated", status.annihilated);
-    add_count(object, "appended", status.appended);
-    add_count(object, "committed", status.committed);
-    add_count(object, "last_commit_us", status.last_commit_us);
-    add_count(object, "max_commit_us", status.max_commit_us);
+    control_value_count(object, "file_octets", status.file_octets);
+    control_value_count(object, "free_octets", status.free_octets);
+    control_value_count(object, "written_octets", status.written_octets);
+    control_value_count(object, "commits", status.commits);
+    control_value_count(object, "rows", status.rows);
+    control_value_count(object, "annihilated", status.annihilated);
+    control_value_count(object, "appended", status.appended);
+    control_value_count(object, "committed", status.committed);
+    control_value_count(object, "last_commit_us", status.last_commit_us);
+    control_value_count(object, "max_commit_us", status.max_commit_us);
 }
 
 static void
@@ -172,54 +142,57 @@ add_engine(cJSON *answer, const struct runner *runner)
     runner_status(runner, &input);
     cJSON *sessions = cJSON_AddObjectToObject(answer, "sessions");
     for (int state = 0; state < ENGINE_STATE_COUNT; state++) {
-        add_count(sessions, engine_state_name((enum engine_state)state), status.sessions[state]);
+        control_value_count(sessions, engine_state_name((enum engine_state)state),
+                            status.sessions[state]);
         total += status.sessions[state];
     }
-    add_count(sessions, "total", total);
+    control_value_count(sessions, "total", total);
     cJSON *queue = cJSON_AddObjectToObject(answer, "queue");
-    add_count(queue, "messages", status.queued_messages);
-    add_count(queue, "octets", status.queued_octets);
-    add_count(queue, "delivered", status.downlink_messages);
+    control_value_count(queue, "messages", status.queued_messages);
+    control_value_count(queue, "octets", status.queued_octets);
+    control_value_count(queue, "delivered", status.downlink_messages);
     cJSON *dropped = cJSON_AddObjectToObject(queue, "dropped");
-    add_count(dropped, "overflow", status.dropped[ENGINE_DROP_OVERFLOW]);
-    add_count(dropped, "too_long", status.dropped[ENGINE_DROP_TOO_LONG]);
-    add_count(dropped, "refused", status.dropped[ENGINE_DROP_REFUSED]);
-    add_count(dropped, "qos0_offline", status.dropped[ENGINE_DROP_QOS0]);
-    add_count(dropped, "expired", status.dropped[ENGINE_DROP_EXPIRED]);
+    control_value_count(dropped, "overflow", status.dropped[ENGINE_DROP_OVERFLOW]);
+    control_value_count(dropped, "too_long", status.dropped[ENGINE_DROP_TOO_LONG]);
+    control_value_count(dropped, "refused", status.dropped[ENGINE_DROP_REFUSED]);
+    control_value_count(dropped, "qos0_offline", status.dropped[ENGINE_DROP_QOS0]);
+    control_value_count(dropped, "expired", status.dropped[ENGINE_DROP_EXPIRED]);
+    control_value_count(dropped, "operator", status.dropped[ENGINE_DROP_OPERATOR]);
     cJSON *spool = cJSON_AddObjectToObject(answer, "spool");
-    add_count(spool, "messages", status.spooled_messages);
-    add_count(spool, "octets", status.spooled_octets);
-    add_count(spool, "accepted", status.uplink_messages);
-    add_count(spool, "dropped", status.uplink_dropped);
-    add_count(spool, "refused", status.uplink_refused);
+    control_value_count(spool, "messages", status.spooled_messages);
+    control_value_count(spool, "octets", status.spooled_octets);
+    control_value_count(spool, "accepted", status.uplink_messages);
+    control_value_count(spool, "dropped", status.uplink_dropped);
+    control_value_count(spool, "refused", status.uplink_refused);
     cJSON *wills = cJSON_AddObjectToObject(answer, "wills");
-    add_count(wills, "kept", status.wills);
-    add_count(wills, "octets", status.will_octets);
-    add_count(wills, "published", status.wills_published);
-    add_count(wills, "handshakes", status.handshakes);
+    control_value_count(wills, "kept", status.wills);
+    control_value_count(wills, "octets", status.will_octets);
+    control_value_count(wills, "published", status.wills_published);
+    control_value_count(wills, "handshakes", status.handshakes);
     cJSON *discovery = cJSON_AddObjectToObject(answer, "discovery");
-    add_count(discovery, "advertised", status.advertised);
-    add_count(discovery, "searches", status.searches);
+    control_value_count(discovery, "advertised", status.advertised);
+    control_value_count(discovery, "searches", status.searches);
     cJSON_AddBoolToObject(discovery, "standing_by", status.standing_by);
     cJSON *in = cJSON_AddObjectToObject(answer, "input");
-    add_count(in, "malformed", input.malformed);
-    add_count(in, "unsupported", input.unsupported);
-    add_count(in, "ignored", status.ignored);
-    add_count(in, "refused", status.refused);
-    add_count(in, "answers_held", input.held);
-    add_count(in, "answers_dropped", input.held_dropped);
+    control_value_count(in, "malformed", input.malformed);
+    control_value_count(in, "unsupported", input.unsupported);
+    control_value_count(in, "ignored", status.ignored);
+    control_value_count(in, "refused", status.refused);
+    control_value_count(in, "answers_held", input.held);
+    control_value_count(in, "answers_dropped", input.held_dropped);
 }
 
 static cJSON *
-answer_status(const struct control_source *source)
+answer_status(const struct control_source *source, const cJSON *request)
 {
+    (void)request;
     cJSON *answer = cJSON_CreateObject();
 
     cJSON_AddStringToObject(answer, "version", DORMOUSE_VERSION);
-    add_count(answer, "pid", (uint64_t)getpid());
+    control_value_count(answer, "pid", (uint64_t)getpid());
     cJSON_AddStringToObject(answer, "name", source->name);
-    add_count(answer, "gateway_id", source->gateway_id);
-    add_count(answer, "uptime_ms", source->now_ms(source->ctx) - source->started_ms);
+    control_value_count(answer, "gateway_id", source->gateway_id);
+    control_value_count(answer, "uptime_ms", source->now_ms(source->ctx) - source->started_ms);
     add_broker(answer, source->upstream);
     add_links(answer, source);
     add_store(answer, source->store);
@@ -227,102 +200,28 @@ answer_status(const struct control_source *source)
     return answer;
 }
 
-struct session_list {
-    const struct control_source *source;
-    cJSON *array;
-};
-
-struct node_search {
-    const struct dm_address *address;
-    struct framing_quality quality; /* of the node with this address */
-};
-
-static void
-look_at_node(void *ctx, const struct transport_node *node)
-{
-    struct node_search *search = ctx;
-
-    if (dm_address_equal(&node->address, search->address))
-        search->quality = node->quality;
-}
-
-/* Where the device is, and how well it was heard there. */
-static void
-add_address(cJSON *item, const struct transport *transport, const struct dm_address *address)
-{
-    struct node_search search = {.address = address};
-    char text[DM_ADDRESS_TEXT_MAX];
-
-    cJSON_AddStringToObject(item, "address",
-                            transport_address_text(transport, address, text, sizeof text));
-    if (transport->ops->each_node != NULL)
-        transport->ops->each_node(transport, look_at_node, &search);
-    add_quality(item, &search.quality);
-}
-
-static void
-add_session(void *ctx, const struct engine_session_status *session)
-{
-    const struct session_list *list = ctx;
-    cJSON *item = cJSON_CreateObject();
-
-    cJSON_AddItemToObject(item, "client_id", text_of(session->client_id));
-    cJSON_AddBoolToObject(item, "clean", session->clean);
-    cJSON_AddBoolToObject(item, "will", session->will);
-    cJSON_AddStringToObject(item, "state", engine_state_name(session->state));
-    if (session->has_address)
-        add_address(item, list->source->transports[session->address.link], &session->address);
-    else
-        cJSON_AddStringToObject(item, "address", "");
-    if (session->heard)
-        add_count(item, "last_contact_ms", session->last_contact_ms);
-    else
-        cJSON_AddNullToObject(item, "last_contact_ms");
-    add_count(item, "keepalive_s", session->keepalive_s);
-    add_count(item, "sleep_s", session->sleep_s);
-    cJSON *filters = cJSON_AddArrayToObject(item, "subscriptions");
-    for (size_t i = 0; i < session->subscription_count; i++)
-        cJSON_AddItemToArray(filters, text_of(session->subscriptions[i]));
-    add_count(item, "topics", session->topic_count);
-    add_count(item, "queued", session->queued_messages);
-    add_count(item, "queued_octets", session->queued_octets);
-    add_count(item, "delivered", session->delivered);
-    add_count(item, "dropped", session->dropped);
-    cJSON_AddItemToArray(list->array, item);
-}
-
 static cJSON *
-answer_sessions(const struct control_source *source)
+answer_log(const struct control_source *source, const cJSON *request)
 {
-    cJSON *answer = cJSON_CreateObject();
-    struct session_list list = {source, cJSON_AddArrayToObject(answer, "sessions")};
+    (void)source;
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {
+        {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
+        {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
+    };
+    const char *name = control_value_request(request, "level");
 
-    engine_each_session(runner_engine(source->runner), source->now_ms(source->ctx), add_session,
-                        &list);
-    return answer;
-}
-
-static cJSON *
-answer_error(const char *text)
-{
-    cJSON *answer = cJSON_CreateObject();
-
-    cJSON_AddStringToObject(answer, "error", text);
-    return answer;
-}
-
-static cJSON *
-answer_forget(const struct control_source *source, const cJSON *request)
-{
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "client_id"));
-
-    if (id == NULL)
-        return answer_error("forget needs a client_id");
-    if (runner_forget(source->runner, dm_span_text(id)) != DM_OK)
-        return answer_error("no session with this client id");
-    cJSON *answer = cJSON_CreateObject();
-    cJSON_AddBoolToObject(answer, "forgotten", true);
-    return answer;
+    for (size_t i = 0; name != NULL && i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(name, levels[i].name) != 0)
+            continue;
+        log_set_level(levels[i].level);
+        cJSON *answer = cJSON_CreateObject();
+        cJSON_AddStringToObject(answer, "level", levels[i].name);
+        return answer;
+    }
+    return control_value_error("level is one of error, warning, notice, info and debug");
 }
 
 /* Why a link does not let nodes join, for the operator. */
@@ -348,38 +247,63 @@ answer_pair(const struct control_source *source, const cJSON *request)
     const cJSON *on = cJSON_GetObjectItemCaseSensitive(request, "on");
 
     if (link == NULL || !cJSON_IsBool(on))
-        return answer_error("pair needs a link, and on: true or false");
+        return control_value_error("pair needs a link, and on: true or false");
     enum dm_result result = pairing_set(source->pairing, link, cJSON_IsTrue(on));
 
     if (result != DM_OK)
-        return answer_error(pairing_refusal(result));
+        return control_value_error(pairing_refusal(result));
     cJSON *answer = cJSON_CreateObject();
     cJSON_AddBoolToObject(answer, "pairing", cJSON_IsTrue(on));
-    add_count(answer, "seconds", cJSON_IsTrue(on) ? PAIRING_MS / 1000 : 0);
+    control_value_count(answer, "seconds", cJSON_IsTrue(on) ? PAIRING_MS / 1000 : 0);
     return answer;
+}
+
+typedef cJSON *answer_request(const struct control_source *source, const cJSON *request);
+
+static cJSON *
+answer_trace(const struct control_source *source, const cJSON *request)
+{
+    (void)source;
+    (void)request;
+    return control_value_error("trace needs a control connection of its own");
+}
+
+static const struct {
+    const char *command;
+    answer_request *answer;
+} commands[] = {
+    {"status", answer_status},
+    {"sessions", control_session_list},
+    {"show", control_session_show},
+    {"queue", control_session_queue},
+    {"drop", control_session_drop},
+    {"disconnect", control_session_disconnect},
+    {"forget", control_session_forget},
+    {"pair", answer_pair},
+    {"log", answer_log},
+    {"trace", answer_trace},
+};
+
+static cJSON *
+answer_command(const struct control_source *source, const cJSON *request)
+{
+    const char *command = control_value_request(request, "command");
+
+    if (command == NULL)
+        return control_value_error("expected one JSON object with a command");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(command, commands[i].command) == 0)
+            return commands[i].answer(source, request);
+    return control_value_error("unknown command");
 }
 
 char *
 control_answer(const struct control_source *source, struct dm_span text)
 {
     cJSON *request = cJSON_ParseWithLength((const char *)text.data, text.len);
-    const char *command =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "command"));
-    cJSON *answer;
-
-    if (command == NULL)
-        answer = answer_error("expected one JSON object with a command");
-    else if (strcmp(command, "status") == 0)
-        answer = answer_status(source);
-    else if (strcmp(command, "sessions") == 0)
-        answer = answer_sessions(source);
-    else if (strcmp(command, "forget") == 0)
-        answer = answer_forget(source, request);
-    else if (strcmp(command, "pair") == 0)
-        answer = answer_pair(source, request);
-    else
-        answer = answer_error("unknown command");
+    cJSON *answer = answer_command(source, request);
     char *printed = cJSON_PrintUnformatted(answer);
+
     cJSON_Delete(answer);
     cJSON_Delete(request);
     return printed;

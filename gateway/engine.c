@@ -489,25 +489,6 @@ engine_next_deadline(const struct engine *e)
     return supervises && heartbeat < earliest ? heartbeat : earliest;
 }
 
-enum dm_result
-engine_forget(struct engine *e, uint64_t now_ms, struct dm_span client_id)
-{
-    char id[128];
-    struct session *s = session_find(e, client_id);
-
-    engine_at(e, now_ms);
-    if (s == NULL)
-        return DM_NOT_FOUND;
-    log_notice("engine", "client %s: session removed by the operator",
-               log_escape(id, sizeof id, client_id));
-    /* An awake device is told to connect again; an asleep one at its next message (R85). */
-    if (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE)
-        engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
-    session_wipe(e, s);
-    inbound_flush(e);
-    return DM_OK;
-}
-
 void
 engine_shutdown(struct engine *e, uint64_t now_ms)
 {

@@ -146,6 +146,7 @@ enum engine_drop {                       /* why a message for a device was given
                    ENGINE_DROP_REFUSED,  /* the device refused it or its topic (R62, R63) */
                    ENGINE_DROP_QOS0,     /* QoS 0 for a device that is away, not to be queued */
                    ENGINE_DROP_EXPIRED,  /* its MQTT 5 message expiry, or max_age */
+                   ENGINE_DROP_OPERATOR, /* the operator gave it up */
                    ENGINE_DROP_COUNT,
 };
 
@@ -239,6 +240,13 @@ uint64_t engine_next_deadline(const struct engine *engine);
 
 /* Operator: ends the session and wipes it. DM_NOT_FOUND. */
 enum dm_result engine_forget(struct engine *engine, uint64_t now_ms, struct dm_span client_id);
+/* Operator: gives up the messages that wait for the device, except those that it may hold already
+ * (design section 1 rule 2). The numbers of both. DM_NOT_FOUND. */
+enum dm_result engine_drop_queue(struct engine *engine, uint64_t now_ms, struct dm_span client_id,
+                                 size_t *dropped, size_t *kept);
+/* Operator: ends the connection as DISCONNECT of the device would; an awake or active device is
+ * told. A clean session ends, no will is published. DM_NOT_FOUND; DM_INVALID: not connected. */
+enum dm_result engine_disconnect(struct engine *engine, uint64_t now_ms, struct dm_span client_id);
 /* Orderly shutdown: records what is kept in memory only (QoS 0 for sleeping devices). */
 void engine_shutdown(struct engine *engine, uint64_t now_ms);
 

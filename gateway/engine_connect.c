@@ -35,8 +35,11 @@ void
 connect_refuse(struct engine *e, const struct dm_address *from, struct dm_span client_id,
                enum mqttsn_return_code code)
 {
+    struct session *s = client_id.len > 0 ? session_find(e, client_id) : NULL;
     char id[128];
 
+    if (s != NULL)
+        session_note(e, s, ENGINE_EVENT_REFUSED, (uint64_t)code);
     log_info("session", "client %s: CONNECT refused, return code %d",
              log_escape(id, sizeof id, client_id), (int)code);
     engine_withdraw(e, from); /* R24: a CONNACK that is held answers another CONNECT */
@@ -123,6 +126,7 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     log_info("session", "client %s: connected, %s%s, keep alive %u s",
              log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
              s->will != NULL ? ", with a will" : "", (unsigned)s->keepalive_s);
+    session_note(e, s, ENGINE_EVENT_CONNECTED, s->keepalive_s);
     connect_answer(e, from, s->seq, MQTTSN_ACCEPTED);
     s->connack_seq = s->seq;
     session_gate(e, s);
@@ -201,6 +205,7 @@ go_to_sleep(struct engine *e, struct session *s, uint16_t duration_s)
     s->naps++;
     session_set_state(e, s, ENGINE_ASLEEP);
     record_session(e, s);
+    session_note(e, s, ENGINE_EVENT_ASLEEP, duration_s);
     log_debug("session", "client %s: sleeps for %u s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               (unsigned)duration_s);
@@ -229,6 +234,7 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     }
     log_info("session", "client %s: disconnected",
              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)));
+    session_note(e, s, ENGINE_EVENT_DISCONNECTED, 0);
     bool wiped = s->clean;
     session_leave(e, s, ENGINE_DISCONNECTED); /* a clean one is gone */
     engine_send_to(e, from, wiped ? e->wipe_seq : s->seq,
@@ -272,8 +278,10 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
         engine_withdraw(e, from); /* the answer to its DISCONNECT is late: it is awake by now */
     s->pause_until_ms = 0;
     s->stalled = false;
-    if (s->state == ENGINE_ASLEEP)
+    if (s->state == ENGINE_ASLEEP) {
         s->awake_since_ms = e->now_ms;
+        session_note(e, s, ENGINE_EVENT_AWAKE, s->queued);
+    }
     if (s->state != ENGINE_ACTIVE)
         session_set_state(e, s, ENGINE_AWAKE);
     downlink_pump(e, s);

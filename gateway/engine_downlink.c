@@ -281,7 +281,15 @@ refuse_topic(struct engine *e, struct session *s, struct registration *r)
     }
 }
 
-static const char *
+static enum mqttsn_type
+exchange_type(enum exchange exchange)
+{
+    if (exchange == EXCHANGE_REGISTER)
+        return MQTTSN_REGISTER;
+    return exchange == EXCHANGE_PUBREL ? MQTTSN_PUBREL : MQTTSN_PUBLISH;
+}
+
+const char *
 exchange_name(enum exchange exchange)
 {
     if (exchange == EXCHANGE_REGISTER)
@@ -296,6 +304,7 @@ give_up_round(struct engine *e, struct session *s)
     char id[128];
 
     s->exchange = EXCHANGE_NONE;
+    session_note(e, s, ENGINE_EVENT_NO_ANSWER, exchange_type(exchange));
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               exchange_name(exchange));
@@ -438,6 +447,8 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         return;
     }
     s->exchange = EXCHANGE_NONE;
+    if (packet->return_code != MQTTSN_ACCEPTED)
+        session_note(e, s, ENGINE_EVENT_NOT_TAKEN, (uint64_t)packet->return_code);
     switch (packet->return_code) {
     case MQTTSN_ACCEPTED:
         delivered(e, s, d);

@@ -16,7 +16,7 @@ handshake_period(const struct engine *e)
     return e->options->retry_ms * (e->options->retry_count + UINT64_C(1)); /* R23 */
 }
 
-static struct handshake *
+struct handshake *
 handshake_find(const struct engine *e, const struct dm_address *from)
 {
     return pointer_index_find(&e->handshake_index,

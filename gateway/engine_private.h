@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "engine.h"
+#include "engine_inspect.h"
 #include "pointer_index.h"
 
 enum {
@@ -31,6 +32,7 @@ enum {
     STALL_MS = 1000,      /* called later than it asked for: the process was stopped or suspended */
     HEARTBEAT_MS = 10000, /* asks to be called this often, to notice that */
     CLOCK_INTERVAL_MS = 60000, /* between two records of the clock */
+    HISTORIES_MAX = 10000,     /* sessions whose last events are remembered: 6 MB */
     MSG_ID_GAP = 16384, /* at most this many MsgIds are left out at a start; a queue is shorter */
 };
 
@@ -277,6 +279,7 @@ struct session {
     size_t received_count;
     size_t open_requests; /* SUBSCRIBEs the broker has not answered */
     uint64_t delivered, dropped;
+    struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
 
     uint8_t client_id_len;
     uint8_t client_id[];
@@ -337,9 +340,9 @@ struct copies {
 
 struct link_state {
     bool up;
-    bool blocked;   /* DM_FULL: it has no room now */
-    bool congested; /* requests are answered with "congestion" */
-    uint16_t mtu; /* of the radio; 0: not told */
+    bool blocked;          /* DM_FULL: it has no room now */
+    bool congested;        /* requests are answered with "congestion" */
+    uint16_t mtu;          /* of the radio; 0: not told */
     uint64_t down_ms;      /* since when */
     uint64_t gwinfo_at_ms; /* last broadcast */
 };
@@ -407,6 +410,9 @@ struct engine {
     size_t uplinks_in_flight;
     uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
     uint64_t last_spool;
+
+    struct history *histories;
+    size_t history_count;
 
     struct handshake *handshakes;
     size_t handshake_count;
@@ -494,6 +500,8 @@ void session_doze(struct engine *e, struct session *s);
 void session_heard(struct engine *e, struct session *s);
 /* Recomputes the deadline after any change of state or time. */
 void session_schedule(struct engine *e, struct session *s);
+/* When silence ends it, by now_ms; ENGINE_NEVER. */
+uint64_t session_supervision(const struct engine *e, const struct session *s);
 void session_timeout(struct engine *e, struct session *s);
 /* To be pumped again after the next commit. */
 void session_wait(struct engine *e, struct session *s);
@@ -501,6 +509,16 @@ void session_wait(struct engine *e, struct session *s);
 void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
 struct session *session_first_due(const struct engine *e);
+
+/* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX and is part of the status. */
+void session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters,
+                    struct engine_session_status *status);
+
+/* engine_history.c */
+/* Something happened that the operator may want to know; see engine_inspect.h. Never fails: without
+ * memory it is forgotten. */
+void session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail);
+void history_free(struct engine *e, struct session *s);
 
 /* engine_connect.c */
 void handle_connect(struct engine *e, const struct dm_address *from,
@@ -522,6 +540,8 @@ void connect_refuse(struct engine *e, const struct dm_address *from, struct dm_s
 void connect_accept(struct engine *e, const struct dm_address *from, const struct connect *request);
 
 /* engine_handshake.c */
+/* The one from this address; NULL: none. */
+struct handshake *handshake_find(const struct engine *e, const struct dm_address *address);
 uint64_t handshake_period(const struct engine *e);
 /* Asks for the will topic. `s`: the client's session, NULL if it has none. */
 void handshake_start(struct engine *e, const struct dm_address *from, struct session *s,
@@ -663,6 +683,10 @@ bool queue_load(struct engine *e, struct session *s, struct message *m,
 /* The delivery is over: done or dropped. */
 void queue_remove(struct engine *e, struct session *s, struct delivery *d);
 void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why);
+/* The device may hold it: it is not taken away. */
+bool queue_is_open(const struct session *s, const struct delivery *d);
+/* Gives up what the device cannot hold yet. Returns how many messages that were. */
+size_t queue_give_up(struct engine *e, struct session *s);
 /* Commits every QoS 1/2 delivery that is only in memory. */
 void queue_store(struct engine *e, struct session *s);
 void queue_store_due(struct engine *e, struct session *s);
@@ -682,6 +706,8 @@ void downlink_pump(struct engine *e, struct session *s);
 void downlink_retry(struct engine *e, struct session *s);
 /* Sends once more what is open, without counting it. */
 void downlink_repeat(struct engine *e, struct session *s);
+/* The message that is open, "PUBLISH" for none. */
+const char *exchange_name(enum exchange exchange);
 void downlink_cancel(struct session *s);
 /* A sign of life: goes on where silence had stopped a delivery. */
 void downlink_resume(struct engine *e, struct session *s);

@@ -12,6 +12,8 @@ void
 send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id, uint16_t msg_id,
             enum mqttsn_return_code code)
 {
+    if (code != MQTTSN_ACCEPTED)
+        session_note(e, s, ENGINE_EVENT_NOT_CARRIED, (uint64_t)code);
     engine_send(
         e, s, needs,
         &(struct mqttsn_packet){

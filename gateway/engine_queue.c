@@ -141,8 +141,8 @@ queue_remove(struct engine *e, struct session *s, struct delivery *d)
     take_out(e, s, d, true);
 }
 
-static void
-count_drop(struct engine *e, struct session *s, const struct name *topic, enum engine_drop why)
+const char *
+engine_drop_text(enum engine_drop drop)
 {
     static const char *const reasons[ENGINE_DROP_COUNT] = {
         [ENGINE_DROP_OVERFLOW] = "the queue is full",
@@ -150,21 +150,30 @@ count_drop(struct engine *e, struct session *s, const struct name *topic, enum e
         [ENGINE_DROP_REFUSED] = "refused by the device",
         [ENGINE_DROP_QOS0] = "QoS 0 for a device that is away",
         [ENGINE_DROP_EXPIRED] = "expired",
+        [ENGINE_DROP_OPERATOR] = "given up by the operator",
     };
+
+    return drop < ENGINE_DROP_COUNT ? reasons[drop] : "?";
+}
+
+static void
+count_drop(struct engine *e, struct session *s, const struct name *topic, enum engine_drop why)
+{
     static const enum log_level levels[ENGINE_DROP_COUNT] = {
         [ENGINE_DROP_OVERFLOW] = LOG_LEVEL_WARNING, [ENGINE_DROP_TOO_LONG] = LOG_LEVEL_WARNING,
         [ENGINE_DROP_REFUSED] = LOG_LEVEL_WARNING,  [ENGINE_DROP_QOS0] = LOG_LEVEL_DEBUG,
-        [ENGINE_DROP_EXPIRED] = LOG_LEVEL_INFO,
+        [ENGINE_DROP_EXPIRED] = LOG_LEVEL_INFO,     [ENGINE_DROP_OPERATOR] = LOG_LEVEL_INFO,
     };
     char id[128];
     char text[128];
 
     e->status.dropped[why]++;
     s->dropped++;
+    session_note(e, s, ENGINE_EVENT_DROPPED, (uint64_t)why);
     if (log_enabled(levels[why]))
         log_write(levels[why], "queue", "client %s: message on %s dropped: %s",
                   log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-                  log_escape(text, sizeof text, name_span(topic)), reasons[why]);
+                  log_escape(text, sizeof text, name_span(topic)), engine_drop_text(why));
 }
 
 void
@@ -213,9 +222,8 @@ queue_clear(struct engine *e, struct session *s)
 
 /* ---- entering the queue ---- */
 
-/* A message the device may already hold is not taken away. */
-static bool
-is_open(const struct session *s, const struct delivery *d)
+bool
+queue_is_open(const struct session *s, const struct delivery *d)
 {
     return d->released ||
            (d == s->queue && (s->exchange == EXCHANGE_PUBLISH || s->exchange == EXCHANGE_PUBREL));
@@ -229,7 +237,7 @@ overflow_victim(const struct session *s)
     struct delivery *oldest = NULL;
 
     DL_FOREACH (s->queue, d) {
-        if (is_open(s, d))
+        if (queue_is_open(s, d))
             continue;
         if (d->qos == 0)
             return d;
@@ -261,10 +269,27 @@ queue_expire(struct engine *e, struct session *s)
         if (!message_is_expired(e, d->message)) {
             if (d->message->expires_ms < s->expires_ms)
                 s->expires_ms = d->message->expires_ms;
-        } else if (!is_open(s, d)) {
+        } else if (!queue_is_open(s, d)) {
             queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
         }
     }
+}
+
+size_t
+queue_give_up(struct engine *e, struct session *s)
+{
+    struct delivery *d;
+    struct delivery *next;
+    size_t count = 0;
+
+    DL_FOREACH_SAFE (s->queue, d, next) {
+        /* QoS 2 that was sent once: the device may answer with PUBREC however late. */
+        if (queue_is_open(s, d) || (d->qos == 2 && d->sent))
+            continue;
+        queue_drop(e, s, d, ENGINE_DROP_OPERATOR);
+        count++;
+    }
+    return count;
 }
 
 static void
@@ -274,7 +299,7 @@ drop_same_topic(struct engine *e, struct session *s, const struct name *topic)
     struct delivery *next;
 
     DL_FOREACH_SAFE (s->queue, d, next) {
-        if (d->message->topic == topic && !is_open(s, d))
+        if (d->message->topic == topic && !queue_is_open(s, d))
             queue_drop(e, s, d, ENGINE_DROP_OVERFLOW);
     }
 }

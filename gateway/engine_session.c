@@ -136,6 +136,7 @@ session_free(struct engine *e, struct session *s)
     queue_clear(e, s);
     registrations_free(e, s);
     received_free(s);
+    history_free(e, s);
     will_free(e, s->will);
     free(s->predefined);
     if (s->handshake != NULL)
@@ -177,6 +178,7 @@ void
 session_evict(struct engine *e, struct session *s)
 {
     session_unbind(e, s);
+    session_note(e, s, ENGINE_EVENT_EVICTED, 0);
     record_session(e, s); /* true after a restart, too */
     session_schedule(e, s);
 }
@@ -186,6 +188,8 @@ session_bind(struct engine *e, struct session *s, const struct dm_address *addre
 {
     if (s->bound && dm_address_equal(&s->address, address))
         return true;
+    if (s->bound)
+        session_note(e, s, ENGINE_EVENT_MOVED, 0);
     session_unbind(e, s);
     struct session *other = session_find_address(e, address);
 
@@ -233,6 +237,7 @@ void
 session_doze(struct engine *e, struct session *s)
 {
     s->naps++;
+    session_note(e, s, ENGINE_EVENT_DOZED, 0);
     engine_withdraw(e, &s->address); /* what waits for the disk must not come to a sleeper */
     session_set_state(e, s, ENGINE_ASLEEP);
 }
@@ -271,8 +276,8 @@ session_is_reachable(const struct engine *e, const struct session *s)
 
 /* ---- supervision ---- */
 
-static uint64_t
-supervision_deadline(const struct engine *e, const struct session *s)
+uint64_t
+session_supervision(const struct engine *e, const struct session *s)
 {
     uint64_t period_ms;
 
@@ -320,7 +325,7 @@ earlier(uint64_t a, uint64_t b)
 void
 session_schedule(struct engine *e, struct session *s)
 {
-    uint64_t deadline = supervision_deadline(e, s);
+    uint64_t deadline = session_supervision(e, s);
 
     if (s->exchange != EXCHANGE_NONE)
         deadline = earlier(deadline, s->retry_at_ms);
@@ -342,6 +347,7 @@ session_expire(struct engine *e, struct session *s)
         log_notice("session", "client %s: lost, nothing heard for %llu s",
                    log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
                    (unsigned long long)((e->now_ms - s->last_contact_ms) / 1000));
+        session_note(e, s, ENGINE_EVENT_LOST, (e->now_ms - s->last_contact_ms) / 1000);
         session_leave(e, s, ENGINE_LOST);
         return;
     }
@@ -353,7 +359,7 @@ session_expire(struct engine *e, struct session *s)
 void
 session_timeout(struct engine *e, struct session *s)
 {
-    if (supervision_deadline(e, s) <= e->now_ms) {
+    if (session_supervision(e, s) <= e->now_ms) {
         session_expire(e, s);
         return; /* s may be gone */
     }

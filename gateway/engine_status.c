@@ -32,35 +32,44 @@ engine_status(const struct engine *e, struct engine_status *status)
 }
 
 void
+session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters,
+               struct engine_session_status *status)
+{
+    const struct subscription *sub;
+    size_t count = 0;
+
+    LL_FOREACH (s->subscriptions, sub)
+        filters[count++] = name_span(sub->filter->name);
+    *status = (struct engine_session_status){
+        .client_id = dm_span(s->client_id, s->client_id_len),
+        .clean = s->clean,
+        .will = s->will != NULL && s->will->topic != NULL,
+        .state = s->state,
+        .has_address = s->bound,
+        .address = s->address,
+        .heard = s->heard,
+        .last_contact_ms = now_ms - s->last_contact_ms,
+        .keepalive_s = s->keepalive_s,
+        .sleep_s = s->sleep_s,
+        .subscription_count = count,
+        .subscriptions = filters,
+        .topic_count = s->registration_count,
+        .queued_messages = s->queued,
+        .queued_octets = s->queued_octets,
+        .delivered = s->delivered,
+        .dropped = s->dropped,
+    };
+}
+
+void
 engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit, void *ctx)
 {
     struct dm_span filters[SUBSCRIPTIONS_MAX];
+    struct engine_session_status status;
     const struct session *s;
-    const struct subscription *sub;
 
     DL_FOREACH (e->sessions, s) {
-        size_t count = 0;
-
-        LL_FOREACH (s->subscriptions, sub)
-            filters[count++] = name_span(sub->filter->name);
-        visit(ctx, &(struct engine_session_status){
-                       .client_id = dm_span(s->client_id, s->client_id_len),
-                       .clean = s->clean,
-                       .will = s->will != NULL && s->will->topic != NULL,
-                       .state = s->state,
-                       .has_address = s->bound,
-                       .address = s->address,
-                       .heard = s->heard,
-                       .last_contact_ms = now_ms - s->last_contact_ms,
-                       .keepalive_s = s->keepalive_s,
-                       .sleep_s = s->sleep_s,
-                       .subscription_count = count,
-                       .subscriptions = filters,
-                       .topic_count = s->registration_count,
-                       .queued_messages = s->queued,
-                       .queued_octets = s->queued_octets,
-                       .delivered = s->delivered,
-                       .dropped = s->dropped,
-                   });
+        session_status(s, now_ms, filters, &status);
+        visit(ctx, &status);
     }
 }

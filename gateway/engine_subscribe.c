@@ -122,10 +122,13 @@ subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_retu
     if (sub->naps != s->naps)
         return;
     session_gate(e, s);
-    if (code == MQTTSN_ACCEPTED)
+    if (code == MQTTSN_ACCEPTED) {
+        session_note(e, s, ENGINE_EVENT_SUBSCRIBED, sub->qos);
         send_suback(e, s, sub->msg_id, suback_topic_id(s, sub), sub->qos, code);
-    else
+    } else {
+        session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, (uint64_t)code);
         send_suback(e, s, sub->msg_id, 0, 0, code);
+    }
 }
 
 /* The filter a SUBSCRIBE or UNSUBSCRIBE means; on refusal empty, and *code says why. */
@@ -227,6 +230,7 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
 
     if (filter.len == 0) {
+        session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, (uint64_t)code);
         send_suback(e, s, packet->msg_id, 0, 0, code);
         return;
     }
@@ -244,6 +248,7 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     sub = name != NULL ? subscribe(e, s, packet, name) : NULL;
     name_unref(e, name);
     if (sub == NULL) {
+        session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, MQTTSN_CONGESTION);
         send_suback(e, s, packet->msg_id, 0, 0, MQTTSN_CONGESTION);
         return;
     }
@@ -270,6 +275,7 @@ handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_pack
         bool last = sub->filter->subscription_count == 1;
 
         subscription_remove(e, sub, true);
+        session_note(e, s, ENGINE_EVENT_UNSUBSCRIBED, 0);
         if (last)
             upstream_unsubscribe(e, name);
     }

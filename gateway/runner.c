@@ -27,6 +27,8 @@ struct runner {
     struct held_list held;
     uint64_t committed;
     bool stopping; /* no new work: what comes now is repeated after the next start */
+    runner_trace *trace;
+    void *trace_ctx;
     struct runner_status status;
     uint8_t datagram[DATAGRAM_MAX];
 };
@@ -49,17 +51,19 @@ read_clocks(const struct runner *r)
 /* ---- effects ---- */
 
 static void
-trace(const char *direction, const struct runner *r, const struct dm_address *address,
-      const struct mqttsn_packet *packet)
+trace(const struct runner *r, const struct runner_traced *traced)
 {
     char peer[DM_ADDRESS_TEXT_MAX];
     char text[256];
 
+    if (r->trace != NULL)
+        r->trace(r->trace_ctx, traced);
     if (!log_enabled(LOG_LEVEL_DEBUG))
         return;
-    log_debug("packet", "%s %s %s", direction,
-              transport_address_text(r->transports[address->link], address, peer, sizeof peer),
-              mqttsn_describe(packet, text, sizeof text));
+    log_debug("packet", "%s %s %s", traced->to_device ? "to" : "from",
+              transport_address_text(r->transports[traced->address->link], traced->address, peer,
+                                     sizeof peer),
+              mqttsn_describe(traced->packet, text, sizeof text));
 }
 
 static enum dm_result
@@ -74,7 +78,10 @@ emit_send(struct runner *r, const struct engine_effect *effect)
                   dm_result_text(result));
         return DM_INVALID;
     }
-    trace("to", r, &effect->address, &effect->packet);
+    trace(r, &(struct runner_traced){.to_device = true,
+                                     .held = effect->needs > r->committed,
+                                     .address = &effect->address,
+                                     .packet = &effect->packet});
     if (effect->needs <= r->committed)
         return transport->ops->send(transport, &effect->address, r->datagram, len);
     if (r->held.count >= HELD_MAX ||
@@ -201,7 +208,7 @@ on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_
         r->status.malformed++;
         return;
     }
-    trace("from", r, from, &packet);
+    trace(r, &(struct runner_traced){.address = from, .packet = &packet});
     const struct transport *transport = r->transports[from->link];
 
     if (transport->ops->is_congested != NULL)
@@ -467,6 +474,31 @@ runner_forget(struct runner *r, struct dm_span client_id)
 
     end_turn(r);
     return result;
+}
+
+enum dm_result
+runner_disconnect(struct runner *r, struct dm_span client_id)
+{
+    enum dm_result result = engine_disconnect(r->engine, now_ms(r), client_id);
+
+    end_turn(r);
+    return result;
+}
+
+enum dm_result
+runner_drop_queue(struct runner *r, struct dm_span client_id, size_t *dropped, size_t *kept)
+{
+    enum dm_result result = engine_drop_queue(r->engine, now_ms(r), client_id, dropped, kept);
+
+    end_turn(r);
+    return result;
+}
+
+void
+runner_set_trace(struct runner *r, runner_trace *on_trace, void *ctx)
+{
+    r->trace = on_trace;
+    r->trace_ctx = ctx;
 }
 
 const struct engine *

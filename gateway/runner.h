@@ -56,6 +56,22 @@ void runner_time(struct runner *runner);
  * messages of devices nor publications of the broker. What is held still leaves once it may. */
 void runner_shutdown(struct runner *runner);
 enum dm_result runner_forget(struct runner *runner, struct dm_span client_id);
+/* See engine.h. */
+enum dm_result runner_disconnect(struct runner *runner, struct dm_span client_id);
+enum dm_result runner_drop_queue(struct runner *runner, struct dm_span client_id, size_t *dropped,
+                                 size_t *kept);
+
+/* A packet that came or is sent; borrowed during the call, which must not call the runner.
+ * `held`: it leaves when its promise is on disk, unless it is withdrawn before. */
+struct runner_traced {
+    bool to_device;
+    bool held;
+    const struct dm_address *address;
+    const struct mqttsn_packet *packet;
+};
+typedef void runner_trace(void *ctx, const struct runner_traced *traced);
+/* NULL: nobody wants to know. */
+void runner_set_trace(struct runner *runner, runner_trace *trace, void *ctx);
 
 const struct engine *runner_engine(const struct runner *runner);
 void runner_status(const struct runner *runner, struct runner_status *status);

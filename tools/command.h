@@ -31,11 +31,28 @@ struct command_globals {
 int command_globals_parse(struct command_globals *globals, bool before_command, int argc,
                           char **argv);
 
+/* An option of one command: either a flag, or one that takes a text. */
+struct command_option {
+    const char *name;
+    bool *flag;        /* set; NULL: it takes a text */
+    const char **text; /* borrowed from argv */
+};
+
+/* The same behind the command's name, where the command has options of its own. They end in one
+ * without a name; NULL: it has none. */
+int command_options_parse(struct command_globals *globals, const struct command_option *options,
+                          int argc, char **argv);
+
 /* Each returns the exit status. argv[0] is the name of the subcommand. */
 int operator_status(struct command_globals *globals, int argc, char **argv);
 int operator_sessions(struct command_globals *globals, int argc, char **argv);
+int operator_show(struct command_globals *globals, int argc, char **argv);
+int operator_queue(struct command_globals *globals, int argc, char **argv);
+int operator_disconnect(struct command_globals *globals, int argc, char **argv);
 int operator_forget(struct command_globals *globals, int argc, char **argv);
 int operator_pair(struct command_globals *globals, int argc, char **argv);
+int operator_log(struct command_globals *globals, int argc, char **argv);
+int operator_trace(struct command_globals *globals, int argc, char **argv);
 int ports_run(struct command_globals *globals, int argc, char **argv);
 int check_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);

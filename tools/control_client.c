@@ -126,3 +126,35 @@ control_client_ask(const char *path, const char *request, char **answer, char *e
     close(fd);
     return result;
 }
+
+enum dm_result
+control_client_stream(const char *path, const char *request, control_client_line *on_line,
+                      void *ctx, char *error, size_t error_size)
+{
+    static const struct timeval forever = {0};
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    int fd = open_socket(path, error, error_size);
+
+    if (fd < 0)
+        return DM_IO;
+    FILE *stream = NULL;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever) == 0 &&
+        send_all(fd, request, strlen(request)) == DM_OK && send_all(fd, "\n", 1) == DM_OK)
+        stream = fdopen(fd, "r");
+    if (stream == NULL) {
+        snprintf(error, error_size, "%s", strerror(errno));
+        close(fd);
+        return DM_IO;
+    }
+    bool more = true;
+    while (more && (len = getline(&line, &room, stream)) > 0) {
+        if (line[len - 1] == '\n')
+            line[len - 1] = '\0';
+        more = on_line(ctx, line);
+    }
+    free(line);
+    fclose(stream);
+    return DM_OK;
+}

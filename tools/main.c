@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dormouse: the operator's command and device-side clients, each a subcommand. */
+#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +17,13 @@ struct command {
 static const struct command commands[] = {
     {"status", operator_status, true, "show how the gateway is"},
     {"sessions", operator_sessions, true, "list the devices and what waits for them"},
+    {"show", operator_show, true, "show one device and what happened to it"},
+    {"queue", operator_queue, true, "list the messages that wait for one device"},
+    {"trace", operator_trace, true, "show the packets of one device as they come and go"},
+    {"disconnect", operator_disconnect, true, "end the connection of one device"},
     {"forget", operator_forget, true, "remove the session of one device"},
     {"pair", operator_pair, true, "let new nodes join the radio network of a link"},
+    {"log", operator_log, true, "change what the gateway logs"},
     {"ports", ports_run, true, "show the gateway's ports, or with --list this machine's"},
     {"check", check_run, false, "check a configuration file, or print an example"},
     {"pub", pub_run, false, "send messages as an MQTT-SN device"},
@@ -31,54 +37,100 @@ print_help(void)
     printf("Usage: dormouse [OPTION...] COMMAND [ARGUMENT...]\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].help);
-    printf("\nOptions of status, sessions, forget, pair and ports, before or behind the command:\n"
+    printf("\nOptions of the commands from status to ports, before or behind the command:\n"
            "  --socket PATH      control socket (default: /run/dormouse/control.sock)\n"
            "  -c, --config FILE  take the socket from this configuration file\n"
            "  --json             print the gateway's answer as JSON\n"
            "\nOptions:\n"
            "  --help             print this help; dormouse COMMAND --help tells more\n"
-           "  --version          print the version\n");
+           "  --version          print the version\n"
+           "\nExit status: 0 done; 1 wrong usage, or a file or output that fails; 2 no\n"
+           "connection, or it was lost; 3 the gateway refused; 27 a time limit was over.\n");
 }
 
-int
-command_globals_parse(struct command_globals *globals, bool before_command, int argc, char **argv)
+enum {
+    OPTIONS_MAX = 8,
+    OPTION_CODE = 0x100
+}; /* of one command; what getopt_long calls the first */
+
+static const struct option global_options[] = {
+    {"socket", required_argument, NULL, 's'}, {"config", required_argument, NULL, 'c'},
+    {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+};
+
+static void
+apply_global(struct command_globals *globals, int code)
 {
-    static const struct option longs[] = {
-        {"socket", required_argument, NULL, 's'}, {"config", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {0}};
+    switch (code) {
+    case 's':
+        globals->socket = optarg;
+        break;
+    case 'c':
+        globals->config = optarg;
+        break;
+    case 'j':
+        globals->json = true;
+        break;
+    case 'h':
+        globals->help = true;
+        break;
+    default:
+        globals->version = true;
+        break;
+    }
+}
+
+static int
+parse(struct command_globals *globals, const struct command_option *options, const char *letters,
+      int argc, char **argv)
+{
+    enum { GLOBALS = sizeof global_options / sizeof global_options[0] };
+    struct option longs[GLOBALS + OPTIONS_MAX + 1] = {0};
     int code;
 
+    memcpy(longs, global_options, sizeof global_options);
+    for (size_t i = 0; options != NULL && options[i].name != NULL; i++) {
+        assert(i < OPTIONS_MAX);
+        longs[GLOBALS + i] = (struct option){
+            .name = options[i].name,
+            .has_arg = options[i].flag != NULL ? no_argument : required_argument,
+            .val = OPTION_CODE + (int)i,
+        };
+    }
     opterr = 0;
     optind = 0; /* GNU: start afresh, for the second part of the command line */
-    while ((code = getopt_long(argc, argv, before_command ? "+:c:h" : ":c:h", longs, NULL)) != -1) {
-        switch (code) {
-        case 's':
-            globals->socket = optarg;
-            break;
-        case 'c':
-            globals->config = optarg;
-            break;
-        case 'j':
-            globals->json = true;
-            break;
-        case 'h':
-            globals->help = true;
-            break;
-        case 'V':
-            globals->version = true;
-            break;
-        default:
+    while ((code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+        if (code == ':' || code == '?') {
             fprintf(stderr, "dormouse: %s '%s' (see dormouse --help)\n",
                     code == ':' ? "a value is needed for" : "unknown option", argv[optind - 1]);
             return -1;
         }
+        if (code < OPTION_CODE)
+            apply_global(globals, code);
+        else if (options[code - OPTION_CODE].flag != NULL)
+            *options[code - OPTION_CODE].flag = true;
+        else
+            *options[code - OPTION_CODE].text = optarg;
     }
     if (globals->socket != NULL && globals->config != NULL) {
         fprintf(stderr, "dormouse: only one of --socket and -c is possible\n");
         return -1;
     }
     return optind;
+}
+
+int
+command_globals_parse(struct command_globals *globals, bool before_command, int argc, char **argv)
+{
+    return parse(globals, NULL, before_command ? "+:c:h" : ":c:h", argc, argv);
+}
+
+int
+command_options_parse(struct command_globals *globals, const struct command_option *options,
+                      int argc, char **argv)
+{
+    return parse(globals, options, ":c:h", argc, argv);
 }
 
 static int

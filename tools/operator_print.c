@@ -113,11 +113,10 @@ print_load(const cJSON *answer, FILE *out)
                                                    {"awake", "awake"},
                                                    {"disconnected", "disconnected"},
                                                    {"lost", "lost"}};
-    static const struct labelled_count drops[] = {{"overflow", "overflow"},
-                                                  {"too_long", "too long"},
-                                                  {"refused", "refused"},
-                                                  {"qos0_offline", "QoS 0 offline"},
-                                                  {"expired", "expired"}};
+    static const struct labelled_count drops[] = {
+        {"overflow", "overflow"}, {"too_long", "too long"},
+        {"refused", "refused"},   {"qos0_offline", "QoS 0 offline"},
+        {"expired", "expired"},   {"operator", "by the operator"}};
     static const struct labelled_count wills[] = {
         {"kept", "kept"}, {"published", "published"}, {"handshakes", "being set up"}};
     static const struct labelled_count bad[] = {
@@ -176,25 +175,6 @@ session_kind(const cJSON *session)
     return will ? "kept, will" : "kept";
 }
 
-/* The most telling figure of how well the device's radio was heard. */
-static const char *
-get_signal(char *text, const cJSON *session)
-{
-    int rssi = 0;
-    int number = 0;
-    bool has_rssi = values_signed(session, "rssi", &rssi);
-
-    if (has_rssi && rssi < 0)
-        return values_rssi(text, session);
-    if (values_signed(session, "lqi", &number))
-        snprintf(text, VALUES_TEXT_MAX, "lqi %d", number);
-    else if (has_rssi)
-        snprintf(text, VALUES_TEXT_MAX, "rssi %d", rssi);
-    else
-        return values_snr(text, session);
-    return text;
-}
-
 static enum dm_result
 add_session_row(struct table *table, const cJSON *session, bool with_signal)
 {
@@ -213,7 +193,7 @@ add_session_row(struct table *table, const cJSON *session, bool with_signal)
     size_t count = SESSION_COLUMNS - 2;
 
     if (with_signal)
-        cells[count++] = get_signal(texts[5], session);
+        cells[count++] = values_signal(texts[5], session);
     cells[count++] = values_text(texts[6], session, "address");
     return values_add_row(table, cells, count);
 }
@@ -238,7 +218,7 @@ any_has_signal(const cJSON *sessions)
 
     cJSON_ArrayForEach(session, sessions)
     {
-        if (strcmp(get_signal(text, session), values_absent) != 0)
+        if (strcmp(values_signal(text, session), values_absent) != 0)
             return true;
     }
     return false;

@@ -99,6 +99,24 @@ values_snr(char *text, const cJSON *object)
     return text;
 }
 
+const char *
+values_signal(char *text, const cJSON *session)
+{
+    int rssi = 0;
+    int number = 0;
+    bool has_rssi = values_signed(session, "rssi", &rssi);
+
+    if (has_rssi && rssi < 0)
+        return values_rssi(text, session);
+    if (values_signed(session, "lqi", &number))
+        snprintf(text, VALUES_TEXT_MAX, "lqi %d", number);
+    else if (has_rssi)
+        snprintf(text, VALUES_TEXT_MAX, "rssi %d", rssi);
+    else
+        return values_snr(text, session);
+    return text;
+}
+
 enum dm_result
 values_add_row(struct table *table, const char *const *cells, size_t count)
 {

@@ -34,6 +34,9 @@ const char *values_human(char *text, const struct cJSON *object, const char *key
 const char *values_rssi(char *text, const struct cJSON *object);
 const char *values_snr(char *text, const struct cJSON *object); /* "9 dB" */
 
+/* The most telling figure of how well the device's radio was heard. */
+const char *values_signal(char *text, const struct cJSON *session);
+
 /* Adds the cells of a row. */
 typedef enum dm_result values_add(struct table *table, const struct cJSON *object);
 

@@ -478,6 +478,25 @@ world_forget(struct world *world, struct dm_span client_id)
 }
 
 void
+world_disconnect(struct world *world, struct dm_span client_id)
+{
+    trace_text("disconnect\n");
+    engine_disconnect(world->engine, world->now_ms, client_id);
+    end_step(world);
+}
+
+void
+world_drop_queue(struct world *world, struct dm_span client_id)
+{
+    size_t dropped = 0;
+    size_t kept = 0;
+
+    trace_text("drop queue\n");
+    engine_drop_queue(world->engine, world->now_ms, client_id, &dropped, &kept);
+    end_step(world);
+}
+
+void
 world_wait(struct world *world, uint64_t ms)
 {
     uint64_t left = NOW_MAX - world->now_ms;

@@ -70,6 +70,8 @@ void world_link(struct world *world, unsigned link, bool up);
 /* full: the link takes nothing until this is called with false. */
 void world_link_full(struct world *world, unsigned link, bool full);
 void world_forget(struct world *world, struct dm_span client_id);
+void world_disconnect(struct world *world, struct dm_span client_id);
+void world_drop_queue(struct world *world, struct dm_span client_id);
 void world_wait(struct world *world, uint64_t ms);
 /* Another engine from the disk. orderly: with engine_shutdown, everything committed; else what is
  * not committed is lost. reboot: the clock begins anew. */

@@ -318,9 +318,22 @@ wait(struct world *world, struct fuzz_input *input)
 }
 
 static void
-forget(struct world *world, struct fuzz_input *input)
+operate(struct world *world, struct fuzz_input *input)
 {
-    world_forget(world, dm_span_text(CHOOSE(input, client_ids)));
+    uint8_t way = fuzz_octet(input);
+    struct dm_span id = dm_span_text(client_ids[way % (sizeof client_ids / sizeof client_ids[0])]);
+
+    switch (way >> 6) {
+    case 2:
+        world_disconnect(world, id);
+        break;
+    case 3:
+        world_drop_queue(world, id);
+        break;
+    default:
+        world_forget(world, id);
+        break;
+    }
 }
 
 static void
@@ -339,7 +352,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         broker_down,   broker_answer,   broker_publish,
         broker_raw,    broker_nonsense, broker_takes_publish,
         commit,        degrade,         link_state,
-        wait,          forget,          restart,
+        wait,          operate,         restart,
     };
     static struct world world;
     struct fuzz_input input = {data, len};

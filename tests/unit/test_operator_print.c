@@ -7,6 +7,7 @@
 
 #include "human.h"
 #include "operator_print.h"
+#include "operator_show.h"
 #include "table.h"
 #include "unit.h"
 
@@ -279,6 +280,87 @@ sessions_without_a_list_show_the_headings(void)
     free(text);
 }
 
+static void
+device_is_shown_with_all_that_is_known(void)
+{
+    char *text = print(
+        operator_show_print,
+        "{\"client_id\":\"d\\u001b1\",\"state\":\"asleep\",\"clean\":false,\"address\":\"udp:lan:"
+        "x\","
+        "\"rssi\":-71,\"last_contact_ms\":3200,\"keepalive_s\":60,\"sleep_s\":30,"
+        "\"will\":{\"topic\":\"gone\",\"qos\":1,\"retain\":true,\"octets\":3},"
+        "\"queue\":{\"messages\":2,\"octets\":17,\"stored\":2,\"qos0\":0,\"qos1\":2,\"qos2\":0,"
+        "\"waiting\":1,\"sent\":1,\"disk\":0},"
+        "\"timers\":{\"supervision_ms\":86000,\"exchange\":\"PUBLISH\",\"retry_ms\":6000,"
+        "\"retries\":2,\"pause_ms\":0,\"stalled\":true,\"link_has_room\":false},"
+        "\"delivered\":3,\"dropped\":1,\"open_uplinks\":0,"
+        "\"subscriptions\":[{\"filter\":\"a/"
+        "#\",\"qos\":1,\"made_by\":\"name\",\"confirmed\":true}],"
+        "\"topics\":[{\"id\":7,\"name\":\"a/b\",\"known\":false,\"refused\":false}],"
+        "\"errors\":[],\"history\":[{\"event\":\"asleep\",\"text\":\"sleeps\",\"age_ms\":500}]}");
+
+    CU_ASSERT_STRING_EQUAL(text,
+                           "Device    d\\x1b1: asleep, persistent session\n"
+                           "Address   udp:lan:x, signal -71 dBm\n"
+                           "Heard     3.2 s ago, keep alive 60 s, last sleep 30 s\n"
+                           "Timers    lost in 1 min 26 s without a word of it\n"
+                           "          PUBLISH is not answered, again in 6.0 s (repeated 2 times)\n"
+                           "          it did not answer: messages wait for a sign of life\n"
+                           "          the link is full: messages wait for it\n"
+                           "Will      gone: 3 B, QoS 1, retained\n"
+                           "Messages  3 delivered, 1 dropped, 0 of the device not answered yet\n"
+                           "Queue     2 messages, 17 B, 2 of them on disk\n"
+                           "          QoS 0: 0, QoS 1: 2, QoS 2: 0\n"
+                           "          1 sent, not answered\n"
+                           "          1 waiting for the device\n"
+                           "\n"
+                           "SUBSCRIPTION  QOS  MADE BY  TOPIC ID  AT BROKER\n"
+                           "a/#             1  name            -  yes\n"
+                           "\n"
+                           "TOPIC ID  KNOWN  NAME\n"
+                           "       7  no     a/b\n"
+                           "\n"
+                           "  AGO  EVENT\n"
+                           "0.5 s  sleeps\n");
+    free(text);
+}
+
+static void
+device_answer_without_fields_is_shown_with_gaps(void)
+{
+    char *text = print(operator_show_print, "{\"queue\":7,\"timers\":[],\"history\":[3,{}]}");
+
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Device    -: -"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "AGO  EVENT"));
+    free(text);
+    text = print(operator_show_print_queue, "{\"messages\":[{\"topic\":\"a\\nb\"},4]}");
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "a\\x0ab"));
+    free(text);
+}
+
+static enum dm_result
+print_packet(const cJSON *line, FILE *out)
+{
+    operator_show_print_packet(line, out);
+    return DM_OK;
+}
+
+static void
+packets_of_a_trace_are_lines_and_lost_ones_are_told(void)
+{
+    char *text = print(print_packet, "{\"direction\":\"to\",\"address\":\"udp:lan:x\","
+                                     "\"packet\":\"CONNACK\\n\",\"held\":true}");
+
+    CU_ASSERT_STRING_EQUAL(text, "-  to    udp:lan:x  CONNACK\\x0a (when it is on disk)\n");
+    free(text);
+    text = print(print_packet, "{\"lost\":12}");
+    CU_ASSERT_STRING_EQUAL(text, "... 12 packets are not shown: this terminal was too slow\n");
+    free(text);
+    text = print(print_packet, "{\"tracing\":\"x\"}");
+    CU_ASSERT_STRING_EQUAL(text, "");
+    free(text);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(octets_get_the_largest_unit_that_fits),
     UNIT_TEST(durations_show_two_units_at_most),
@@ -293,6 +375,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(sessions_are_listed_with_escaped_client_ids),
     UNIT_TEST(sessions_show_the_signal_of_radios_that_tell),
     UNIT_TEST(sessions_without_a_list_show_the_headings),
+    UNIT_TEST(device_is_shown_with_all_that_is_known),
+    UNIT_TEST(device_answer_without_fields_is_shown_with_gaps),
+    UNIT_TEST(packets_of_a_trace_are_lines_and_lost_ones_are_told),
 };
 
 UNIT_MAIN("operator_print", tests)

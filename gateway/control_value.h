@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values of control answers and requests. */
+#ifndef DORMOUSE_CONTROL_VALUE_H
+#define DORMOUSE_CONTROL_VALUE_H
+
+#include <stdint.h>
+
+#include <dormouse/framing.h>
+#include <dormouse/span.h>
+
+struct cJSON;
+
+void control_value_count(struct cJSON *object, const char *name, uint64_t value);
+/* Client ids, topics and paths are checked UTF-8 or escaped before. NULL: no memory. */
+struct cJSON *control_value_text(struct dm_span text);
+/* What the radio tells. */
+void control_value_quality(struct cJSON *object, const struct framing_quality *quality);
+/* {"error": text} */
+struct cJSON *control_value_error(const char *text);
+/* The member as text; NULL: it is missing or no text. */
+const char *control_value_request(const struct cJSON *request, const char *name);
+
+#endif

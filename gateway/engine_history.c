@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last events of each session, for operators. Kept in memory only, and of a bounded number of
+ * sessions: the one that had none for the longest time is forgotten first. */
+#include "engine_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct note {
+    uint64_t at_ms;
+    uint32_t detail;
+    uint8_t event;
+};
+
+_Static_assert(sizeof(struct note) <= 16, "thousands of sessions have many of them");
+
+struct history {
+    struct history *prev, *next; /* the one without an event for the longest time first */
+    struct session *session;
+    uint32_t count, error_count; /* since it began; a slot is its number modulo the room */
+    struct note notes[ENGINE_EVENTS_MAX];
+    struct note errors[ENGINE_ERRORS_MAX];
+};
+
+void
+history_free(struct engine *e, struct session *s)
+{
+    if (s->history == NULL)
+        return;
+    DL_DELETE(e->histories, s->history);
+    e->history_count--;
+    free(s->history);
+    s->history = NULL;
+}
+
+/* NULL: no memory, and then nobody remembers. */
+static struct history *
+history_of(struct engine *e, struct session *s)
+{
+    struct history *h = s->history;
+
+    if (h != NULL) {
+        DL_DELETE(e->histories, h);
+    } else {
+        if (e->history_count >= HISTORIES_MAX)
+            history_free(e, e->histories->session);
+        h = calloc(1, sizeof *h);
+        if (h == NULL)
+            return NULL;
+        h->session = s;
+        s->history = h;
+        e->history_count++;
+    }
+    DL_APPEND(e->histories, h);
+    return h;
+}
+
+static bool
+is_error(enum engine_event event)
+{
+    switch (event) {
+    case ENGINE_EVENT_REFUSED:
+    case ENGINE_EVENT_DOZED:
+    case ENGINE_EVENT_LOST:
+    case ENGINE_EVENT_NOT_SUBSCRIBED:
+    case ENGINE_EVENT_DROPPED:
+    case ENGINE_EVENT_NO_ANSWER:
+    case ENGINE_EVENT_NOT_TAKEN:
+    case ENGINE_EVENT_NOT_CARRIED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void
+session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail)
+{
+    struct history *h = history_of(e, s);
+
+    if (h == NULL)
+        return;
+    struct note note = {.at_ms = e->now_ms,
+                        .detail = detail < UINT32_MAX ? (uint32_t)detail : UINT32_MAX,
+                        .event = (uint8_t)event};
+
+    h->notes[h->count++ % ENGINE_EVENTS_MAX] = note;
+    if (is_error(event))
+        h->errors[h->error_count++ % ENGINE_ERRORS_MAX] = note;
+}
+
+static void
+visit_notes(const struct note *notes, uint32_t count, uint32_t room, uint64_t now_ms,
+            engine_visit_event *visit, void *ctx)
+{
+    for (uint32_t i = 0; i < count && i < room; i++) {
+        const struct note *note = &notes[(count - 1 - i) % room];
+
+        visit(ctx, &(struct engine_event_status){
+                       .event = (enum engine_event)note->event,
+                       .detail = note->detail,
+                       .age_ms = now_ms > note->at_ms ? now_ms - note->at_ms : 0,
+                   });
+    }
+}
+
+enum dm_result
+engine_each_event(const struct engine *e, uint64_t now_ms, struct dm_span client_id, bool errors,
+                  engine_visit_event *visit, void *ctx)
+{
+    const struct session *s = session_find(e, client_id);
+
+    if (s == NULL)
+        return DM_NOT_FOUND;
+    const struct history *h = s->history;
+
+    if (h != NULL && errors)
+        visit_notes(h->errors, h->error_count, ENGINE_ERRORS_MAX, now_ms, visit, ctx);
+    else if (h != NULL)
+        visit_notes(h->notes, h->count, ENGINE_EVENTS_MAX, now_ms, visit, ctx);
+    return DM_OK;
+}
+
+/* ---- words ---- */
+
+static const struct event_words {
+    const char *name; /* for programs */
+    const char *text; /* for people; %u: the detail */
+} words[ENGINE_EVENT_COUNT] = {
+    [ENGINE_EVENT_CONNECTED] = {"connected", "connected, keep alive %u s"},
+    [ENGINE_EVENT_REFUSED] = {"refused", "CONNECT refused: "},
+    [ENGINE_EVENT_MOVED] = {"moved", "moved to another address"},
+    [ENGINE_EVENT_EVICTED] = {"evicted", "its address is another device's now"},
+    [ENGINE_EVENT_ASLEEP] = {"asleep", "sleeps for %u s"},
+    [ENGINE_EVENT_AWAKE] = {"awake", "awake, %u messages wait"},
+    [ENGINE_EVENT_DOZED] = {"dozed", "fell silent while awake"},
+    [ENGINE_EVENT_LOST] = {"lost", "lost, nothing heard for %u s"},
+    [ENGINE_EVENT_DISCONNECTED] = {"disconnected", "disconnected"},
+    [ENGINE_EVENT_CUT] = {"cut", "disconnected by the operator"},
+    [ENGINE_EVENT_SUBSCRIBED] = {"subscribed", "subscribed with QoS %u"},
+    [ENGINE_EVENT_NOT_SUBSCRIBED] = {"not_subscribed", "SUBSCRIBE refused: "},
+    [ENGINE_EVENT_UNSUBSCRIBED] = {"unsubscribed", "unsubscribed"},
+    [ENGINE_EVENT_DROPPED] = {"dropped", "message dropped: "},
+    [ENGINE_EVENT_NO_ANSWER] = {"no_answer", "no answer to "},
+    [ENGINE_EVENT_NOT_TAKEN] = {"not_taken", "it refused a message: "},
+    [ENGINE_EVENT_NOT_CARRIED] = {"not_carried", "message of it refused: "},
+};
+
+const char *
+engine_event_name(enum engine_event event)
+{
+    return event < ENGINE_EVENT_COUNT ? words[event].name : "?";
+}
+
+static const char *
+return_code_text(uint32_t code)
+{
+    switch (code) {
+    case MQTTSN_CONGESTION:
+        return "congestion";
+    case MQTTSN_INVALID_TOPIC_ID:
+        return "invalid topic id";
+    case MQTTSN_NOT_SUPPORTED:
+        return "not supported";
+    default:
+        return "another reason";
+    }
+}
+
+static const char *
+request_text(uint32_t type)
+{
+    switch (type) {
+    case MQTTSN_REGISTER:
+        return "REGISTER";
+    case MQTTSN_PUBREL:
+        return "PUBREL";
+    default:
+        return "PUBLISH";
+    }
+}
+
+const char *
+engine_event_text(char *text, size_t size, const struct engine_event_status *event)
+{
+    if (event->event >= ENGINE_EVENT_COUNT) {
+        snprintf(text, size, "?");
+        return text;
+    }
+    const char *head = words[event->event].text;
+    const char *number = strstr(head, "%u");
+
+    if (number != NULL)
+        snprintf(text, size, "%.*s%u%s", (int)(number - head), head, (unsigned)event->detail,
+                 number + 2);
+    else if (event->event == ENGINE_EVENT_DROPPED)
+        snprintf(text, size, "%s%s", head, engine_drop_text((enum engine_drop)event->detail));
+    else if (event->event == ENGINE_EVENT_NO_ANSWER)
+        snprintf(text, size, "%s%s", head, request_text(event->detail));
+    else if (head[strlen(head) - 1] == ' ')
+        snprintf(text, size, "%s%s", head, return_code_text(event->detail));
+    else
+        snprintf(text, size, "%s", head);
+    return text;
+}
