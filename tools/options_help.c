@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person sees of the command line of pub, sub and search: the help, from the table, and
- * errors. */
+/* What a person sees of the command line of pub, sub, search and fleet: the help, from the table,
+ * and errors. */
 #include "options.h"
 
 #include <string.h>
@@ -26,6 +26,14 @@ static const char search_head[] =
     "Asks for MQTT-SN gateways (SEARCHGW) and lists those that answer or advertise:\n"
     "number, address, and how often they advertise.\n\n";
 
+static const char fleet_head[] =
+    "Usage: dormouse fleet [OPTION...]\n"
+    "Simulates many devices over UDP. Each subscribes to a topic of its own and\n"
+    "publishes to it, so that every message comes back through the broker, and counts\n"
+    "what is lost, what comes twice and how long it takes. Persistent sessions of a\n"
+    "run stay in the gateway for the next one. SIGINT and SIGTERM end it in order, a\n"
+    "second one at once; a table follows.\n\n";
+
 static const char device_tail[] =
     "\nExit status: 0 done; 1 wrong usage, or a file or output that fails; 2 the\n"
     "connection was refused or lost; 3 the gateway refused a topic or a message;\n"
@@ -35,12 +43,17 @@ static const char search_tail[] =
     "\nExit status: 0 a gateway was found; 1 none, or wrong usage; 2 the network or\n"
     "the serial port fails.\n";
 
+static const char fleet_tail[] =
+    "\nExit status: 0 every promise was kept; 1 something acknowledged was lost, or a\n"
+    "QoS 2 message came twice, or wrong usage; 2 no device could connect.\n";
+
 static const struct command_text {
     const char *name, *head, *tail;
 } texts[] = {
     [OPTIONS_PUB] = {"pub", pub_head, device_tail},
     [OPTIONS_SUB] = {"sub", sub_head, device_tail},
     [OPTIONS_SEARCH] = {"search", search_head, search_tail},
+    [OPTIONS_FLEET] = {"fleet", fleet_head, fleet_tail},
 };
 
 const char *
