@@ -109,6 +109,9 @@ bool options_read(struct options *options, enum options_command command, int arg
 /* "pub", "sub", "search" or "fleet" */
 const char *options_command_name(enum options_command command);
 
+/* What the help says before and behind the options. */
+const char *options_help_head(enum options_command command);
+const char *options_help_tail(enum options_command command);
 void options_print_help(enum options_command command, FILE *out);
 
 #endif

@@ -62,6 +62,18 @@ options_command_name(enum options_command command)
     return texts[command].name;
 }
 
+const char *
+options_help_head(enum options_command command)
+{
+    return texts[command].head;
+}
+
+const char *
+options_help_tail(enum options_command command)
+{
+    return texts[command].tail;
+}
+
 /* `help` may have several lines, each but the first is indented. */
 static void
 print_option(const char *left, const char *help, FILE *out)
