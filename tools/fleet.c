@@ -13,13 +13,15 @@
 #include <event2/event.h>
 
 #include "command.h"
+#include "device_link.h"
 #include "device_udp.h"
 #include "fleet_device.h"
 
-#define CONNECTS_PER_S 500 /* at the start, so that the gateway is not flooded */
-#define FILES_BESIDE 32    /* files that are no sockets of devices */
-#define LEAVE_MS 3000      /* for the answers to DISCONNECT */
-#define LOOK_MS 50         /* between two looks at whether all devices are ready */
+#define CONNECTS_PER_S 500     /* at the start, so that the gateway is not flooded */
+#define LINE_CONNECTS_PER_S 20 /* the same on a serial line */
+#define FILES_BESIDE 32        /* files that are no sockets of devices */
+#define LEAVE_MS 3000          /* for the answers to DISCONNECT */
+#define LOOK_MS 50             /* between two looks at whether all devices are ready */
 #define QOS0_WAIT_MS                                                                               \
     2000 /* what was sent once may come so late; it is not worth waiting longer                    \
           */
@@ -28,6 +30,8 @@ struct fleet {
     struct fleet_plan plan;
     struct fleet_device *devices;
     unsigned count; /* opened */
+    struct device_link line;
+    struct event *line_input; /* NULL: UDP */
     struct event *look;
     struct event *interrupt;
     struct event *terminate;
@@ -36,6 +40,7 @@ struct fleet {
     uint64_t second;   /* last one that was shown */
     unsigned interrupts;
     bool shows_progress;
+    bool line_lost;
 };
 
 static void
@@ -200,28 +205,84 @@ find_gateway(const struct options *options, struct sockaddr_storage *gateway, so
     return result;
 }
 
+/* A message on the line, still encapsulated. */
+static void
+on_line_message(void *ctx, const uint8_t *message, size_t len)
+{
+    struct fleet *fleet = ctx;
+    struct dm_span node_id;
+    struct dm_span inner;
+
+    if (!mqttsn_is_encapsulated(message, len) ||
+        mqttsn_unwrap(message, len, &node_id, &inner) != DM_OK)
+        return;
+    unsigned index = fleet_node_index(node_id);
+    if (index >= fleet->count)
+        return;
+    fleet_device_receive(&fleet->devices[index], inner.data, inner.len);
+    fleet_device_step(&fleet->devices[index]);
+}
+
+static void
+on_line_input(evutil_socket_t fd, short what, void *ctx)
+{
+    struct fleet *fleet = ctx;
+
+    (void)fd;
+    (void)what;
+    if (device_link_receive(&fleet->line, fleet_now_us() / 1000, on_line_message, fleet) == DM_OK)
+        return;
+    fprintf(stderr, "dormouse fleet: %s: %s\n", fleet->line.name,
+            errno != 0 ? strerror(errno) : "the line was closed");
+    fleet->line_lost = true;
+    event_base_loopbreak(fleet->plan.base);
+}
+
+static enum dm_result
+open_line(struct fleet *fleet)
+{
+    char error[256];
+    enum dm_result result =
+        device_link_open(&fleet->line, fleet->plan.options, error, sizeof error);
+
+    fleet->plan.line = &fleet->line;
+    if (result != DM_OK) {
+        fprintf(stderr, "dormouse fleet: %s\n", error);
+        return result;
+    }
+    fleet->line_input =
+        event_new(fleet->plan.base, fleet->line.fd, EV_READ | EV_PERSIST, on_line_input, fleet);
+    if (fleet->line_input == NULL)
+        return DM_NO_MEMORY;
+    return event_add(fleet->line_input, NULL) == 0 ? DM_OK : DM_IO;
+}
+
 static enum dm_result
 open_devices(struct fleet *fleet)
 {
     const struct options *options = fleet->plan.options;
-    struct sockaddr_storage gateway;
+    struct sockaddr_storage gateway = {0};
     socklen_t len = sizeof gateway;
 
-    if (raise_file_limit(options->devices) != DM_OK ||
-        find_gateway(options, &gateway, &len) != DM_OK)
+    bool on_line = options->serial != NULL;
+    uint32_t pace = on_line ? LINE_CONNECTS_PER_S : CONNECTS_PER_S;
+
+    if (on_line ? open_line(fleet) != DM_OK
+                : raise_file_limit(options->devices) != DM_OK ||
+                      find_gateway(options, &gateway, &len) != DM_OK)
         return DM_IO;
     fleet->devices = calloc(options->devices, sizeof *fleet->devices);
     if (fleet->devices == NULL)
         return DM_NO_MEMORY;
     for (unsigned i = 0; i < options->devices; i++) {
-        int fd = open_socket(&gateway, len);
-        if (fd < 0) {
+        int fd = on_line ? -1 : open_socket(&gateway, len);
+        if (fd < 0 && !on_line) {
             fprintf(stderr, "dormouse fleet: socket %u: %s\n", i + 1, strerror(errno));
             return DM_IO;
         }
         fleet->count++;
         enum dm_result result =
-            fleet_device_open(&fleet->devices[i], &fleet->plan, i, fd, i * 1000 / CONNECTS_PER_S);
+            fleet_device_open(&fleet->devices[i], &fleet->plan, i, fd, i * 1000 / pace);
         if (result != DM_OK)
             return result;
     }
@@ -251,7 +312,7 @@ open_loop(struct fleet *fleet)
 static void
 close_fleet(struct fleet *fleet)
 {
-    struct event *events[] = {fleet->look, fleet->interrupt, fleet->terminate};
+    struct event *events[] = {fleet->line_input, fleet->look, fleet->interrupt, fleet->terminate};
 
     for (unsigned i = 0; i < fleet->count; i++)
         fleet_device_close(&fleet->devices[i]);
@@ -259,6 +320,8 @@ close_fleet(struct fleet *fleet)
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i] != NULL)
             event_free(events[i]);
+    if (fleet->plan.line != NULL)
+        device_link_close(fleet->plan.line);
     if (fleet->plan.base != NULL)
         event_base_free(fleet->plan.base);
     libevent_global_shutdown();
@@ -282,7 +345,7 @@ report(struct fleet *fleet, uint32_t seed)
         fleet_tally_print(tally, &summary, stdout);
     if (fflush(stdout) != 0 || fleet_tally_is_bad(tally))
         return EXIT_STATUS_USAGE;
-    return tally->connects > 0 ? EXIT_STATUS_OK : EXIT_STATUS_CONNECTION;
+    return tally->connects > 0 && !fleet->line_lost ? EXIT_STATUS_OK : EXIT_STATUS_CONNECTION;
 }
 
 int

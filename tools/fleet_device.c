@@ -5,12 +5,17 @@
  */
 #include "fleet_device.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
+
+#include <dormouse/mqttsn.h>
+
+#include "device_link.h"
 
 #define HEAD_LEN 12       /* run, device and number of a message, 4 octets each */
 #define DATAGRAM_MAX 2048 /* octets */
@@ -69,6 +74,28 @@ read_number(const uint8_t *octets)
            octets[3];
 }
 
+/* Nodes are counted from 1. */
+static void
+send_on_line(struct fleet_device *device, const uint8_t *datagram, size_t len)
+{
+    uint8_t wrapped[DATAGRAM_MAX];
+    const uint8_t node_id[FLEET_NODE_ID_LEN] = {(uint8_t)((device->index + 1) >> 8),
+                                                (uint8_t)(device->index + 1)};
+    size_t size = 0;
+
+    if (mqttsn_wrap(dm_span(node_id, sizeof node_id), 0, dm_span(datagram, len), wrapped,
+                    sizeof wrapped, &size) == DM_OK)
+        (void)device_link_send(device->plan->line, wrapped, size);
+}
+
+unsigned
+fleet_node_index(struct dm_span node_id)
+{
+    if (node_id.len != FLEET_NODE_ID_LEN || (node_id.data[0] == 0 && node_id.data[1] == 0))
+        return UINT_MAX;
+    return ((unsigned)node_id.data[0] << 8 | node_id.data[1]) - 1;
+}
+
 static void
 send_datagram(void *ctx, const uint8_t *datagram, size_t len)
 {
@@ -76,7 +103,11 @@ send_datagram(void *ctx, const uint8_t *datagram, size_t len)
 
     /* What fails is lost like any other datagram: the client repeats. A full buffer of the socket,
      * or the answer that nobody listens, which an earlier datagram met. */
-    if (!is_lost(device->plan))
+    if (is_lost(device->plan))
+        return;
+    if (device->plan->line != NULL)
+        send_on_line(device, datagram, len);
+    else
         (void)send(device->fd, datagram, len, 0);
 }
 
@@ -328,6 +359,13 @@ fleet_device_step(struct fleet_device *device)
     arm_timer(device);
 }
 
+void
+fleet_device_receive(struct fleet_device *device, const uint8_t *message, size_t len)
+{
+    if (!is_lost(device->plan))
+        client_datagram(&device->client, now_ms(), message, len);
+}
+
 static void
 on_input(evutil_socket_t fd, short what, void *ctx)
 {
@@ -339,8 +377,7 @@ on_input(evutil_socket_t fd, short what, void *ctx)
         ssize_t got = recv(fd, datagram, sizeof datagram, 0);
         if (got < 0)
             break;
-        if (!is_lost(device->plan))
-            client_datagram(&device->client, now_ms(), datagram, (size_t)got);
+        fleet_device_receive(device, datagram, (size_t)got);
     }
     fleet_device_step(device);
 }
@@ -382,11 +419,13 @@ fleet_device_open(struct fleet_device *device, struct fleet_plan *plan, unsigned
                                          .send = send_datagram,
                                          .on_event = on_event,
                                      });
-    device->input = event_new(plan->base, fd, EV_READ | EV_PERSIST, on_input, device);
+    if (fd >= 0)
+        device->input = event_new(plan->base, fd, EV_READ | EV_PERSIST, on_input, device);
     device->timer = evtimer_new(plan->base, on_timer, device);
-    if (result != DM_OK || device->input == NULL || device->timer == NULL)
+    if (result != DM_OK || (fd >= 0 && device->input == NULL) || device->timer == NULL)
         return DM_NO_MEMORY;
-    event_add(device->input, NULL);
+    if (fd >= 0)
+        event_add(device->input, NULL);
     arm_timer(device);
     return DM_OK;
 }

@@ -11,6 +11,7 @@
 #include "fleet_tally.h"
 #include "options.h"
 
+struct device_link;
 struct event;
 struct event_base;
 
@@ -24,6 +25,7 @@ enum fleet_phase {
 struct fleet_plan {
     const struct options *options; /* borrowed */
     struct event_base *base;       /* borrowed */
+    struct device_link *line;      /* borrowed; NULL: UDP, a socket for each device */
     struct fleet_tally tally;
     enum fleet_phase phase;
     uint32_t run;    /* stands in every message, so that those of an earlier run are known */
@@ -34,7 +36,7 @@ struct fleet_plan {
 struct fleet_device {
     struct fleet_plan *plan; /* borrowed */
     unsigned index;          /* from 0 */
-    int fd;
+    int fd;                  /* -1: the line of all */
     struct client client;
     struct event *input;
     struct event *timer;
@@ -53,11 +55,16 @@ uint64_t fleet_now_us(void);
 /* 0 .. below - 1 */
 uint32_t fleet_chance(struct fleet_plan *plan, uint32_t below);
 
-/* `fd` is connected to the gateway and becomes the device's. It connects after `delay_ms`.
- * DM_NO_MEMORY: fleet_device_close is due all the same. */
+/* `fd` is connected to the gateway and becomes the device's; -1 on a line. It connects after
+ * `delay_ms`. DM_NO_MEMORY: fleet_device_close is due all the same. */
 enum dm_result fleet_device_open(struct fleet_device *device, struct fleet_plan *plan,
                                  unsigned index, int fd, uint32_t delay_ms);
 void fleet_device_close(struct fleet_device *device);
+
+/* On a line: the node id of a device, and what came for it. */
+#define FLEET_NODE_ID_LEN 2
+unsigned fleet_node_index(struct dm_span node_id); /* UINT_MAX: of none */
+void fleet_device_receive(struct fleet_device *device, const uint8_t *message, size_t len);
 
 /* Does what the phase and the clock ask for. Call it when the phase changes. */
 void fleet_device_step(struct fleet_device *device);

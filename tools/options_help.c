@@ -28,11 +28,11 @@ static const char search_head[] =
 
 static const char fleet_head[] =
     "Usage: dormouse fleet [OPTION...]\n"
-    "Simulates many devices over UDP. Each subscribes to a topic of its own and\n"
-    "publishes to it, so that every message comes back through the broker, and counts\n"
-    "what is lost, what comes twice and how long it takes. Persistent sessions of a\n"
-    "run stay in the gateway for the next one. SIGINT and SIGTERM end it in order, a\n"
-    "second one at once; a table follows.\n\n";
+    "Simulates many devices over UDP or on a serial line. Each subscribes to a topic\n"
+    "of its own and publishes to it, so that every message comes back through the\n"
+    "broker, and counts what is lost, what comes twice and how long it takes.\n"
+    "Persistent sessions of a run stay in the gateway for the next one. SIGINT and\n"
+    "SIGTERM end it in order, a second one at once; a table follows.\n\n";
 
 static const char device_tail[] =
     "\nExit status: 0 done; 1 wrong usage, or a file or output that fails; 2 the\n"

@@ -2,10 +2,13 @@
 """`dormouse fleet`, many simulated devices, against the real gateway and the real broker."""
 
 import json
+import os
+import select
 import signal
 import struct
 import subprocess
 
+from device import PtyLink
 from harness import BIN, SystemTest, main, spawn, wait_until
 
 OK, BAD, CONNECTION = 0, 1, 2
@@ -58,7 +61,7 @@ class Fleet(SystemTest):
         copier = self.broker.client()
         copier.subscribe("fleet/#", qos=2)
         process = spawn([BIN / "dormouse", "fleet", "-p", self.gateway.port, "--json", "-n", "1",
-                         "-q", "2", "--period", "0.2", "--duration", "1.5"],
+                         "-q", "2", "--period", "0.2", "--duration", "1"],
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
         copier.publish(*copier.receive()[0], qos=2)
@@ -108,9 +111,33 @@ class Fleet(SystemTest):
         self.assertEqual(found["connects"], 2)
         self.assertGreaterEqual(found["connects_refused"], 2)
 
+    def test_nodes_on_a_serial_line(self):
+        gateway_end, fleet_end = self.pty("barn", "slip"), PtyLink(self.directory / "tty-fleet")
+        self.addCleanup(fleet_end.close)
+        self.start_gateway()
+        self.wait_link("barn")
+        process = spawn([BIN / "dormouse", "fleet", "--serial", fleet_end.path, "--framing", "slip",
+                         "--json", "-n", "8", "-q", "0,1,2", "--period", "0.3", "--duration", "1"],
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        ends = {gateway_end.master: fleet_end.master, fleet_end.master: gateway_end.master}
+
+        def carried():
+            for fd in select.select(list(ends), [], [], 0)[0]:
+                os.write(ends[fd], os.read(fd, 4096))
+            return process.poll() is not None
+        wait_until(carried, "the fleet has ended")
+        found = json.loads(process.communicate()[0])
+        self.assertEqual((process.returncode, found["ok"], found["connects"]), (OK, True, 8))
+        for one in found["messages"]:
+            self.assertGreater(one["sent"], 3)
+            self.assertEqual(one["received"], one["sent"])
+        self.assertEqual({one["address"].rpartition(":")[0] for one in self.gateway.sessions().values()},
+                         {"serial:barn"})
+
     def test_gateway_that_is_not_there_is_no_success(self):
         self.gateway.port = self.ports.take()
-        found, _ = self.fleet("-n", "2", "--duration", "1", "--drain", "0", status=CONNECTION)
+        found, _ = self.fleet("-n", "2", "--duration", "0.5", "--drain", "0", status=CONNECTION)
         self.assertEqual((found["connects"], found["messages"]), (0, []))
 
 
