@@ -53,7 +53,7 @@ class Fleet(SystemTest):
             self.assertGreater(one["sent"], 5)
             self.assertEqual(one["lost"], 0)
         self.assertGreater(found["awake_us"]["count"], 12)
-        self.assertGreater(found["awake_us"]["p99"], 0)
+        self.assertGreaterEqual(found["awake_us"]["max"], 300_000)  # a loss took --retry
         self.assertEqual(set(self.gateway.sessions()), {f"night-{i}" for i in range(1, 13)})
 
     def test_copy_of_a_qos_2_message_is_an_error(self):
@@ -85,14 +85,16 @@ class Fleet(SystemTest):
     def test_interrupt_ends_in_order_with_the_table(self):
         self.start_gateway()
         process = spawn([BIN / "dormouse", "fleet", "-p", self.gateway.port, "-n", "5", "-q", "1,2",
-                         "--period", "0.2", "--duration", "600", "--clean"],
+                         "--period", "0.2", "--duration", "600", "--clean", "--size", "50"],
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
         wait_until(lambda: len(self.gateway.sessions()) == 5, "five devices are there")
         for number in (4, 5):  # one with each QoS has sent
             watcher = self.broker.client()
             watcher.subscribe(f"fleet/{number}")
-            _, index, count = struct.unpack(">III", watcher.receive()[0][1][:12])
+            message = watcher.receive()[0][1]
+            _, index, count = struct.unpack(">III", message[:12])
+            self.assertEqual(len(message), 50)
             self.assertEqual(index, number - 1)
             self.assertGreater(count, 0)
         process.send_signal(signal.SIGINT)
