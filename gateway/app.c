@@ -25,6 +25,8 @@ enum {
     CLOSE_MS = 10000, /* for the last commit */
 };
 
+enum { LOG_LOOK_S = 2 }; /* between two looks at repeated log lines that are not told yet */
+
 enum { SIGNAL_STOP, SIGNAL_INTERRUPT, SIGNAL_RELOAD, SIGNAL_COUNT };
 
 struct app {
@@ -33,6 +35,7 @@ struct app {
     struct event_base *base;
     struct event *timer;
     struct event *watchdog;
+    struct event *log_timer;
     struct event *signals[SIGNAL_COUNT];
     struct runner *runner;
     struct transport **transports;
@@ -115,6 +118,15 @@ on_libevent_log(int severity, const char *text)
               text);
 }
 
+static void
+on_log_timer(evutil_socket_t fd, short events, void *ctx)
+{
+    (void)fd;
+    (void)events;
+    (void)ctx;
+    log_flush_repeats();
+}
+
 /* ---- systemd ---- */
 
 static void
@@ -163,12 +175,16 @@ start_loop(struct app *app)
     signal(SIGPIPE, SIG_IGN);
     event_set_log_callback(on_libevent_log);
     evthread_use_pthreads();
+    const struct timeval log_look = {.tv_sec = LOG_LOOK_S};
+
     app->base = event_base_new();
     if (app->base == NULL)
         return false;
     app->timer = evtimer_new(app->base, on_timer, app);
+    app->log_timer = event_new(app->base, -1, EV_PERSIST, on_log_timer, app);
     app->signals[SIGNAL_RELOAD] = evsignal_new(app->base, SIGHUP, on_reload, app);
-    return app->timer != NULL && app->signals[SIGNAL_RELOAD] != NULL &&
+    return app->timer != NULL && app->log_timer != NULL &&
+           event_add(app->log_timer, &log_look) == 0 && app->signals[SIGNAL_RELOAD] != NULL &&
            event_add(app->signals[SIGNAL_RELOAD], NULL) == 0;
 }
 
@@ -351,6 +367,8 @@ stop(struct app *app)
         event_free(app->watchdog);
     if (app->timer != NULL)
         event_free(app->timer);
+    if (app->log_timer != NULL)
+        event_free(app->log_timer);
     if (app->base != NULL)
         event_base_free(app->base);
     app_options_fini(&app->options);
@@ -364,7 +382,11 @@ app_run(const struct config *config, bool debug)
     struct app app = {.config = config};
     int status = EXIT_FAILURE;
 
-    log_set_level(debug ? LOG_LEVEL_DEBUG : app_log_level(config));
+    if (debug)
+        log_set_level(LOG_LEVEL_DEBUG);
+    else
+        log_set_levels(config->log_level);
+    log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);
         notify("READY=1");
@@ -375,5 +397,6 @@ app_run(const struct config *config, bool debug)
     }
     if (!stop(&app))
         status = EXIT_FAILURE;
+    log_fold_repeats(false);
     return status;
 }

@@ -295,20 +295,3 @@ app_upstream_options(const struct config *config)
         options.version = MQTT_3_1_1;
     return options;
 }
-
-enum log_level
-app_log_level(const struct config *config)
-{
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } levels[] = {
-        {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
-        {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
-    };
-
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (strcmp(config->log_level, levels[i].name) == 0)
-            return levels[i].level;
-    return LOG_LEVEL_INFO;
-}

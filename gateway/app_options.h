@@ -3,7 +3,6 @@
 #ifndef DORMOUSE_APP_OPTIONS_H
 #define DORMOUSE_APP_OPTIONS_H
 
-#include <dormouse/log.h>
 #include <dormouse/transport.h>
 
 #include "config.h"
@@ -27,6 +26,5 @@ struct transport *app_open_link(struct event_base *base, const struct config_lin
                                 char *error, size_t error_size);
 
 struct upstream_options app_upstream_options(const struct config *config);
-enum log_level app_log_level(const struct config *config);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <dormouse/framing.h>
+#include <dormouse/log.h>
 
 #include "config.h"
 #include "config_values.h"
@@ -51,9 +52,10 @@ const struct config_key config_keys[] = {
     {.section = SECTION_GATEWAY, .name = "standby_for", .type = CONFIG_INTEGER, GLOBAL(standby_for),
      .fallback = "none", .min = "0", .max = "255", .off = "none",
      .text = "GwId of another gateway; this one is silent until that one stops advertising"},
-    {.section = SECTION_GATEWAY, .name = "log_level", .type = CONFIG_CHOICE, GLOBAL(log_level),
-     .fallback = "info", .choices = "error warning notice info debug",
-     .text = "Less important lines are not logged"},
+    {.section = SECTION_GATEWAY, .name = "log_level", .type = CONFIG_TEXT, GLOBAL(log_level),
+     .fallback = "info", .unit = "error, warning, notice, info or debug; also MODULE=LEVEL with commas between",
+     .check = log_check_levels,
+     .text = "Less important lines are not logged; info, packet=debug also logs every message of the devices"},
 
     {.section = SECTION_BROKER, .name = "url", .type = CONFIG_TEXT, GLOBAL(url), .repeatable = true,
      .fallback = "mqtt://localhost:1883", .unit = "mqtt://HOST[:PORT]", .check = config_check_url,

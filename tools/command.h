@@ -58,6 +58,7 @@ int check_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);
 int sub_run(struct command_globals *globals, int argc, char **argv);
 int search_run(struct command_globals *globals, int argc, char **argv);
+int fleet_run(struct command_globals *globals, int argc, char **argv);
 
 /* dormouse ports without --list, its options read. */
 int operator_ports(const struct command_globals *globals);

@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"pub", pub_run, false, "send messages as an MQTT-SN device"},
     {"sub", sub_run, false, "receive messages as an MQTT-SN device, awake or sleeping"},
     {"search", search_run, false, "list the MQTT-SN gateways that answer"},
+    {"fleet", fleet_run, false, "simulate many devices, and count what is lost"},
 };
 
 static void

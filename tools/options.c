@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parses the command line of dormouse pub, sub and search by the table of options_table.c. */
+/* Parses the command line of dormouse pub, sub, search and fleet by the table of options_table.c.
+ */
 #include "options.h"
 
 #include <assert.h>
@@ -47,7 +48,7 @@ set_defaults(struct options *options, enum options_command command)
         .port = 1883,
         .baud = 115200,
         .framing = "raw",
-        .clean_session = true,
+        .clean_session = command != OPTIONS_FLEET,
         .keepalive_s = 60,
         .retry_ms = 10000,
         .retry_count = 3,
@@ -56,6 +57,13 @@ set_defaults(struct options *options, enum options_command command)
         .wakes = OPTIONS_WAKES_UNLIMITED,
         .radius = 1,
         .search_ms = 5000,
+        .devices = 100,
+        .qos_mix = "1",
+        .size = 32,
+        .period_ms = 10000,
+        .duration_ms = 60000,
+        .drain_ms = 60000,
+        .prefix = "fleet",
         .newline = true,
     };
     snprintf(options->client_id, sizeof options->client_id, "dormouse-%s-%ld",
@@ -105,6 +113,21 @@ parse_qos(const struct parser *parser, const char *text)
         parser->options->qos = MQTTSN_QOS_MINUS_ONE;
     else
         return invalid(parser, "--qos: '%s' is not %s", text, pub ? "-1, 0, 1 or 2" : "0, 1 or 2");
+    return DM_OK;
+}
+
+/* "0,1,2": single digits with commas between. */
+static enum dm_result
+parse_qos_mix(const struct parser *parser, const char *text)
+{
+    size_t len = strlen(text);
+    bool right = len % 2 == 1;
+
+    for (size_t i = 0; i < len; i++)
+        right = right && (i % 2 == 0 ? text[i] >= '0' && text[i] <= '2' : text[i] == ',');
+    if (!right)
+        return invalid(parser, "--qos: '%s' is not a list of 0, 1 and 2, as 0,1,2", text);
+    parser->options->qos_mix = text;
     return DM_OK;
 }
 
@@ -216,6 +239,8 @@ apply(const struct parser *parser, const struct option_spec *spec, const char *t
         return parse_seconds(parser, spec, text, field);
     case OPTION_QOS:
         return parse_qos(parser, text);
+    case OPTION_QOS_MIX:
+        return parse_qos_mix(parser, text);
     case OPTION_TOPIC:
         return parse_topic(parser, spec, text);
     case OPTION_SOURCE:
@@ -295,6 +320,20 @@ check_sub(const struct parser *parser)
 }
 
 static enum dm_result
+check_fleet(const struct parser *parser)
+{
+    const struct options *options = parser->options;
+
+    if (options->sleep_s > 0 && options->clean_session)
+        return invalid(parser, "a sleeping device connects to publish, and would lose what waits "
+                               "for it: no --clean with --sleep");
+    if (strpbrk(options->prefix, "+#") != NULL || strlen(options->prefix) > OPTIONS_PREFIX_MAX)
+        return invalid(parser, "--prefix: '%s' has + or #, or is longer than %d octets",
+                       options->prefix, OPTIONS_PREFIX_MAX);
+    return DM_OK;
+}
+
+static enum dm_result
 check(const struct parser *parser)
 {
     const struct options *options = parser->options;
@@ -305,6 +344,8 @@ check(const struct parser *parser)
         return invalid(parser, "--interface is for UDP, not for --serial");
     if (options->command == OPTIONS_SEARCH)
         return DM_OK;
+    if (options->command == OPTIONS_FLEET)
+        return check_fleet(parser);
     if (!options->clean_session && !options->client_id_given)
         return invalid(parser, "--persistent needs a client id (-i)");
     if (check_will(parser) != DM_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of dormouse pub, sub and search: one table of options, and the struct it fills.
- */
+/* The command line of dormouse pub, sub, search and fleet: one table of options, and the struct it
+ * fills. */
 #ifndef DORMOUSE_TOOLS_OPTIONS_H
 #define DORMOUSE_TOOLS_OPTIONS_H
 
@@ -13,9 +13,10 @@
 #include <dormouse/result.h>
 
 #define OPTIONS_TOPICS_MAX 64
+#define OPTIONS_PREFIX_MAX 64 /* octets */
 #define OPTIONS_WAKES_UNLIMITED UINT32_MAX
 
-enum options_command { OPTIONS_PUB, OPTIONS_SUB, OPTIONS_SEARCH };
+enum options_command { OPTIONS_PUB, OPTIONS_SUB, OPTIONS_SEARCH, OPTIONS_FLEET };
 
 /* Where pub takes its messages from. */
 enum options_source {
@@ -74,6 +75,16 @@ struct options {
     /* the search */
     uint32_t radius;    /* of SEARCHGW; 0: the whole network */
     uint32_t search_ms; /* how long to listen */
+    /* the fleet; also sleep_s, clean_session, retries */
+    uint32_t devices;
+    const char *qos_mix; /* "0,1,2": what the devices use in turn */
+    uint32_t size;       /* octets of a message */
+    uint32_t period_ms;
+    uint32_t loss_percent; /* of the datagrams, in each direction */
+    uint32_t duration_ms;
+    uint32_t drain_ms; /* how long to wait at the end for what is under way */
+    const char *prefix;
+    uint32_t seed; /* 0: a new one each time */
     /* output */
     bool json;
     bool newline;
@@ -95,9 +106,12 @@ enum dm_result options_parse(struct options *options, enum options_command comma
 bool options_read(struct options *options, enum options_command command, int argc, char **argv,
                   int *status);
 
-/* "pub", "sub" or "search" */
+/* "pub", "sub", "search" or "fleet" */
 const char *options_command_name(enum options_command command);
 
+/* What the help says before and behind the options. */
+const char *options_help_head(enum options_command command);
+const char *options_help_tail(enum options_command command);
 void options_print_help(enum options_command command, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person sees of the command line of pub, sub and search: the help, from the table, and
- * errors. */
+/* What a person sees of the command line of pub, sub, search and fleet: the help, from the table,
+ * and errors. */
 #include "options.h"
 
 #include <string.h>
@@ -26,6 +26,14 @@ static const char search_head[] =
     "Asks for MQTT-SN gateways (SEARCHGW) and lists those that answer or advertise:\n"
     "number, address, and how often they advertise.\n\n";
 
+static const char fleet_head[] =
+    "Usage: dormouse fleet [OPTION...]\n"
+    "Simulates many devices over UDP or on a serial line. Each subscribes to a topic\n"
+    "of its own and publishes to it, so that every message comes back through the\n"
+    "broker, and counts what is lost, what comes twice and how long it takes.\n"
+    "Persistent sessions of a run stay in the gateway for the next one. SIGINT and\n"
+    "SIGTERM end it in order, a second one at once; a table follows.\n\n";
+
 static const char device_tail[] =
     "\nExit status: 0 done; 1 wrong usage, or a file or output that fails; 2 the\n"
     "connection was refused or lost; 3 the gateway refused a topic or a message;\n"
@@ -35,18 +43,35 @@ static const char search_tail[] =
     "\nExit status: 0 a gateway was found; 1 none, or wrong usage; 2 the network or\n"
     "the serial port fails.\n";
 
+static const char fleet_tail[] =
+    "\nExit status: 0 every promise was kept; 1 something acknowledged was lost, or a\n"
+    "QoS 2 message came twice, or wrong usage; 2 no device could connect.\n";
+
 static const struct command_text {
     const char *name, *head, *tail;
 } texts[] = {
     [OPTIONS_PUB] = {"pub", pub_head, device_tail},
     [OPTIONS_SUB] = {"sub", sub_head, device_tail},
     [OPTIONS_SEARCH] = {"search", search_head, search_tail},
+    [OPTIONS_FLEET] = {"fleet", fleet_head, fleet_tail},
 };
 
 const char *
 options_command_name(enum options_command command)
 {
     return texts[command].name;
+}
+
+const char *
+options_help_head(enum options_command command)
+{
+    return texts[command].head;
+}
+
+const char *
+options_help_tail(enum options_command command)
+{
+    return texts[command].tail;
 }
 
 /* `help` may have several lines, each but the first is indented. */

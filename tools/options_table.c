@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of dormouse pub, sub and search. Letters are those of mosquitto_pub and
+/* The options of dormouse pub, sub, search and fleet. Letters are those of mosquitto_pub and
  * mosquitto_sub. */
 #include "options_table.h"
 
@@ -7,30 +7,59 @@
 #define PUB .commands = OPTIONS_FOR_PUB
 #define SUB .commands = OPTIONS_FOR_SUB
 #define SEARCH .commands = OPTIONS_FOR_SEARCH
+#define FLEET .commands = OPTIONS_FOR_FLEET
+#define TALK .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB | OPTIONS_FOR_FLEET)
 #define BOTH .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB)
 #define ALL .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB | OPTIONS_FOR_SEARCH)
+#define ANY .commands = (OPTIONS_FOR_PUB | OPTIONS_FOR_SUB | OPTIONS_FOR_SEARCH | OPTIONS_FOR_FLEET)
 #define SECONDS(low, high)                                                                         \
     .kind = OPTION_SECONDS, .min = (low), .max = (high), .argument = "SECONDS"
 #define NUMBER(low, high) .kind = OPTION_NUMBER, .min = (low), .max = (high)
 
 const struct option_spec option_specs[] = {
-    {"host", 'h', BOTH, .kind = OPTION_TEXT, AT(host), .argument = "HOST",
+    {"host", 'h', TALK, .kind = OPTION_TEXT, AT(host), .argument = "HOST",
      .help = "gateway to speak to (default: localhost)"},
     {"host", 'h', SEARCH, .kind = OPTION_TEXT, AT(host), .argument = "HOST",
      .help = "multicast group to ask in, or one gateway\n(default: 225.1.1.1)"},
-    {"port", 'p', ALL, NUMBER(1, 65535), AT(port), .argument = "PORT",
+    {"port", 'p', ANY, NUMBER(1, 65535), AT(port), .argument = "PORT",
      .help = "its UDP port (default: 1883)"},
     {"interface", 0, SEARCH, .kind = OPTION_TEXT, AT(interface), .argument = "NAME",
      .help = "network interface to ask on (default: the one\nthat the routes choose)"},
+    {"devices", 'n', FLEET, NUMBER(1, 60000), AT(devices), .argument = "NUMBER",
+     .help = "how many devices (default: 100)"},
+    {"prefix", 0, FLEET, .kind = OPTION_TEXT, AT(prefix), .argument = "NAME",
+     .help = "client ids are NAME-1, NAME-2 ..., topics\nNAME/1, NAME/2 ... (default: fleet)"},
+    {"clean", 0, FLEET, .kind = OPTION_TRUE, AT(clean_session),
+     .help = "begin with fresh sessions, and leave none\nbehind; not with --sleep"},
+    {"sleep", 0, FLEET, NUMBER(1, 65535), AT(sleep_s), .argument = "SECONDS",
+     .help = "devices sleep for SECONDS, and wake each\n0.8 x SECONDS (default: they stay awake)"},
+    {"qos", 'q', FLEET, .kind = OPTION_QOS_MIX, AT(qos_mix), .argument = "LIST",
+     .help = "what the devices use in turn, as 0,1,2\n(default: 1)"},
+    {"size", 0, FLEET, NUMBER(12, 1024), AT(size), .argument = "OCTETS",
+     .help = "length of a message (default: 32)"},
+    {"period", 0, FLEET, SECONDS(10, 86400000), AT(period_ms),
+     .help = "each device publishes so often (default: 10)"},
+    {"loss", 0, FLEET, NUMBER(0, 90), AT(loss_percent), .argument = "PERCENT",
+     .help = "throw away so many datagrams, in each\ndirection (default: 0)"},
+    {"duration", 0, FLEET, SECONDS(100, 2592000000), AT(duration_ms),
+     .help = "publish for SECONDS (default: 60)"},
+    {"drain", 0, FLEET, SECONDS(0, 86400000), AT(drain_ms),
+     .help = "then wait at most SECONDS for messages that\nare under way (default: 60)"},
+    {"seed", 0, FLEET, NUMBER(0, UINT32_MAX), AT(seed), .argument = "NUMBER",
+     .help =
+         "of chance: which datagram is lost, and when a\ndevice publishes (default: a new one)"},
     {"radius", 0, SEARCH, NUMBER(0, 255), AT(radius), .argument = "NUMBER",
      .help = "ask so many hops around; 0 = the whole network\n(default: 1)"},
     {"bind", 0, ALL, .kind = OPTION_TEXT, AT(bind), .argument = "ADDRESS:PORT",
      .help = "local UDP address, so that several runs are\none peer"},
+    {"serial", 0, FLEET, .kind = OPTION_TEXT, AT(serial), .argument = "DEVICE",
+     .help =
+         "all devices share this serial port instead of\nUDP, as nodes behind a forwarder (0xFE)"},
     {"serial", 0, ALL, .kind = OPTION_TEXT, AT(serial), .argument = "DEVICE",
      .help = "speak over this serial port instead of UDP"},
-    {"baud", 0, ALL, NUMBER(50, 4000000), AT(baud), .argument = "NUMBER",
+    {"baud", 0, ANY, NUMBER(50, 4000000), AT(baud), .argument = "NUMBER",
      .help = "speed of the serial port (default: 115200)"},
-    {"framing", 0, ALL, .kind = OPTION_FRAMING, .argument = "NAME",
+    {"framing", 0, ANY, .kind = OPTION_FRAMING, .argument = "NAME",
      .help = "framing on the serial port: raw, slip,\ncobs-crc16 or hdlc (default: raw)"},
     {"node-id", 0, ALL, .kind = OPTION_NODE_ID, .argument = "HEX",
      .help = "speak encapsulated (0xFE), as a device with\nthis node id behind a forwarder"},
@@ -42,11 +71,11 @@ const struct option_spec option_specs[] = {
     {"disable-clean-session", 0, BOTH, .kind = OPTION_FALSE, AT(clean_session)},
     {"clean", 0, BOTH, .kind = OPTION_TRUE, AT(clean_session),
      .help = "begin with a fresh session (the default)"},
-    {"keepalive", 'k', BOTH, NUMBER(0, 65535), AT(keepalive_s), .argument = "SECONDS",
+    {"keepalive", 'k', TALK, NUMBER(0, 65535), AT(keepalive_s), .argument = "SECONDS",
      .help = "keep alive; 0 = no pings (default: 60)"},
-    {"retry", 0, BOTH, SECONDS(10, 3600000), AT(retry_ms),
+    {"retry", 0, TALK, SECONDS(10, 3600000), AT(retry_ms),
      .help = "repeat a request after this (default: 10)"},
-    {"retries", 0, BOTH, NUMBER(1, 100), AT(retry_count), .argument = "NUMBER",
+    {"retries", 0, TALK, NUMBER(1, 100), AT(retry_count), .argument = "NUMBER",
      .help = "so many times (default: 3)"},
     {"will-topic", 0, BOTH, .kind = OPTION_TEXT, AT(will_topic), .argument = "NAME",
      .help = "will: the gateway publishes to this topic when\nit loses the device"},
@@ -99,6 +128,8 @@ const struct option_spec option_specs[] = {
      .help = "listen for SECONDS (default: 5)"},
     {"json", 0, SEARCH, .kind = OPTION_TRUE, AT(json),
      .help = "print each gateway as a JSON object on a line"},
+    {"json", 0, FLEET, .kind = OPTION_TRUE, AT(json),
+     .help = "print the result as one JSON object"},
     {"timeout", 'W', BOTH, SECONDS(1, 86400000), AT(timeout_ms),
      .help = "exit with status 27 after SECONDS"},
     {"no-newline", 'N', SUB, .kind = OPTION_FALSE, AT(newline),
@@ -109,8 +140,8 @@ const struct option_spec option_specs[] = {
      .help = "print 'connected', 'subscribed', 'asleep' on\nstandard error when it is so"},
     {"debug", 'd', ALL, .kind = OPTION_TRUE, AT(debug),
      .help = "print every packet on standard error"},
-    {"quiet", 0, ALL, .kind = OPTION_TRUE, AT(quiet), .help = "print no errors and notices"},
-    {"help", 0, ALL, .kind = OPTION_TRUE, AT(help), .help = "print this help"},
+    {"quiet", 0, ANY, .kind = OPTION_TRUE, AT(quiet), .help = "print no errors and notices"},
+    {"help", 0, ANY, .kind = OPTION_TRUE, AT(help), .help = "print this help"},
 };
 
 const size_t option_spec_count = sizeof option_specs / sizeof option_specs[0];

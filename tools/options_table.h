@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table behind options.c: what each option of pub, sub and search is called, takes and means.
- */
+/* The table behind options.c: what each option of pub, sub, search and fleet is called, takes and
+ * means. */
 #ifndef DORMOUSE_TOOLS_OPTIONS_TABLE_H
 #define DORMOUSE_TOOLS_OPTIONS_TABLE_H
 
@@ -13,6 +13,7 @@
 #define OPTIONS_FOR_PUB OPTIONS_FOR(OPTIONS_PUB)
 #define OPTIONS_FOR_SUB OPTIONS_FOR(OPTIONS_SUB)
 #define OPTIONS_FOR_SEARCH OPTIONS_FOR(OPTIONS_SEARCH)
+#define OPTIONS_FOR_FLEET OPTIONS_FOR(OPTIONS_FLEET)
 
 enum option_kind {
     OPTION_TRUE,    /* sets the bool at `offset` */
@@ -21,8 +22,9 @@ enum option_kind {
     OPTION_NUMBER,  /* uint32_t at `offset`, min..max */
     OPTION_SECONDS, /* decimal seconds into the milliseconds at `offset`; min..max in ms */
     OPTION_QOS,
-    OPTION_TOPIC,  /* `value` is an enum mqttsn_topic_type */
-    OPTION_SOURCE, /* `value` is an enum options_source */
+    OPTION_QOS_MIX, /* const char * at `offset` */
+    OPTION_TOPIC,   /* `value` is an enum mqttsn_topic_type */
+    OPTION_SOURCE,  /* `value` is an enum options_source */
     OPTION_NODE_ID,
     OPTION_CLIENT_ID,
     OPTION_FRAMING,

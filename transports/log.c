@@ -2,25 +2,29 @@
 /* Log lines to stderr, with a priority prefix where journald reads them. */
 #include <dormouse/log.h>
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-static atomic_int log_limit = LOG_LEVEL_INFO;
+#include "log_private.h"
 
-void
-log_set_level(enum log_level level)
-{
-    atomic_store(&log_limit, (int)level);
-}
+#define LINE_MAX_OCTETS 1024
 
-bool
-log_enabled(enum log_level level)
-{
-    return (int)level <= atomic_load_explicit(&log_limit, memory_order_relaxed);
-}
+/* The last line, while folding is on. */
+static struct {
+    pthread_mutex_t lock;
+    bool on;
+    const char *module; /* NULL: none */
+    enum log_level level;
+    uint64_t written_ms;
+    unsigned repeats; /* not written since */
+    char text[LINE_MAX_OCTETS];
+} last = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *
 level_name(enum log_level level)
@@ -39,27 +43,101 @@ level_name(enum log_level level)
     return "";
 }
 
-void
-log_write(enum log_level level, const char *module, const char *format, ...)
+static void
+write_line(enum log_level level, const char *module, const char *text)
 {
-    char line[1024];
-    int head = getenv("JOURNAL_STREAM") != NULL
-                   ? snprintf(line, sizeof line, "<%d>%s: ", (int)level, module)
-                   : snprintf(line, sizeof line, "%s: %s", module, level_name(level));
-    size_t used = head < 0 ? 0 : (size_t)head;
-    va_list arguments;
+    char line[LINE_MAX_OCTETS];
+    int len = getenv("JOURNAL_STREAM") != NULL
+                  ? snprintf(line, sizeof line - 1, "<%d>%s: %s", (int)level, module, text)
+                  : snprintf(line, sizeof line - 1, "%s: %s%s", module, level_name(level), text);
+    size_t used = len < 0 ? 0 : (size_t)len;
 
-    va_start(arguments, format);
-    int body = vsnprintf(line + used, sizeof line - 1 - used, format, arguments);
-    va_end(arguments);
-    if (body > 0)
-        used += (size_t)body;
     if (used > sizeof line - 2)
         used = sizeof line - 2;
     line[used++] = '\n';
     /* A log that cannot be written has no better place to complain. */
     ssize_t ignored = write(STDERR_FILENO, line, used);
     (void)ignored;
+}
+
+static uint64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void
+tell_repeats(void)
+{
+    char text[64];
+
+    if (last.repeats == 0)
+        return;
+    snprintf(text, sizeof text, "last message repeated %u time%s", last.repeats,
+             last.repeats == 1 ? "" : "s");
+    write_line(last.level, last.module, text);
+    last.repeats = 0;
+}
+
+/* True: it is counted, and not to be written. */
+static bool
+fold(enum log_level level, const char *module, const char *text)
+{
+    uint64_t now = now_ms();
+    bool same = last.module != NULL && level == last.level && level < LOG_LEVEL_DEBUG &&
+                strcmp(module, last.module) == 0 && strcmp(text, last.text) == 0;
+
+    if (same && now - last.written_ms < LOG_FOLD_MS) {
+        last.repeats++;
+        return true;
+    }
+    tell_repeats();
+    last.module = module;
+    last.level = level;
+    last.written_ms = now;
+    snprintf(last.text, sizeof last.text, "%s", text);
+    return false;
+}
+
+void
+log_fold_repeats(bool on)
+{
+    pthread_mutex_lock(&last.lock);
+    tell_repeats();
+    last.on = on;
+    last.module = NULL;
+    pthread_mutex_unlock(&last.lock);
+}
+
+void
+log_flush_repeats(void)
+{
+    pthread_mutex_lock(&last.lock);
+    if (last.repeats > 0 && now_ms() - last.written_ms >= LOG_FOLD_MS)
+        tell_repeats();
+    pthread_mutex_unlock(&last.lock);
+}
+
+void
+log_write(enum log_level level, const char *module, const char *format, ...)
+{
+    char text[LINE_MAX_OCTETS];
+    va_list arguments;
+
+    if (!log_module_enabled(level, module))
+        return;
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (len < 0)
+        text[0] = '\0';
+    pthread_mutex_lock(&last.lock);
+    if (!last.on || !fold(level, module, text))
+        write_line(level, module, text);
+    pthread_mutex_unlock(&last.lock);
 }
 
 const char *

@@ -17,12 +17,32 @@ enum log_level {
     LOG_LEVEL_DEBUG = 7,
 };
 
-/* Lines less important than `level` are not written. Default: LOG_LEVEL_INFO. */
+/* Lines less important than `level` are not written, whatever their module. Default:
+ * LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
+/* False: no module writes such lines. True: some do. */
 bool log_enabled(enum log_level level);
 
-/* Writes "module: text\n" in one write(2). Safe from any thread. `module` is a short static word.
+/* The words that stand for `module` below; NULL ends them. */
+extern const char *const log_modules[];
+/* "info", "info, packet=debug": a level for all modules (info if not told) and levels of single
+ * ones. Returns NULL, or why that is not possible (static storage). */
+const char *log_check_levels(const char *text);
+/* Text that log_check_levels has seen. */
+void log_set_levels(const char *text);
+
+/*
+ * Folding, off at first: a line that says the same as the one before within LOG_FOLD_MS is counted
+ * and not written; the next other line, or log_flush_repeats, writes how often it came. Debug lines
+ * are never folded. Off again: writes what is counted.
  */
+#define LOG_FOLD_MS 10000
+void log_fold_repeats(bool on);
+/* Writes what was counted for LOG_FOLD_MS. For a timer. */
+void log_flush_repeats(void);
+
+/* Writes "module: text\n" in one write(2) if the level of the module allows. Safe from any thread.
+ * `module` is one of log_modules. */
 void log_write(enum log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -240,6 +240,7 @@ class Gateway(Server):
         self.database = self.state / "dormouse.db"
         self.socket = directory / "control.sock"
         self.environment = {}   # beside that of the test
+        self.debug = ["-d"]     # empty: log_level decides
         self.config = {
             "gateway": {"id": 7, "name": "test", "state_dir": self.state},
             "broker": {"url": url, "client_id": "dormouse-test"},
@@ -265,7 +266,7 @@ class Gateway(Server):
         return self
 
     def launch(self):
-        self.spawn([BIN / "dormoused", "-d", "-c", self.file], env={**os.environ, **self.environment})
+        self.spawn([BIN / "dormoused", *self.debug, "-c", self.file], env={**os.environ, **self.environment})
 
     def wait_end(self, seconds):
         """Of a process that was told to end. Returns the exit status."""

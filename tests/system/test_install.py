@@ -83,7 +83,9 @@ class Install(unittest.TestCase):
     def test_every_part_is_in_its_place(self):
         for path in ("sbin/dormoused", "bin/dormouse", "lib/systemd/system/dormoused.service",
                      "lib/udev/rules.d/70-dormouse.rules", "lib/sysusers.d/dormouse.conf",
-                     "share/bash-completion/completions/dormouse"):
+                     "share/bash-completion/completions/dormouse",
+                     "share/man/man8/dormoused.8", "share/man/man1/dormouse.1",
+                     "share/man/man5/dormouse.ini.5"):
             self.assertTrue(self.path(path).is_file(), path)
         for name in ("dormouse.ini", "configuration.md", "serial.md", "sessions.md",
                      "mosquitto.conf"):

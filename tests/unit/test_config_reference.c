@@ -190,6 +190,7 @@ static void
 every_configuration_in_the_documentation_loads_without_reports(void)
 {
     check_configurations("docs/configuration.md", 3);
+    check_configurations("docs/operations.md", 1);
     check_configurations("docs/serial.md", 10);
     check_configurations("README.md", 1);
 }

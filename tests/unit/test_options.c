@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line of dormouse pub, sub and search. */
+/* The command line of dormouse pub, sub, search and fleet. */
 #include <stdio.h>
 #include <string.h>
 
@@ -410,6 +410,43 @@ help_names_every_option_in_80_columns(void)
     check_help(OPTIONS_PUB, OPTIONS_FOR_PUB);
     check_help(OPTIONS_SUB, OPTIONS_FOR_SUB);
     check_help(OPTIONS_SEARCH, OPTIONS_FOR_SEARCH);
+    check_help(OPTIONS_FLEET, OPTIONS_FOR_FLEET);
+}
+
+static void
+fleet_without_options_has_documented_defaults(void)
+{
+    CU_ASSERT_EQUAL(parse(OPTIONS_FLEET, "-h pi"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.host, "pi");
+    CU_ASSERT_EQUAL(options.devices, 100);
+    CU_ASSERT_EQUAL(options.sleep_s, 0);
+    CU_ASSERT_STRING_EQUAL(options.qos_mix, "1");
+    CU_ASSERT_EQUAL(options.size, 32);
+    CU_ASSERT_EQUAL(options.period_ms, 10000);
+    CU_ASSERT_EQUAL(options.loss_percent, 0);
+    CU_ASSERT_EQUAL(options.duration_ms, 60000);
+    CU_ASSERT_EQUAL(options.drain_ms, 60000);
+    CU_ASSERT_STRING_EQUAL(options.prefix, "fleet");
+    CU_ASSERT_EQUAL(options.seed, 0);
+    CU_ASSERT_FALSE(options.clean_session);
+}
+
+static void
+fleet_that_makes_no_sense_is_refused(void)
+{
+    CU_ASSERT_EQUAL(parse(OPTIONS_FLEET, "-n 60000 -q 0,1,2 --sleep 5 --size 12"), DM_OK);
+    CU_ASSERT_STRING_EQUAL(options.qos_mix, "0,1,2");
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-q 0,3", "--qos"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-q 0,", "--qos"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-q 01", "--qos"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-q ", "--qos"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "--size 11", "--size"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "--loss 91", "--loss"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-n 0", "--devices"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "--clean --sleep 5", "--clean"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "--prefix a/+", "--prefix"));
+    CU_ASSERT_TRUE(refused(OPTIONS_FLEET, "-t a", "unknown option"));
+    CU_ASSERT_TRUE(refused(OPTIONS_PUB, "-t a -m x --devices 2", "unknown option"));
 }
 
 static const struct unit_test tests[] = {
@@ -436,6 +473,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(unknown_and_incomplete_options_are_named),
     UNIT_TEST(help_needs_nothing_else),
     UNIT_TEST(help_names_every_option_in_80_columns),
+    UNIT_TEST(fleet_without_options_has_documented_defaults),
+    UNIT_TEST(fleet_that_makes_no_sense_is_refused),
 };
 
 UNIT_MAIN("options", tests)
