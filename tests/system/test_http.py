@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import os
-import pathlib
 import re
 import resource
 import shutil
@@ -16,7 +15,7 @@ import unittest
 import urllib.parse
 
 import mqttsn as sn
-from harness import BIN, SystemTest, main, run, wait_until
+from harness import BIN, ROOT, SystemTest, main, run, wait_until
 
 TOKEN = "a-token-for-tests"
 HEADERS = {
@@ -227,7 +226,7 @@ class Answers(Http):
 
     def test_page_and_its_files_are_served_with_a_tag(self):
         self.start()
-        index = pathlib.Path(__file__).parents[2] / "web"
+        index = ROOT / "web"
         for file in index.iterdir():
             status, headers, text = self.ask(f"/{file.name}")
             self.assertEqual((status, text), (200, file.read_text()))
@@ -296,6 +295,13 @@ class Metrics(Http):
         self.assertEqual(
             found['dormouse_link_receive_errors_total{link="barn",kind="serial",reason="gap"}'], 0)
         self.assertNotIn('dormouse_link_nodes{link="lan",kind="udp"}', found)
+
+    def test_metrics_are_those_of_the_documentation(self):
+        self.pty("barn")
+        self.start()
+        page = (ROOT / "docs/api.md").read_text()
+        self.assertEqual(set(re.findall(r"^\| `(dormouse_\w+)`", page, re.M)),
+                         {name.partition("{")[0] for name in self.samples()})
 
     @unittest.skipUnless(PROMTOOL, "no promtool: see scripts/packages")
     def test_promtool_finds_nothing(self):
