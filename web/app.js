@@ -134,12 +134,9 @@ function draw() {
 
 function route() {
     const found = location.hash.match(/^#\/device\/(.+)$/);
+    const place = ["#devices", "#ports"].includes(location.hash) && byId(location.hash.slice(1));
     let id = null;
 
-    if (location.hash === "#devices") {
-        byId("devices").focus();
-        return;
-    }
     try {
         id = found && decodeURIComponent(found[1]);
     } catch {
@@ -155,6 +152,9 @@ function route() {
     window.scrollTo(0, id === null ? homeScroll : 0);
     if (id !== null)
         focusDevice();
+    else if (place && !history.state?.seen)
+        place.focus(); // not on the way back
+    history.replaceState({seen: true}, "");
 }
 
 // the operator ------------------------------------------------------------------------------------

@@ -131,8 +131,10 @@ function fillRow(row, session, age) {
     setShape(row.shape, stateShape(session.state));
     setText(row.state, session.state);
     for (const {name, text} of COLUMNS)
-        if (text)
+        if (text) {
             setText(row.cells[name], text(session, age));
+            row.cells[name].classList.toggle("unknown", row.cells[name].textContent === "–");
+        }
     row.cells.sleep.classList.toggle("alert", row.cells.sleep.textContent.startsWith("overdue"));
     row.cells.dropped.classList.toggle("alert", session.dropped > 0);
     row.cells.queued.classList.toggle("alert", session.queued > 0);

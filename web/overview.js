@@ -5,6 +5,7 @@ import {byId, count, counted, duration, foreign, make, octets, setShape, setText
         stateShape} from "./words.js";
 
 const cards = new Map();
+const TITLES = {Queue: "Queue for devices", Spool: "Spool for the broker"};
 
 /** lines: [text or element...]; the card is only written if its text is another. */
 function setCard(name, mark, headline, lines) {
@@ -13,7 +14,7 @@ function setCard(name, mark, headline, lines) {
     if (!card) {
         card = {shape: shape(mark), head: make("span"), body: make("div"), key: null};
         cards.set(name, card);
-        const title = make("h2", "", name);
+        const title = make("h2", "", TITLES[name] ?? name);
         const box = make("section", "card", title,
                          make("p", "headline", card.shape, " ", card.head), card.body);
         box.dataset.card = name;
@@ -63,7 +64,7 @@ function devicesCard(sessions) {
     const states = names.filter((name) => name in sessions);
 
     setCard("Devices", sessions.lost > 0 ? "warn" : "good", counted(sessions.total, "session"),
-            states.map((state) => stateLine(state, sessions[state])));
+            [make("span", "states", ...states.map((state) => stateLine(state, sessions[state])))]);
 }
 
 const DROPS = {
@@ -101,10 +102,10 @@ export function drawOverview(status) {
     storeCard(status.store ?? {});
     devicesCard(status.sessions ?? {});
     const queue = status.queue ?? {}, spool = status.spool ?? {};
-    setCard("Queue", "good", `${counted(queue.messages, "message")} for devices`,
+    setCard("Queue", "good", counted(queue.messages, "message"),
             [octets(queue.octets), `${count(queue.delivered)} delivered since the start`]);
     setCard("Spool", spool.messages > 0 && status.broker?.state !== "connected" ? "warn" : "good",
-            `${counted(spool.messages, "message")} for the broker`,
+            counted(spool.messages, "message"),
             [octets(spool.octets), `${count(spool.accepted)} accepted since the start`]);
     dropsCard(status);
     drawPorts(status.links ?? []);
@@ -188,7 +189,7 @@ function drawPorts(links) {
         gone.delete(name);
         if (!ports.has(name)) {
             ports.set(name, newPort(link));
-            byId("ports").append(ports.get(name).box);
+            byId("port-list").append(ports.get(name).box);
         }
         const port = ports.get(name), key = JSON.stringify(link);
         if (key !== port.key) {

@@ -151,7 +151,48 @@ test("hostile client ids and topics are text", async () => {
         assert.equal(await page.locator("main img, main script, #device i, #device b").count(), 0);
         assert.ok(await overflow() <= 0, `${id.slice(0, 20)} stands out`);
     }
+    await page.setViewportSize({width: 360, height: 740});
+    assert.ok(await overflow() <= 0, "the device's page stands out of a small window");
+
 });
+
+test("each state has a shape of its own", async () => {
+    const states = ["active", "awake", "asleep", "lost", "disconnected"];
+    const page = await show(states.map((state) => session(state, {state})));
+    const images = new Set();
+
+    for (const state of states) {
+        const image = row(page, state).locator(".shape");
+        await image.evaluate((one) => {
+            one.style.color = "black"; // told apart without colour
+            one.closest("tr").className = "";
+        });
+        images.add((await image.screenshot()).toString("base64"));
+    }
+    assert.equal(images.size, states.length);
+});
+
+const DETAIL = {
+    subscriptions: [{filter: "cmd/pump/#", qos: 1}, {filter: "cmd/all", qos: 0}],
+    topics: [{id: 1, name: "cmd/pump/on"}, {id: 2, name: "state/pump"}],
+    queue: [{topic: "cmd/pump/on", octets: 4, qos: 1, stored: true, progress: "waiting", age_ms: 4000},
+            {topic: "cmd/all", octets: 120, qos: 0, retain: true, progress: "waiting", age_ms: 300}],
+    history: [{event: "asleep", text: "fell asleep for 300 s", age_ms: 61000},
+              {event: "connected", detail: 60, age_ms: 75000}],
+};
+
+for (const [width, height, colorScheme] of WIDTHS)
+    test(`a device's page tells its queue and history at ${width} pixels`, async () => {
+        await mock.tell({details: {pump: DETAIL}});
+        const page = await show(
+            [session("pump", {state: "asleep", sleep_s: 300, queued: 2, queued_octets: 124, rssi: -80})],
+            {viewport: {width, height}, colorScheme});
+        await row(page, "pump").locator("a").click();
+        await sees(page.locator("#device"), /cmd\/pump\/on.*on disk.*fell asleep for 300 s/s);
+        await sees(page.locator("#device"), "connected, detail 60");
+        await sees(page.locator("#device .facts"), "cmd/pump/# (QoS 1)");
+        await picture(page, `device-${width}`);
+    });
 
 test("times count by themselves, and a sleeper that does not come is overdue", async () => {
     const page = await show([session("s", {state: "asleep", sleep_s: 12, last_contact_ms: 9000}),
@@ -198,10 +239,10 @@ test("trouble of broker, store and ports is written in words", async () => {
 
     await sees(page.locator("[data-card=Broker]"), /not connected.*connection refused/s);
     await sees(page.locator("[data-card=Store]"), /not writing.*disk full/s);
-    await sees(page.locator("[data-card=Spool]"), "9 messages for the broker");
-    await sees(page.locator("#ports"), /down.*No such file.*3 checksum errors/s);
-    await page.locator("#ports summary").click();
-    await sees(page.locator("#ports .nodes"), /serial:barn:00:1.*-71 dBm/);
+    await sees(page.locator("[data-card=Spool]"), "9 messages");
+    await sees(page.locator("#port-list"), /down.*No such file.*3 checksum errors/s);
+    await page.locator("#port-list summary").click();
+    await sees(page.locator("#port-list .nodes"), /serial:barn:00:1.*-71 dBm/);
     await picture(page, "trouble");
 });
 
@@ -217,10 +258,11 @@ test("everything can be reached by keyboard, and the way back leads to the same 
     const page = await show(sessions(300));
 
     await page.keyboard.press("Tab");
-    assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
-    await page.locator("#search").focus();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter"); // the link to the devices
+    assert.equal(await page.evaluate(() => document.activeElement.id), "devices");
     const last = () => page.evaluate(() => document.activeElement.closest("tr")?.dataset.id);
-    for (let i = 0; i < 12 + 60; i++)
+    for (let i = 0; i < 14 + 60; i++)
         await page.keyboard.press("Tab");
     await page.waitForFunction(() => document.activeElement.closest("tr[data-id]"));
     const id = await last();
