@@ -149,10 +149,17 @@ function newPort(link) {
     return port;
 }
 
+/** Without the name of the port, which stands above. */
+function nodeText(port, node) {
+    const text = node.address ?? "?";
+
+    return text.startsWith(port.prefix) ? text.slice(port.prefix.length) : text;
+}
+
 function drawNodes(port) {
     if (port.details.open)
         port.body.replaceChildren(...port.nodes.map((node) => make(
-            "tr", "", make("td", "", foreign(node.address ?? "?")),
+            "tr", "", make("td", "", foreign(nodeText(port, node))),
             make("td", "number", count(node.messages)), make("td", "number", count(node.unconfirmed)),
             make("td", "", signal(node) || "–"))));
 }
@@ -176,6 +183,7 @@ function drawPort(port, link) {
     lines.push(trouble.length > 0 ? trouble.join(", ") : "no errors");
     port.text.replaceChildren(...lines.map((line) => make("p", "", line)));
     port.nodes = link.nodes ?? [];
+    port.prefix = `${link.kind}:${link.name}:`;
     port.details.hidden = !("nodes" in link);
     setText(port.summary, counted(port.nodes.length, "node"));
     drawNodes(port);
