@@ -16,6 +16,7 @@
 #include "app_clock.h"
 #include "app_options.h"
 #include "control.h"
+#include "http.h"
 #include "runner.h"
 
 /* At an orderly end; together with the broker's last second well below TimeoutStopSec= of the unit.
@@ -42,6 +43,7 @@ struct app {
     struct pairing *pairing;
     struct control_source control_source;
     struct control *control;
+    struct http *http;
 };
 
 static void
@@ -277,6 +279,18 @@ start_control(struct app *app)
         log_error("control", "no control socket: %s", error);
 }
 
+static void
+start_http(struct app *app)
+{
+    struct http_options options = {.address = app->config->http, .token = app->config->http_token};
+
+    if (*options.address == '\0' || app->pairing == NULL)
+        return;
+    app->http = http_open(app->base, &options, &app->control_source);
+    if (app->http == NULL)
+        log_error("http", "no status page: out of memory");
+}
+
 static bool
 start(struct app *app)
 {
@@ -295,6 +309,7 @@ start(struct app *app)
         return false;
     runner_start(app->runner);
     start_control(app);
+    start_http(app);
     return start_stopping(app);
 }
 
@@ -324,6 +339,7 @@ stop(struct app *app)
 {
     bool durable = true;
 
+    http_close(app->http);
     control_close(app->control);
     pairing_free(app->pairing);
     if (app->upstream != NULL) {

@@ -114,13 +114,21 @@ read_password(const char *path, char *reason, size_t size)
     return NULL;
 }
 
-/* Sets the password from one key or the other. */
+/* Where a password, its file or the file of the token was given. */
+static struct config_place *
+secret_place(struct config_loader *loader, const struct config_key *key)
+{
+    if (key->section == SECTION_CONTROL)
+        return &loader->token_file;
+    return key->type == CONFIG_PASSWORD ? &loader->password : &loader->password_file;
+}
+
+/* Sets the password from one key or the other, or the token. */
 static void
 take_password(struct config_loader *loader, const struct config_place *place,
               const struct config_key *key, const char *text, bool commented)
 {
-    struct config_place *given =
-        key->type == CONFIG_PASSWORD ? &loader->password : &loader->password_file;
+    struct config_place *given = secret_place(loader, key);
     char reason[CONFIG_REASON_SIZE];
     char *password = NULL;
     if (*text == '\0') {
@@ -164,6 +172,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
     }
     if (strcmp(key->name, "standby_for") == 0)
         loader->standby_for = *place;
+    if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)
+        loader->http = *place;
     if (key->type == CONFIG_LIST && config_field_count(key, object) == LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
     else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
@@ -179,8 +189,9 @@ take_value(struct config_loader *loader, const struct config_place *place,
 static const char *
 meant_text(const struct config_key *key, const char *text)
 {
-    return *text == '\0' && key->type == CONFIG_TEXT && key->fallback != NULL ? key->fallback
-                                                                              : text;
+    bool asks =
+        *text == '\0' && key->type == CONFIG_TEXT && key->fallback != NULL && !key->empty_is_off;
+    return asks ? key->fallback : text;
 }
 
 static void

@@ -116,6 +116,8 @@ struct config {
     uint64_t commit_interval_ms;
     /* [control] */
     char *control_socket;
+    char *http;       /* "127.0.0.1:8183"; empty: off */
+    char *http_token; /* NULL if not set; what token_file holds */
 
     struct config_topics topics; /* [topics] */
     struct config_link *links;

@@ -133,12 +133,27 @@ check_password(struct config_loader *loader)
                              "needs a username");
 }
 
+/* Whoever reaches the page from elsewhere is not to change anything without a token. */
+static void
+check_http(struct config_loader *loader)
+{
+    const char *http = loader->config->http;
+    if (http == NULL || *http == '\0' || strncmp(http, "127.", 4) == 0 ||
+        strncmp(http, "[::1]:", 6) == 0)
+        return;
+    /* A token file that is not acceptable was reported already. */
+    if (loader->token_file.file == NULL)
+        config_loader_report(loader, false, &loader->http, "[control] http",
+                             "needs token_file: it is no loopback address");
+}
+
 void
 config_loader_check(struct config_loader *loader, const char *path)
 {
     const struct config *config = loader->config;
     check_links(loader, path);
     check_password(loader);
+    check_http(loader);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */
         config_loader_report(loader, false, &loader->standby_for, "[gateway] standby_for",
                              "is the id of this gateway itself");

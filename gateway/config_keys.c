@@ -329,12 +329,14 @@ const struct config_key config_keys[] = {
      .fallback = "/run/dormouse/control.sock", .unit = "absolute path",
      .check = config_check_socket,
      .text = "Socket of the operator's command, for the group of the gateway"},
-    {.section = SECTION_CONTROL, .name = "http", .type = CONFIG_TEXT, MISSING, .fallback = "",
-     .unit = "ADDRESS:PORT", .check = config_check_endpoint,
-     .text = "Where the status page is; off if empty"},
-    {.section = SECTION_CONTROL, .name = "token_file", .type = CONFIG_TEXT, PROTECTS,
-     .unit = "absolute path", .check = config_check_path,
-     .text = "File with the token that the status page asks for"},
+    {.section = SECTION_CONTROL, .name = "http", .type = CONFIG_TEXT, GLOBAL(http),
+     .fallback = "127.0.0.1:8183", .unit = "ADDRESS:PORT", .check = config_check_endpoint,
+     .empty_is_off = true,
+     .text = "Where the status page and the HTTP API are; off if empty"},
+    {.section = SECTION_CONTROL, .name = "token_file", .type = CONFIG_PASSWORD_FILE,
+     GLOBAL(http_token), .unit = "absolute path", .check = config_check_path,
+     .text = "File with the token, in one line, without which nothing can be changed over HTTP; "
+             "required if http is not a loopback address; refused if others may use it"},
 };
 /* clang-format on */
 

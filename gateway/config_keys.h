@@ -30,7 +30,7 @@ struct config_section_info {
 
 /* The comment says what the member holds. */
 enum config_type {
-    CONFIG_TEXT,          /* char *; an empty value is the default */
+    CONFIG_TEXT,          /* char *; an empty value is the default, but see empty_is_off */
     CONFIG_CHOICE,        /* char *, one of `choices` */
     CONFIG_FIRST_CHOICE,  /* bool: the first of `choices` was given */
     CONFIG_FRAMING,       /* char *, one of framing_names() */
@@ -69,6 +69,7 @@ struct config_key {
     const char *text;      /* what it is for, one sentence without a full stop */
     config_check *check;   /* of texts, list items and topic names; may be NULL but of a TOPIC */
     size_t offset, size;   /* the member in the struct of the section; size 0: none */
+    bool empty_is_off;     /* of a TEXT: an empty value is not the default */
     bool zero_is_off;      /* 0 is one more way to write `off` */
     bool repeatable;
     bool secret;     /* the file must be closed to others */

@@ -28,7 +28,8 @@ struct config_loader {
     size_t index;          /* of the link or client, in a section that has a name */
     void *given;           /* tsearch tree: the single keys given, each per file and section */
     struct config_place link_places[CONFIG_LINKS_MAX];
-    struct config_place password, password_file, standby_for; /* file NULL: not given */
+    struct config_place password, password_file, standby_for, http, token_file;
+    /* file NULL: not given */
     bool url_given;
 };
 

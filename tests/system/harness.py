@@ -245,7 +245,7 @@ class Gateway(Server):
             "broker": {"url": url, "client_id": "dormouse-test"},
             "sessions": {"retry": "1s"},
             "udp lan": {"listen": f"127.0.0.1:{port}"},
-            "control": {"socket": self.socket},
+            "control": {"socket": self.socket, "http": ""},
         }
 
     def write_config(self):

@@ -132,7 +132,75 @@ password_and_password_file_together_are_refused(void)
     config_fixture_fini(&fixture);
 }
 
+/* Loads with this endpoint and, if mode is not 0, a token file. */
+static void
+load_http(struct config_fixture *fixture, const char *http, mode_t mode)
+{
+    char text[256], key[128] = "";
+    if (mode != 0) {
+        config_fixture_write(fixture, "token", mode, "geheim\n", 7);
+        snprintf(key, sizeof(key), "token_file = %s/token\n", fixture->directory);
+    }
+    snprintf(text, sizeof(text), "[udp x]\n[control]\nhttp = %s\n%s", http, key);
+    config_fixture_load_text(fixture, text);
+}
+
+static void
+http_beyond_loopback_needs_a_token(void)
+{
+    static const char *const loopback[] = {"127.0.0.1:8183", "127.9.9.9:1", "[::1]:8183", ""};
+    static const char *const others[] = {"0.0.0.0:8183", "192.168.1.7:1", "[::]:8183",
+                                         "[fe80::1]:1"};
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    for (size_t i = 0; i < sizeof(loopback) / sizeof(loopback[0]); i++) {
+        load_http(&fixture, loopback[i], 0);
+        check_text(fixture.reports, "");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.config);
+        CU_ASSERT_STRING_EQUAL(fixture.config->http, loopback[i]);
+        CU_ASSERT_PTR_NULL(fixture.config->http_token);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        load_http(&fixture, others[i], 0);
+        check_text(fixture.reports,
+                   "E main.ini:3: [control] http: needs token_file: it is no loopback address\n");
+        load_http(&fixture, others[i], 0600);
+        check_text(fixture.reports, "");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.config);
+        CU_ASSERT_STRING_EQUAL(fixture.config->http_token, "geheim");
+    }
+    config_fixture_fini(&fixture);
+}
+
+static void
+token_file_that_others_may_use_is_refused(void)
+{
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    load_http(&fixture, "0.0.0.0:8183", 0604);
+    check_text(fixture.reports, "E main.ini:4: [control] token_file: others may use the file: "
+                                "chmod o-rwx\n");
+    config_fixture_fini(&fixture);
+}
+
+static void
+http_is_on_by_default_and_empty_is_off(void)
+{
+    struct config_fixture fixture;
+    config_fixture_init(&fixture);
+    config_fixture_load_text(&fixture, "[udp x]\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.config);
+    CU_ASSERT_STRING_EQUAL(fixture.config->http, "127.0.0.1:8183");
+    config_fixture_load_text(&fixture, "[udp x]\n[control]\nhttp =\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.config);
+    CU_ASSERT_STRING_EQUAL(fixture.config->http, "");
+    config_fixture_fini(&fixture);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(http_beyond_loopback_needs_a_token),
+    UNIT_TEST(token_file_that_others_may_use_is_refused),
+    UNIT_TEST(http_is_on_by_default_and_empty_is_off),
     UNIT_TEST(password_is_refused_if_others_may_use_the_file),
     UNIT_TEST(password_cut_by_a_comment_is_refused),
     UNIT_TEST(password_without_a_username_is_refused),
