@@ -41,9 +41,12 @@ function connect() {
     stream.addEventListener("status", (event) => take(event.data, takeStatus));
     stream.addEventListener("sessions", (event) => take(event.data, takeSessions));
     stream.onerror = () => {
-        lost();
-        if (stream.readyState === EventSource.CLOSED)
-            setTimeout(connect, RETRY_MS);
+        if (stream.readyState !== EventSource.CLOSED) {
+            lost(); // it tries again by itself
+            return;
+        }
+        poll(); // refused: too many listen
+        setTimeout(connect, RETRY_MS);
     };
 }
 
@@ -75,8 +78,10 @@ function takeStatus(value) {
 }
 
 function takeSessions(value) {
-    if (Array.isArray(value.sessions))
-        setSessions(value.sessions, performance.now());
+    const list = value.sessions ?? value;
+
+    if (Array.isArray(list))
+        setSessions(list, performance.now());
 }
 
 function lost() {
@@ -93,27 +98,38 @@ function lost() {
     draw();
 }
 
-/** An idle gateway sends nothing, and neither does one that hangs or cannot be reached. */
-async function askIfSilent() {
-    if (asking || performance.now() - heard < SILENCE_MS)
+async function fetchText(path) {
+    const answer = await fetch(path, {signal: AbortSignal.timeout(ANSWER_MS)});
+
+    if (!answer.ok)
+        throw new Error(`status ${answer.status}`);
+    return answer.text();
+}
+
+/** Without the stream. */
+async function poll() {
+    if (asking)
         return;
     asking = true;
     try {
-        const answer = await fetch("api/v1/status", {signal: AbortSignal.timeout(ANSWER_MS)});
-        const text = await answer.text();
-        if (!answer.ok)
-            throw new Error(answer.status);
-        if (lostAt !== null) {
-            heard = performance.now();
-            connect(); // the stream brings all that was missed
-        } else {
-            take(text, takeStatus);
-        }
+        const [first, second] = [await fetchText("api/v1/status"), await fetchText("api/v1/sessions")];
+        take(first, takeStatus);
+        take(second, takeSessions);
     } catch {
         heard = performance.now(); // the next question in a while
         lost();
     }
     asking = false;
+}
+
+/** An idle gateway sends nothing, and neither does one that hangs or cannot be reached. */
+async function askIfSilent() {
+    if (asking || performance.now() - heard < SILENCE_MS)
+        return;
+    const wasLost = lostAt !== null;
+    await poll();
+    if (wasLost && lostAt === null)
+        connect();
 }
 
 // drawing -----------------------------------------------------------------------------------------

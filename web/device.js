@@ -216,7 +216,7 @@ async function act(action, access) {
             signal: AbortSignal.timeout(10000),
         });
         const body = await answer.json().catch(() => ({}));
-        if (answer.status === 401 || answer.status === 403) {
+        if (answer.status === 401) {
             access.lock();
             say("The gateway does not accept this token.");
         } else {
