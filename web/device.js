@@ -6,6 +6,7 @@ import {byId, count, counted, duration, foreign, make, octets, setShape, setText
         stateShape} from "./words.js";
 
 const DETAIL_EVERY_MS = 2000;
+const QUEUE_SHOWN = 100; // messages
 const ACTIONS = [
     {path: "disconnect", words: "Disconnect",
      text: "The device is told to connect again. What waits for it is kept."},
@@ -36,7 +37,8 @@ function build(access) {
         heading, shape: shape("warn"), state: make("span"), facts: new Map(),
         list: make("dl", "facts"), note: make("p", "quiet"), result: make("p"),
         buttons: make("div", "buttons"), queue: make("tbody"), log: make("tbody"),
-        queueNote: make("p", "quiet"), logNote: make("p", "quiet"),
+        queueNote: make("p", "quiet"), logNote: make("p", "quiet"), errors: make("tbody"),
+        errorTitle: make("h2", "", "What went wrong last"), refused: false,
     };
     parts.result.setAttribute("role", "status");
     for (const action of ACTIONS) {
@@ -47,11 +49,12 @@ function build(access) {
     }
     parts.queueTable = logTable(["Topic", "Size", "QoS", "Where it stands", "Age"], parts.queue);
     parts.logTable = logTable(["When", "What"], parts.log);
+    parts.errorTable = logTable(["When", "What"], parts.errors);
     byId("device").replaceChildren(
         make("p", "", back), heading, make("p", "headline", parts.shape, " ", parts.state),
         parts.list, parts.note, parts.buttons, parts.result,
         make("h2", "", "Queue"), parts.queueNote, parts.queueTable,
-        make("h2", "", "History"), parts.logNote, parts.logTable);
+        parts.errorTitle, parts.errorTable, make("h2", "", "History"), parts.logNote, parts.logTable);
 }
 
 function logTable(titles, body) {
@@ -91,6 +94,16 @@ function subscriptionText(one) {
     return `${one.filter ?? one.topic ?? "?"}${"qos" in one ? ` (QoS ${one.qos})` : ""}`;
 }
 
+/** When the gateway gives up on it. */
+function supervisionText(session, waited) {
+    const left = detail.timers?.supervision_ms;
+
+    if (typeof left !== "number")
+        return "–";
+    return `${["disconnected", "lost"].includes(session.state) ? "removed" : "counts as lost"} in ` +
+        duration(left - waited);
+}
+
 function drawFacts(session, now) {
     const age = ageOf(session, now);
     const will = detail.will && typeof detail.will === "object" ? detail.will : null;
@@ -99,7 +112,10 @@ function drawFacts(session, now) {
     setText(parts.state, session.state);
     setFact("Last contact", contactText(session, age));
     setFact("Sleep", sleepText(session, age));
-    setFact("Keep alive", session.keepalive_s > 0 ? duration(session.keepalive_s * 1000) : "none");
+    setFact("Keep alive", session.keepalive_s > 0 ?
+        duration(session.keepalive_s * 1000).replace(/ 00 (s|min)$/, "") : "none");
+    if (detail.answered)
+        setFact("Supervision", supervisionText(session, now - detail.answered));
     setFact("Session", session.clean ? "clean: ends with the connection" :
         "persistent: kept while the device is away");
     setFact("Address", session.address ? [session.address] : "unknown");
@@ -114,20 +130,28 @@ function drawFacts(session, now) {
             `${topic.id ?? "?"}: ${topic.name ?? topic.topic ?? "?"}`) : count(session.topics));
 }
 
-const ageText = (ms) => typeof ms === "number" ? `${duration(ms)}` : "–";
+const ageText = (ms, waited) => typeof ms === "number" ? duration(ms + waited) : "–";
 
 function drawQueue(session, waited) {
-    const queue = listOf(detail.queue) ?? listOf(detail.messages);
+    const queue = detail.messages ?? [];
+    const text = session.queued === 0 ? "Nothing waits." :
+        queue.length === 0 ? `${counted(session.queued, "message")} waiting.` :
+        queue.length > QUEUE_SHOWN ? `The first ${QUEUE_SHOWN} of ${count(queue.length)}:` : "";
 
-    setText(parts.queueNote, queue && queue.length > 0 ? "" :
-        session.queued > 0 ? `${counted(session.queued, "message")} wait.` : "Nothing waits.");
-    parts.queueTable.hidden = !(queue?.length > 0);
-    parts.queue.replaceChildren(...(queue ?? []).map((message) => make(
+    setText(parts.queueNote, text);
+    parts.queueTable.hidden = queue.length === 0;
+    parts.queue.replaceChildren(...queue.slice(0, QUEUE_SHOWN).map((message) => make(
         "tr", "", make("td", "", foreign(message.topic ?? "?")), make("td", "", octets(message.octets)),
-        make("td", "", count(message.qos)),
-        make("td", "", [message.progress, message.retain && "retained", message.stored && "on disk"]
-            .filter(Boolean).join(", ") || "waiting"),
-        make("td", "", ageText(typeof message.age_ms === "number" ? message.age_ms + waited : null)))));
+        make("td", "", count(message.qos)), make("td", "", progressText(message)),
+        make("td", "", ageText(message.age_ms, waited)))));
+}
+
+const PROGRESS = {waiting: "waiting", suback: "waiting for its subscription", disk: "being written",
+                  sent: "sent, no answer yet", received: "received, not confirmed"};
+
+function progressText(message) {
+    return [PROGRESS[message.progress] ?? message.progress ?? "waiting",
+            message.retain && "retained", message.stored && "on disk"].filter(Boolean).join(", ");
 }
 
 const KNOWN = ["event", "kind", "text", "age_ms", "at_ms", "time", "client_id"];
@@ -150,14 +174,20 @@ function eventWhen(event, waited) {
 
 const listOf = (value) => Array.isArray(value) ? value : null;
 
+function logRows(events, waited) {
+    return events.map((event) => make("tr", "", make("td", "when", eventWhen(event, waited)),
+                                      make("td", "", foreign(eventText(event)))));
+}
+
 function drawLog(waited) {
-    const log = listOf(detail.history) ?? listOf(detail.events);
+    const log = listOf(detail.history), errors = listOf(detail.errors) ?? [];
 
     setText(parts.logNote, !log ? "This gateway keeps no history." :
         log.length === 0 ? "Nothing has happened since the gateway started." : "");
     parts.logTable.hidden = !(log?.length > 0);
-    parts.log.replaceChildren(...(log ?? []).map((event) => make(
-        "tr", "", make("td", "when", eventWhen(event, waited)), make("td", "", foreign(eventText(event))))));
+    parts.log.replaceChildren(...logRows(log ?? [], waited));
+    parts.errorTitle.hidden = parts.errorTable.hidden = errors.length === 0;
+    parts.errors.replaceChildren(...logRows(errors, waited));
 }
 
 /** Also each second, for what counts. `gone`: the connection is lost, nothing is asked. */
@@ -170,6 +200,10 @@ export function drawDevice(now, gone, access) {
     parts.buttons.hidden = !session || !access.unlocked();
     setText(parts.note, !session || access.unlocked() ? "" :
         "Read-only: unlock with the token of the configuration to change anything.");
+    if (parts.refused && access.unlocked()) {
+        parts.refused = false;
+        setText(parts.result, "");
+    }
     parts.list.hidden = !session;
     parts.shape.toggleAttribute("hidden", !session);
     if (!session) {
@@ -185,16 +219,23 @@ export function drawDevice(now, gone, access) {
     }
 }
 
+/** {} if the gateway does not have it. */
+async function fetchObject(path) {
+    const answer = await fetch(path, {signal: AbortSignal.timeout(10000)});
+
+    return answer.ok ? answer.json() : {};
+}
+
 async function ask(now, access) {
     const wanted = id;
 
     asking = true;
     asked = now;
     try {
-        const answer = await fetch(sessionPath(wanted), {signal: AbortSignal.timeout(10000)});
-        const body = answer.ok ? await answer.json() : {};
+        const shown = await fetchObject(sessionPath(wanted));
+        const queue = await fetchObject(sessionPath(wanted, "queue"));
         if (wanted === id) {
-            detail = {...body, ...(body.session ?? {}), answered: access.clock()};
+            detail = {...shown, messages: listOf(queue.messages) ?? [], answered: access.clock()};
             drawDevice(access.clock(), false, access);
         }
     } catch {
@@ -218,6 +259,7 @@ async function act(action, access) {
         const body = await answer.json().catch(() => ({}));
         if (answer.status === 401) {
             access.lock();
+            parts.refused = true;
             say("The gateway does not accept this token.");
         } else {
             say(answer.ok && !body.error ? `${action.words}: done.` :

@@ -46,7 +46,7 @@ function storeCard(store) {
 
     if (store.error)
         lines.push(foreign(store.error));
-    lines.push(`${octets(store.file_octets)} used, ${octets(store.free_octets)} free on disk`);
+    lines.push(`file of ${octets(store.file_octets)}, ${octets(store.free_octets)} of it free`);
     lines.push(`${counted(store.rows, "row")}, ${counted(store.commits, "commit")}`);
     if (typeof store.last_commit_us === "number")
         lines.push(`commit ${(store.last_commit_us / 1000).toFixed(1)} ms, ` +

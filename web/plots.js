@@ -18,24 +18,28 @@ const PLOTS = [
     {title: "Devices", digits: 0, lines: [["awake", "active or awake"], ["asleep", "asleep"]]},
 ];
 
-/** Called with each status, and again while nothing changes. Returns whether it took a sample. */
+function gauges(status) {
+    const sessions = status.sessions ?? {};
+
+    return {queue: status.queue?.messages ?? 0, spool: status.spool?.messages ?? 0,
+            awake: (sessions.active ?? 0) + (sessions.awake ?? 0), asleep: sessions.asleep ?? 0};
+}
+
+/** Called with each status, and again while nothing changes. Returns whether it took a sample; in
+ *  between, the last one only follows. */
 export function addSample(status, now) {
     const last = samples.at(-1);
 
-    if (last?.values && now - last.at < EVERY_MS - 200)
+    if (last?.values && now - last.at < EVERY_MS - 200) {
+        Object.assign(last.values, gauges(status));
         return false;
-    const counters = {at: now, uptime: status.uptime_ms ?? 0, to: status.queue?.delivered ?? 0,
-                      from: status.spool?.accepted ?? 0};
-    const goes_on = before !== null && now - before.at < GAP_MS &&
-        counters.to >= before.to && counters.from >= before.from;
-    const rate = (name) => goes_on ? (counters[name] - before[name]) * 1000 / (now - before.at) : 0;
-    const sessions = status.sessions ?? {};
+    }
+    const counters = {at: now, to: status.queue?.delivered ?? 0, from: status.spool?.accepted ?? 0};
+    const goesOn = before !== null && now - before.at < GAP_MS &&
+        counters.to >= before.to && counters.from >= before.from; // else it was started again
+    const rate = (name) => goesOn ? (counters[name] - before[name]) * 1000 / (now - before.at) : 0;
 
-    samples.push({at: now, values: {
-        to: rate("to"), from: rate("from"),
-        queue: status.queue?.messages ?? 0, spool: status.spool?.messages ?? 0,
-        awake: (sessions.active ?? 0) + (sessions.awake ?? 0), asleep: sessions.asleep ?? 0,
-    }});
+    samples.push({at: now, values: {to: rate("to"), from: rate("from"), ...gauges(status)}});
     before = counters;
     while (samples.length > 0 && samples[0].at < now - KEPT_MS)
         samples.shift();
@@ -47,6 +51,9 @@ export function addGap(now) {
         samples.push({at: now, values: null});
     before = null;
 }
+
+const plainNumber = (value, digits) => value.toLocaleString(
+    "en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
 
 function pathOf(name, start, span, top) {
     let path = "", pen = "M", last = -Infinity;
@@ -100,14 +107,14 @@ export function drawPlots(now) {
         const current = samples.at(-1)?.values;
         const words = [];
         plot.lines.forEach(([name, what], i) => {
-            const text = current ? current[name].toFixed(plot.digits) : "–";
+            const text = current ? plainNumber(current[name], plot.digits) : "–";
             plot.paths[i].setAttribute("d", pathOf(name, now - span, span, highest || 1));
             setText(plot.legends[i], text);
             words.push(`${what} ${text}`);
         });
-        setText(plot.top, `highest ${highest.toFixed(plot.digits)}`);
+        setText(plot.top, `highest ${plainNumber(highest, plot.digits)}`);
         setText(plot.since, `last ${duration(span).replace(" 00 s", "")}`);
         plot.image.setAttribute("aria-label", `${plot.title} over time, now ${words.join(", ")}; ` +
-                                `highest ${highest.toFixed(plot.digits)}`);
+                                `highest ${plainNumber(highest, plot.digits)}`);
     }
 }

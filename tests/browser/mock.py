@@ -3,10 +3,12 @@
 """The HTTP side of the gateway as the status page sees it, without a gateway: serves web/ and the
 objects that stdin sets, one JSON command a line, and answers each command with a line.
 
-{"status": {...}} {"sessions": [...]} {"details": {id: {...}}}  what is served; pushed as events
+{"status": {...}} {"sessions": [...]}
+{"details": {id: {"show": {...}, "queue": {...}}}}   what is served; the first two also as events
 {"patch": {id: {...}}}   changes some sessions
 {"stop": true}           closes the port and all connections; {"start": true} opens the same again
 {"hang": true/false}     connections stay and nothing is said any more
+{"full": true/false}     no further stream of events is accepted
 {"posts": true}          answers with the requests that changed something
 """
 import http.server
@@ -31,6 +33,7 @@ class State:
         self.version = 0
         self.status, self.sessions, self.details, self.posts = {}, [], {}, []
         self.hang = False
+        self.full = False
         self.server = None
         self.connections = set()
 
@@ -80,7 +83,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/api/v1/events":
             self.stream()
         elif path.startswith("/api/v1/sessions/"):
-            detail = STATE.details.get(self.session_id(path.removeprefix("/api/v1/sessions/")))
+            client_id, _, what = path.removeprefix("/api/v1/sessions/").partition("/")
+            detail = STATE.details.get(self.session_id(client_id), {}).get(what or "show")
             self.answer_json(200 if detail else 404, detail or {"error": "no such session"})
         else:
             self.serve_file(path)
@@ -93,6 +97,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(404, "text/plain", b"not found\n")
 
     def stream(self):
+        if STATE.full:
+            self.answer_json(503, {"error": "too many listen already"})
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -104,7 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 with STATE.changed:
                     STATE.changed.wait_for(lambda: STATE.version != seen)
                     seen = STATE.version
-                    events = (("status", STATE.status), ("sessions", {"sessions": STATE.sessions}))
+                    events = (("status", STATE.status), ("sessions", STATE.sessions))
                 self.wait_while_hanging()
                 for name, value in events:
                     self.wfile.write(f"event: {name}\ndata: {json.dumps(value)}\n\n".encode())
@@ -150,7 +157,7 @@ def stop():
 
 def obey(command, port):
     with STATE.changed:
-        for name in ("status", "sessions", "details", "hang"):
+        for name in ("status", "sessions", "details", "hang", "full"):
             if name in command:
                 setattr(STATE, name, command[name])
         for session in STATE.sessions:

@@ -137,10 +137,12 @@ test("hostile client ids and topics are text", async () => {
     assert.ok(Math.max(...heights) - Math.min(...heights) < 1, "all rows are as high");
 
     await mock.tell({details: Object.fromEntries(HOSTILE.map((id) => [id, {
-        client_id: id, subscriptions: [{filter: `t/${id}`, qos: 1}],
-        topics: [{id: 1, name: `t/${id}`}],
-        history: [{event: "connected", text: `connected <i>${id.slice(0, 50)}</i>`, age_ms: 10}],
-        queue: [{topic: `t/${id}`, octets: 3, qos: 1, age_ms: 1000, progress: "waiting"}],
+        show: {
+            client_id: id, subscriptions: [{filter: `t/${id}`, qos: 1}],
+            topics: [{id: 1, name: `t/${id}`}],
+            history: [{event: "connected", text: `connected <i>${id.slice(0, 50)}</i>`, age_ms: 10}],
+        },
+        queue: {messages: [{topic: `t/${id}`, octets: 3, qos: 1, age_ms: 1000, progress: "waiting"}]},
     }]))});
     for (const id of HOSTILE) {
         await page.evaluate((hash) => {
@@ -175,21 +177,29 @@ test("each state has a shape of its own", async () => {
 const DETAIL = {
     subscriptions: [{filter: "cmd/pump/#", qos: 1}, {filter: "cmd/all", qos: 0}],
     topics: [{id: 1, name: "cmd/pump/on"}, {id: 2, name: "state/pump"}],
-    queue: [{topic: "cmd/pump/on", octets: 4, qos: 1, stored: true, progress: "waiting", age_ms: 4000},
-            {topic: "cmd/all", octets: 120, qos: 0, retain: true, progress: "waiting", age_ms: 300}],
+    queue: {messages: 2, octets: 124, stored: 1, qos0: 1, qos1: 1, qos2: 0, waiting: 2},
+    timers: {supervision_ms: 449000, exchange: null, retry_ms: null, retries: 0, pause_ms: 0},
+    errors: [{event: "dropped", text: "a message was dropped: too long", age_ms: 3600000}],
     history: [{event: "asleep", text: "fell asleep for 300 s", age_ms: 61000},
               {event: "connected", detail: 60, age_ms: 75000}],
 };
 
+const QUEUE = {messages: [
+    {topic: "cmd/pump/on", octets: 4, qos: 1, stored: true, progress: "sent", age_ms: 4000},
+    {topic: "cmd/all", octets: 120, qos: 0, retain: true, progress: "waiting", age_ms: 300},
+]};
+
 for (const [width, height, colorScheme] of WIDTHS)
     test(`a device's page tells its queue and history at ${width} pixels`, async () => {
-        await mock.tell({details: {pump: DETAIL}});
+        await mock.tell({details: {pump: {show: DETAIL, queue: QUEUE}}});
         const page = await show(
             [session("pump", {state: "asleep", sleep_s: 300, queued: 2, queued_octets: 124, rssi: -80})],
             {viewport: {width, height}, colorScheme});
         await row(page, "pump").locator("a").click();
         await sees(page.locator("#device"), /cmd\/pump\/on.*on disk.*fell asleep for 300 s/s);
         await sees(page.locator("#device"), "connected, detail 60");
+        await sees(page.locator("#device"), /went wrong.*1 h 00 min ago.*too long/);
+        await sees(page.locator("#device .facts"), "counts as lost in 7 min");
         await sees(page.locator("#device .facts"), "cmd/pump/# (QoS 1)");
         await picture(page, `device-${width}`);
     });
@@ -225,6 +235,16 @@ test("a gateway that hangs is noticed although the connection stands", async () 
     await mock.tell({hang: true});
     await sees(page.getByRole("alert"), "Connection to the gateway lost");
     await mock.tell({hang: false});
+    await sees(page.getByRole("alert"), /^$/);
+});
+
+test("where too many listen already, the page asks by itself", async () => {
+    await mock.tell({full: true});
+    const page = await show([session("one")]);
+
+    await sees(row(page, "one").locator(".state"), "active");
+    await mock.tell({patch: {one: {state: "lost"}}});
+    await sees(row(page, "one").locator(".state"), "lost");
     await sees(page.getByRole("alert"), /^$/);
 });
 
@@ -277,7 +297,7 @@ test("everything can be reached by keyboard, and the way back leads to the same 
 
 test("without a token nothing can be changed, with it what is confirmed is done", async () => {
     const id = "a/b <c>";
-    await mock.tell({details: {[id]: {session: {client_id: id}, history: []}}});
+    await mock.tell({details: {[id]: {show: {client_id: id, history: []}}}});
     const page = await show([session(id)]);
 
     await row(page, id).locator("a").click();
