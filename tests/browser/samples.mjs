@@ -46,7 +46,7 @@ export function status(list = [], more = {}) {
                  connects: 2, rx_packets: 900, tx_packets: 950, rx_octets: 40213, tx_octets: 1204433},
         links: [UDP, SERIAL],
         store: {path: "/var/lib/dormouse/dormouse.db", degraded: false, error: "",
-                file_octets: 409600, free_octets: 21474836480, written_octets: 1203944, commits: 841,
+                file_octets: 409600, free_octets: 40960, written_octets: 1203944, commits: 841,
                 rows: 3 * list.length, annihilated: 12, appended: 2, committed: 44,
                 last_commit_us: 8120, max_commit_us: 90233},
         sessions: {...states, total: list.length},
