@@ -82,6 +82,33 @@ test("the page of a device follows it, and the operator can drop its queue and f
     assert.deepEqual(await tell("known"), []);
 });
 
+test("the page of a device shows what waits and what happened", async (t) => {
+    await tell("connect", "node");
+    await tell("subscribe", "node", "cmd/node");
+    await tell("sleep", "node", 300);
+    await tell("publish", "cmd/node", "hello");
+    await sees(row(page, "node").locator(".queued"), "1");
+    await row(page, "node").locator("a").click();
+    await sees(page.locator("#device h2").last(), "History");
+    const answer = await page.request.get(`${await world.greeting}api/v1/sessions/node`);
+    if (!answer.ok())
+        return t.skip("this daemon cannot show a session");
+    await sees(page.locator("#device .log").first(), /cmd\/node.*5 B/);
+    await sees(page.locator("#device .log").last(), /asleep|sleep/);
+    await sees(page.locator("#device .facts"), "cmd/node (QoS 1)");
+    await sees(page.locator("#device .facts"), "counts as lost in");
+    await picture(page, "gateway-history");
+    await page.getByRole("button", {name: "Unlock…"}).click();
+    await page.locator("#token").fill(TOKEN);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", {name: "Drop the queue…"}).click();
+    await page.locator("#dialog-yes").click();
+    await sees(page.locator("#device [role=status]"), "Drop the queue: done.");
+    await sees(page.locator("#device .facts"), "0 messages, 0 B");
+    await sees(page.locator("#device"), "Nothing waits.");
+    assert.equal(await tell("wake", "node"), 0);
+});
+
 const HOSTILE = ["<img src=x>", "<script>1</script>", "a/b?c#d e%2e", "\u202egnp.exe", "עברית", "🐭\"'&"];
 
 test("hostile client ids of real devices are text, on the list and on their pages", async () => {
