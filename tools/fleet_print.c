@@ -83,7 +83,9 @@ fleet_tally_print(const struct fleet_tally *tally, const struct fleet_summary *s
             tally->disconnected, tally->skipped);
     fprintf(out, "%u devices, %s, seed %" PRIu64 ": %s\n", summary->devices,
             human_duration(time, summary->elapsed_ms), summary->seed,
-            fleet_tally_is_bad(tally) ? "a promise was broken" : "every promise was kept");
+            tally->connects == 0        ? "no device could connect"
+            : fleet_tally_is_bad(tally) ? "a promise was broken"
+                                        : "every promise was kept");
 }
 
 static void

@@ -224,6 +224,10 @@ table_has_a_row_for_each_qos_in_use(void)
     text = printed(false);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "a promise was broken"));
     free(text);
+    begin(1);
+    text = printed(false);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no device could connect"));
+    free(text);
 }
 
 static void
