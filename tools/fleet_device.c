@@ -450,7 +450,8 @@ fleet_device_is_connected(const struct fleet_device *device)
 bool
 fleet_device_is_idle(const struct fleet_device *device)
 {
-    return device->finished ||
-           (fleet_window_missing(&device->window) == 0 &&
-            (!device->busy || client_state(&device->client) == CLIENT_CONNECTING));
+    /* Only an active device may be publishing; a sleeper wakes again and again for nothing. */
+    bool publishing = device->busy && client_state(&device->client) == CLIENT_ACTIVE;
+
+    return device->finished || (fleet_window_missing(&device->window) == 0 && !publishing);
 }
