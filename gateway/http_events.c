@@ -17,7 +17,7 @@
 enum {
     LISTENERS_MAX = 16,
     HEARTBEAT_TICKS = 15,         /* seconds: a tick is one */
-    SLOW_TICKS = 10,              /* so long what was sent may wait to be read */
+    PROGRESS_S = 10,              /* who takes nothing for so long is closed */
     SEND_BUFFER = 65536,          /* octets in the kernel */
     SESSIONS_PER_TICK = 256 << 10 /* octets; a longer list comes less often */
 };
@@ -26,8 +26,7 @@ struct listener {
     struct listener *prev, *next;
     struct http_connection *connection;
     struct evhttp_request *request;
-    unsigned quiet;  /* ticks without anything sent */
-    unsigned behind; /* ticks in which what was sent before was not read to the end */
+    unsigned quiet; /* ticks without anything sent */
     bool status_due, sessions_due;
 };
 
@@ -127,29 +126,6 @@ on_left(struct http_connection *connection)
     }
 }
 
-/* Closes who does not read, and tells who is ready for more. */
-static bool
-is_ready(struct listener *l)
-{
-    l->quiet++;
-    if (unread(l) == 0) {
-        l->behind = 0;
-        return true;
-    }
-    l->behind++;
-    return false;
-}
-
-static void
-close_slow(struct http_events *events)
-{
-    struct listener *l, *next;
-
-    DL_FOREACH_SAFE (events->listeners, l, next)
-        if (l->behind > SLOW_TICKS)
-            evhttp_connection_free(l->connection->evhttp); /* on_left frees l */
-}
-
 /* Sends `status` and, if it is not NULL, the array of `sessions` to all who wait for them. */
 static void
 send_due(struct http_events *events, const char *status, const char *sessions)
@@ -157,8 +133,8 @@ send_due(struct http_events *events, const char *status, const char *sessions)
     struct listener *l;
 
     DL_FOREACH (events->listeners, l) {
-        if (l->behind > 0)
-            continue;
+        if (unread(l) > 0)
+            continue; /* it gets the newest state when it has read what it has */
         if (l->status_due)
             send_text(l, "status", dm_span_text(status));
         l->status_due = false;
@@ -189,8 +165,8 @@ on_tick(evutil_socket_t fd, short what, void *ctx)
     DL_FOREACH (events->listeners, l) {
         l->status_due = l->status_due || changed;
         l->sessions_due = l->sessions_due || changed;
-        if (is_ready(l))
-            wanted = wanted || l->sessions_due;
+        l->quiet++;
+        wanted = wanted || (l->sessions_due && unread(l) == 0);
     }
     if (events->pause > 0)
         events->pause--;
@@ -201,14 +177,13 @@ on_tick(evutil_socket_t fd, short what, void *ctx)
     send_due(events, status, sessions);
     free(status);
     free(sessions);
-    close_slow(events);
 }
 
 /* A stream: nothing more is expected from the peer, and the kernel holds little for it. */
 static void
 start_stream(struct listener *l)
 {
-    static const struct timeval no_progress = {.tv_sec = SLOW_TICKS};
+    static const struct timeval no_progress = {.tv_sec = PROGRESS_S};
     struct bufferevent *bufferevent = l->connection->bufferevent;
     struct evkeyvalq *out = evhttp_request_get_output_headers(l->request);
     int octets = SEND_BUFFER;
