@@ -152,12 +152,13 @@ add_engine(cJSON *answer, const struct runner *runner)
     control_value_count(queue, "octets", status.queued_octets);
     control_value_count(queue, "delivered", status.downlink_messages);
     cJSON *dropped = cJSON_AddObjectToObject(queue, "dropped");
-    control_value_count(dropped, "overflow", status.dropped[ENGINE_DROP_OVERFLOW]);
+    for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
+        control_value_count(dropped, engine_drop_name((enum engine_drop)drop),
+                            status.dropped[drop]);
     control_value_count(dropped, "too_long", status.dropped[ENGINE_DROP_TOO_LONG]);
-    control_value_count(dropped, "refused", status.dropped[ENGINE_DROP_REFUSED]);
-    control_value_count(dropped, "qos0_offline", status.dropped[ENGINE_DROP_QOS0]);
-    control_value_count(dropped, "expired", status.dropped[ENGINE_DROP_EXPIRED]);
-    control_value_count(dropped, "operator", status.dropped[ENGINE_DROP_OPERATOR]);
+    for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
+        control_value_count(dropped, engine_drop_name((enum engine_drop)drop),
+                            status.dropped[drop]);
     cJSON *spool = cJSON_AddObjectToObject(answer, "spool");
     control_value_count(spool, "messages", status.spooled_messages);
     control_value_count(spool, "octets", status.spooled_octets);

@@ -256,5 +256,7 @@ typedef void engine_visit(void *ctx, const struct engine_session_status *session
 void engine_each_session(const struct engine *engine, uint64_t now_ms, engine_visit *visit,
                          void *ctx);
 const char *engine_state_name(enum engine_state state);
+/* As in JSON and metrics: "overflow". */
+const char *engine_drop_name(enum engine_drop drop);
 
 #endif

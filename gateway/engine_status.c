@@ -73,3 +73,25 @@ engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit
         visit(ctx, &status);
     }
 }
+
+const char *
+engine_drop_name(enum engine_drop drop)
+{
+    switch (drop) {
+    case ENGINE_DROP_OVERFLOW:
+        return "overflow";
+    case ENGINE_DROP_TOO_LONG:
+        return "too_long";
+    case ENGINE_DROP_REFUSED:
+        return "refused";
+    case ENGINE_DROP_QOS0:
+        return "qos0_offline";
+    case ENGINE_DROP_EXPIRED:
+        return "expired";
+    case ENGINE_DROP_OPERATOR:
+        return "operator";
+    case ENGINE_DROP_COUNT:
+        break;
+    }
+    return "unknown";
+}

@@ -62,12 +62,6 @@ add_sessions(struct evbuffer *out, const struct engine_status *status)
 static void
 add_messages(struct evbuffer *out, const struct engine_status *status)
 {
-    static const char *const reasons[ENGINE_DROP_COUNT] = {
-        [ENGINE_DROP_OVERFLOW] = "overflow", [ENGINE_DROP_TOO_LONG] = "too_long",
-        [ENGINE_DROP_REFUSED] = "refused",   [ENGINE_DROP_QOS0] = "qos0_offline",
-        [ENGINE_DROP_EXPIRED] = "expired",
-    };
-
     gauge(out, "queue_messages", status->queued_messages, "Messages that wait for devices.");
     gauge(out, "queue_bytes", status->queued_octets,
           "Topics and payloads of messages that wait for devices.");
@@ -76,7 +70,8 @@ add_messages(struct evbuffer *out, const struct engine_status *status)
     metrics_head(out, METRICS_COUNTER, "downlink_dropped_total",
                  "Messages for devices that were given up.");
     for (int reason = 0; reason < ENGINE_DROP_COUNT; reason++)
-        sample(out, "downlink_dropped_total", "reason", reasons[reason], status->dropped[reason]);
+        sample(out, "downlink_dropped_total", "reason", engine_drop_name((enum engine_drop)reason),
+               status->dropped[reason]);
     gauge(out, "spool_messages", status->spooled_messages,
           "Messages of devices that wait for the broker.");
     gauge(out, "spool_bytes", status->spooled_octets,

@@ -9,7 +9,7 @@ _dormouse_client_ids() {
 _dormouse() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="status sessions show queue trace disconnect forget pair log ports check pub sub
-        search"
+        search fleet"
     local globals="--socket --config --json --help" options="" words="" command="" i
     local -a gateway=()
 
@@ -53,7 +53,7 @@ _dormouse() {
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return
             ;;
-        pub | sub | search)
+        pub | sub | search | fleet)
             globals=""
             options=$(dormouse "$command" --help 2>/dev/null | grep -o -e '--[a-z][a-z-]*' | sort -u)
             ;;
