@@ -219,7 +219,7 @@ static const struct action {
     {"/queue", "queue", false},
     {"/disconnect", "disconnect", true},
     {"/forget", "forget", true},
-    {"/drop-queue", "drop-queue", true},
+    {"/drop-queue", "drop", true},
 };
 
 /* `rest` is the path behind "/api/v1/sessions/". */
