@@ -41,10 +41,14 @@ export class Helper {
     }
 
     async close() {
+        if (this.process.exitCode !== null)
+            return;
         const ended = new Promise((resolve) => this.process.on("exit", resolve));
+        const late = setTimeout(() => this.process.kill(), 60000);
 
         this.process.stdin.end();
         await ended;
+        clearTimeout(late);
     }
 }
 

@@ -76,10 +76,13 @@ class World:
         return sorted(self.gateway.sessions())
 
     def close(self):
-        for device in self.devices.values():
-            device.link.close()
-        self.gateway.close()
-        self.broker.close()
+        """Whatever happens: a thread that still listens to the broker would keep this process."""
+        try:
+            for device in self.devices.values():
+                device.link.close()
+            self.gateway.close()
+        finally:
+            self.broker.close()
 
 
 def main():
