@@ -123,14 +123,14 @@ static struct control_trace *
 trace_new(struct control_traces *traces, struct bufferevent *connection, const char *client_id)
 {
     size_t len = strlen(client_id);
-    struct control_trace *trace = calloc(1, sizeof *trace + len);
+    struct control_trace *trace = calloc(1, sizeof *trace + len + 1);
 
     if (trace == NULL)
         return NULL;
     trace->traces = traces;
     trace->connection = connection;
     trace->client_id_len = len;
-    memcpy(trace->client_id, client_id, len);
+    memcpy(trace->client_id, client_id, len + 1);
     DL_APPEND(traces->first, trace);
     traces->count++;
     runner_set_trace(traces->source->runner, on_packet, traces);

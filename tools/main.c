@@ -91,7 +91,7 @@ parse(struct command_globals *globals, const struct command_option *options, con
     int code;
 
     memcpy(longs, global_options, sizeof global_options);
-    for (size_t i = 0; options != NULL && options[i].name != NULL; i++) {
+    for (size_t i = 0; options[i].name != NULL; i++) {
         assert(i < OPTIONS_MAX);
         longs[GLOBALS + i] = (struct option){
             .name = options[i].name,
@@ -124,7 +124,9 @@ parse(struct command_globals *globals, const struct command_option *options, con
 int
 command_globals_parse(struct command_globals *globals, bool before_command, int argc, char **argv)
 {
-    return parse(globals, NULL, before_command ? "+:c:h" : ":c:h", argc, argv);
+    static const struct command_option none[] = {{0}};
+
+    return parse(globals, none, before_command ? "+:c:h" : ":c:h", argc, argv);
 }
 
 int
