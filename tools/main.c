@@ -88,8 +88,11 @@ parse(struct command_globals *globals, const struct command_option *options, con
 {
     enum { GLOBALS = sizeof global_options / sizeof global_options[0] };
     struct option longs[GLOBALS + OPTIONS_MAX + 1] = {0};
+    static const struct command_option none[] = {{0}};
     int code;
 
+    if (options == NULL)
+        options = none;
     memcpy(longs, global_options, sizeof global_options);
     for (size_t i = 0; options[i].name != NULL; i++) {
         assert(i < OPTIONS_MAX);
@@ -124,9 +127,7 @@ parse(struct command_globals *globals, const struct command_option *options, con
 int
 command_globals_parse(struct command_globals *globals, bool before_command, int argc, char **argv)
 {
-    static const struct command_option none[] = {{0}};
-
-    return parse(globals, none, before_command ? "+:c:h" : ":c:h", argc, argv);
+    return parse(globals, NULL, before_command ? "+:c:h" : ":c:h", argc, argv);
 }
 
 int
