@@ -3,9 +3,8 @@
  * The port of a serial link, which may be unplugged and come back at any time.
  *
  * States, and event -> new state:
- *   DOWN (!up)   back-off is over or something was plugged in: the port opens -> OPENING; it does
- * not
- * -> DOWN, again later
+ *   DOWN (!up)   back-off is over or something was plugged in:
+ *                the port opens -> OPENING; it does not -> DOWN, again later
  *   OPENING      open_delay is over -> UP; hang-up, read or write error -> DOWN
  *   UP           hang-up, read or write error -> DOWN
  */
@@ -31,6 +30,7 @@ serial_arm(struct serial *serial, struct event *event, uint64_t us)
     if (event_add(event, &delay) != 0)
         log_error("serial", "serial:%s: out of memory for a timer", serial->name);
 }
+
 void
 serial_link_close(struct serial *serial)
 {

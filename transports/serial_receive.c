@@ -10,6 +10,7 @@
 #include "serial_private.h"
 
 #define READ_CHUNK 4096
+
 /* Takes the encapsulation off as the link is configured; false if the message is to be dropped. */
 static bool
 unwrap(const struct serial *serial, const struct framing_event *event, struct dm_address *from,

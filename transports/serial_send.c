@@ -12,6 +12,7 @@
 
 #define WAITING_US 5000 /* the kernel still has octets: not looked at again before */
 #define ID_LAST 254     /* of confirmations; 255 is the framing's own */
+
 static void
 wait_for_room(struct serial *serial)
 {
@@ -19,7 +20,7 @@ wait_for_room(struct serial *serial)
         log_error("serial", "serial:%s: out of memory; the port stands still", serial->name);
 }
 
-/* When the serial_writer has to look again, for whatever reason. */
+/* When the writer has to look again, for whatever reason. */
 void
 serial_send_arm(struct serial *serial, uint64_t now_us, uint64_t at_us)
 {

@@ -244,6 +244,15 @@ emit(void *ctx, const struct engine_effect *effect)
     return effect->type == ENGINE_SEND && rig->late ? DM_LATER : DM_OK;
 }
 
+struct engine_status
+rig_status(const struct rig *rig)
+{
+    struct engine_status status;
+
+    engine_status(rig->engine, &status);
+    return status;
+}
+
 const struct store_record *
 rig_row(const struct rig *rig, size_t i)
 {
@@ -372,6 +381,14 @@ rig_subscribe(struct rig *rig, char who, const char *filter, int8_t qos, uint16_
                                      .qos = qos,
                                      .msg_id = msg_id,
                                      .topic_name = dm_span_text(filter)});
+}
+
+void
+rig_unsubscribe(struct rig *rig, char who, const char *filter, uint16_t msg_id)
+{
+    rig_send(rig, who,
+             &(struct mqttsn_packet){
+                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = msg_id, .topic_name = dm_span_text(filter)});
 }
 
 void

@@ -43,6 +43,7 @@ void rig_clear(struct rig *rig);
 void rig_send(struct rig *rig, char who, const struct mqttsn_packet *packet);
 void rig_connect(struct rig *rig, char who, const char *client_id, bool clean, uint16_t duration_s);
 void rig_subscribe(struct rig *rig, char who, const char *filter, int8_t qos, uint16_t msg_id);
+void rig_unsubscribe(struct rig *rig, char who, const char *filter, uint16_t msg_id);
 void rig_publish(struct rig *rig, char who, uint16_t topic_id, int8_t qos, uint16_t msg_id,
                  const char *data);
 void rig_puback(struct rig *rig, char who, uint16_t topic_id, uint16_t msg_id, int code);
@@ -73,6 +74,7 @@ void rig_broker_packet(struct rig *rig, const struct mqtt_packet *packet);
 void rig_commit(struct rig *rig);
 /* Moves the clock and runs what is due on the way. */
 void rig_wait(struct rig *rig, uint64_t ms);
+struct engine_status rig_status(const struct rig *rig);
 /* The durable rows, in the order of store.h; NULL beyond the last. */
 const struct store_record *rig_row(const struct rig *rig, size_t i);
 size_t rig_count_rows(const struct rig *rig, enum store_op put);

@@ -294,18 +294,16 @@ static void
 unsubscribe_is_always_answered_and_reaches_the_broker_with_the_last(void) /* R67 */
 {
     struct rig rig;
-    struct mqttsn_packet packet = {
-        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("cmd/#")};
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "cmd/#", 1);
     rig_device_subscribed(&rig, 'B', "bbb", false, "cmd/#", 0);
-    rig_send(&rig, 'A', &packet);
+    rig_unsubscribe(&rig, 'A', "cmd/#", 9);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> UNSUBACK msg 9 !8\n"));
-    rig_send(&rig, 'A', &packet); /* R72 */
+    rig_unsubscribe(&rig, 'A', "cmd/#", 9); /* R72 */
     CU_ASSERT_TRUE(rig_expect(&rig, "A> UNSUBACK msg 9 !8\n"));
-    rig_send(&rig, 'B', &packet);
+    rig_unsubscribe(&rig, 'B', "cmd/#", 9);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE cmd/# pid 3 !10\n"
                                     "B> UNSUBACK msg 9 !9\n"));
     rig_fini(&rig);

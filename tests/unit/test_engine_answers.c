@@ -21,15 +21,6 @@ begin(struct rig *rig, const char *filter)
     rig_clear(rig);
 }
 
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
-}
-
 /* ---- congestion (reference 2.3, R63) ---- */
 
 static void
@@ -61,7 +52,7 @@ awake_device_that_is_congested_gets_its_pingresp(void)
     rig_clear(&rig);
     rig_puback(&rig, 'A', 1, 1, MQTTSN_CONGESTION);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PINGRESP\n"));
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -82,7 +73,7 @@ regack_refusal_of_a_subscribed_name_ends_the_subscription(void)
     rig_regack(&rig, 'A', 1, 2, MQTTSN_NOT_SUPPORTED);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ UNSUBSCRIBE cmd pid 2 !13\n"));
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_SUBSCRIPTION_PUT), 0);
-    CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
     rig_fini(&rig);
 }
 
@@ -124,8 +115,8 @@ regack_refusal_leaves_a_released_message_alone(void)
     rig_step(&rig, 'A', MQTTSN_PUBCOMP, 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 w/x msg 4"));
     rig_regack(&rig, 'A', 1, 4, MQTTSN_INVALID_TOPIC_ID);
-    CU_ASSERT_EQUAL(status(&rig).downlink_messages, 1);
-    CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).downlink_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
     rig_fini(&rig);
 }
 
@@ -170,7 +161,7 @@ invalid_predefined_id_drops_the_message(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH p7 qos 1 msg 1 \"x\"\n"));
     rig_puback(&rig, 'A', 7, 1, MQTTSN_INVALID_TOPIC_ID);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 1\n"));
-    CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_REFUSED], 1);
     rig_fini(&rig);
 }
 
@@ -185,14 +176,14 @@ answers_that_name_another_exchange_change_nothing(void)
     rig_broker_publish(&rig, "w/x", "one", 1, 1, 0);
     rig_commit(&rig);
     rig_clear(&rig);
-    uint64_t ignored = status(&rig).ignored;
+    uint64_t ignored = rig_status(&rig).ignored;
 
     rig_regack(&rig, 'A', 9, 2, MQTTSN_ACCEPTED);  /* another topic id */
     rig_regack(&rig, 'A', 1, 77, MQTTSN_ACCEPTED); /* another MsgId */
     rig_puback(&rig, 'A', 1, 1, MQTTSN_ACCEPTED);  /* not sent yet */
     rig_step(&rig, 'A', MQTTSN_PUBCOMP, 1);
     CU_ASSERT_TRUE(rig_expect(&rig, ""));
-    CU_ASSERT_EQUAL(status(&rig).ignored, ignored + 4);
+    CU_ASSERT_EQUAL(rig_status(&rig).ignored, ignored + 4);
     rig_step(&rig, 'A', MQTTSN_PUBREC, 1);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 1\n")); /* M34: it may finish what it has */
     rig_regack(&rig, 'A', 1, 2, MQTTSN_ACCEPTED);
@@ -200,7 +191,7 @@ answers_that_name_another_exchange_change_nothing(void)
     rig_puback(&rig, 'A', 1, 66, MQTTSN_ACCEPTED);
     rig_step(&rig, 'A', MQTTSN_PUBCOMP, 66);
     CU_ASSERT_TRUE(rig_expect(&rig, ""));
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 

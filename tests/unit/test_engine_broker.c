@@ -13,15 +13,6 @@ begin(struct rig *rig)
     rig_device(rig, 'A', "dev", false);
 }
 
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
-}
-
 /* PUBLISH of the device on the pre-defined topic 8. */
 static void
 publish(struct rig *rig, int8_t qos, uint16_t msg_id, bool dup, const char *data)
@@ -87,15 +78,15 @@ steps_of_qos2_count_only_in_their_order(void)
     rig_broker_answer(&rig, MQTT_PUBCOMP, 1, 0);
     rig_broker_answer(&rig, MQTT_PUBACK, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, ""));
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 1);
     rig_broker_answer(&rig, MQTT_PUBREC, 1, 0);
     rig_commit(&rig);
     rig_clear(&rig);
     rig_broker_answer(&rig, MQTT_PUBREC, 1, 0); /* again: it did not hear PUBREL */
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBREL pid 1\n"));
     rig_broker_answer(&rig, MQTT_PUBCOMP, 1, 0x92); /* it knows it no more: complete */
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
-    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).uplink_refused, 0);
     rig_fini(&rig);
 }
 
@@ -129,8 +120,8 @@ refusal_of_a_message_that_the_spool_acknowledged_is_counted_and_ends_it(void)
     rig_clear(&rig);
     rig_broker_answer(&rig, MQTT_PUBACK, 1, 0x87);
     CU_ASSERT_TRUE(rig_expect(&rig, ""));
-    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 1);
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).uplink_refused, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 0);
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_SPOOL_PUT), 0);
     rig_fini(&rig);
 }
@@ -193,7 +184,7 @@ answer_for_a_session_that_is_gone_goes_nowhere(void)
     rig_broker_answer(&rig, MQTT_PUBREC, 2, 0);
     CU_ASSERT_PTR_NULL(strstr(rig.text, "A>"));
     rig_broker_answer(&rig, MQTT_PUBCOMP, 2, 0);
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 0);
     rig_fini(&rig);
 }
 
@@ -230,7 +221,7 @@ message_repeated_inside_a_connection_is_taken_once(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"x\"\n"));
     rig_puback(&rig, 'A', 1, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 1\n"));
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 0);
     rig_fini(&rig);
 }
 
@@ -250,9 +241,10 @@ id_used_again_after_a_reconnect_is_a_new_message_unless_it_is_the_same(void)
     rig_clear(&rig);
     redeliver(&rig, "three", 1, 3, true);
     redeliver(&rig, "one", 1, 1, true);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     redeliver(&rig, "two", 1, 2, false);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 4); /* a duplicate is allowed, a loss is not */
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages,
+                    4); /* a duplicate is allowed, a loss is not */
     rig_puback(&rig, 'A', 1, 1, 0);
     rig_puback(&rig, 'A', 1, 2, 0);
     CU_ASSERT_PTR_NULL(strstr(rig.text, "^"));
@@ -320,9 +312,7 @@ retained_message_for_a_subscription_that_ended_goes_to_nobody(void)
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_3_1_1, false);
     rig_device_subscribed(&rig, 'A', "one", false, "a", 1);
-    rig_send(&rig, 'A',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 2, .topic_name = dm_span_text("a")});
+    rig_unsubscribe(&rig, 'A', "a", 2);
     rig_clear(&rig);
     rig_broker_packet(&rig, &(struct mqtt_packet){
                                 .type = MQTT_PUBLISH, .topic = dm_span_text("a"), .retain = true});

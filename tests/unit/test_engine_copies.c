@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters that overlap: the broker sends a copy for each, a device gets the message once. And what a
- * crash between two messages must not bring back. */
+/* Filters that overlap: the broker sends a copy for each, a device gets the message once. And what
+ * a crash between two messages must not bring back. */
 #include "unit.h"
 
 #include "engine_rig.h"
-
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
-}
 
 /* A sleeps, subscribed to "a" (identifier 1) and "#" (identifier 2) with QoS 2. */
 static void
@@ -31,9 +22,7 @@ subscribe_twice(struct rig *rig)
 static void
 unsubscribe_older(struct rig *rig)
 {
-    rig_send(rig, 'A',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("a")});
+    rig_unsubscribe(rig, 'A', "a", 3);
     rig_broker_answer(rig, MQTT_UNSUBACK, 3, 0);
 }
 
@@ -57,7 +46,7 @@ subscription_that_ends_between_two_copies_makes_no_second_message(void)
     rig_broker_publish(&rig, "a", "1", 2, 9, 1);
     unsubscribe_older(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -68,10 +57,10 @@ subscription_that_ends_between_two_copies_loses_no_message(void)
 
     subscribe_twice(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 9, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 0);
     unsubscribe_older(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 10, 1);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -85,7 +74,7 @@ equal_messages_are_as_many_as_they_are(void)
         rig_broker_publish(&rig, "a", "on", 2, (uint16_t)(9 + 2 * i), 1);
         rig_broker_publish(&rig, "a", "on", 2, (uint16_t)(10 + 2 * i), 2);
     }
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     rig_fini(&rig);
 }
 
@@ -104,7 +93,7 @@ equal_messages_for_one_filter_are_no_copies(void)
     rig_subscribe(&rig, 'B', "a", 1, 2); /* id 2 */
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
     rig_broker_publish(&rig, "a", "on", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     rig_fini(&rig);
 }
 
@@ -121,11 +110,12 @@ one_packet_with_all_identifiers_is_one_message(void)
                                                   .packet_id = 9,
                                                   .subscription_ids = {2, 1},
                                                   .subscription_id_count = 2});
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
-/* What the broker repeats of QoS 1 stands where it stood, before copies of QoS 2 that came since. */
+/* What the broker repeats of QoS 1 stands where it stood, before copies of QoS 2 that came since.
+ */
 static void
 repeated_message_of_qos_1_does_not_part_two_copies(void)
 {
@@ -145,9 +135,9 @@ repeated_message_of_qos_1_does_not_part_two_copies(void)
                                                   .packet_id = 8,
                                                   .subscription_ids = {2},
                                                   .subscription_id_count = 1});
-    uint64_t queued = status(&rig).queued_messages;
+    uint64_t queued = rig_status(&rig).queued_messages;
     rig_broker_publish(&rig, "a", "1", 2, 10, 77); /* of a filter that nobody knows any more */
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, queued);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, queued);
     rig_fini(&rig);
 }
 
@@ -170,9 +160,9 @@ copy_taken_before_a_crash_is_known_when_subscriptions_change(void)
     crash(&rig);
     unsubscribe_older(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 0);
     rig_broker_publish(&rig, "a", "1", 2, 11, 2); /* equal, and another message */
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -185,7 +175,7 @@ copy_left_out_before_a_crash_is_made_good_when_subscriptions_change(void)
         subscribe_twice(&rig);
         rig_broker_publish(&rig, "a", "1", (uint8_t)qos, 9, 2);
         rig_commit(&rig);
-        CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
+        CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 0);
         if (qos == 1) /* nothing of it is on disk before */
             unsubscribe_older(&rig);
         rig_commit(&rig);
@@ -193,7 +183,7 @@ copy_left_out_before_a_crash_is_made_good_when_subscriptions_change(void)
         if (qos == 2)
             unsubscribe_older(&rig);
         rig_broker_publish(&rig, "a", "1", (uint8_t)qos, 10, 1);
-        CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+        CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
         rig_fini(&rig);
     }
 }
@@ -214,7 +204,7 @@ broker_without_its_session_sends_no_copies_of_before(void)
     rig_broker_publish(&rig, "a", "1", 2, 1, 2);
     unsubscribe_older(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 2, 1);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
     rig_fini(&rig);
 }
 
@@ -234,7 +224,7 @@ begin_full(struct rig *rig)
     rig_commit(rig);
     rig->commits_late = true;
     rig_broker_publish(rig, "a", "3", 2, 11, 1);
-    CU_ASSERT_EQUAL(status(rig).dropped[ENGINE_DROP_OVERFLOW], 1);
+    CU_ASSERT_EQUAL(rig_status(rig).dropped[ENGINE_DROP_OVERFLOW], 1);
     rig_clear(rig);
 }
 

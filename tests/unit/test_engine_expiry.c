@@ -33,19 +33,10 @@ publish(struct rig *rig, const char *data, uint8_t qos, uint16_t packet_id, int 
                                    .subscription_id_count = 1});
 }
 
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
-}
-
 static uint64_t
 expired(const struct rig *rig)
 {
-    return status(rig).dropped[ENGINE_DROP_EXPIRED];
+    return rig_status(rig).dropped[ENGINE_DROP_EXPIRED];
 }
 
 /* ---- in one life ---- */
@@ -66,7 +57,7 @@ message_that_waited_longer_than_its_expiry_is_dropped_and_counted(void)
     CU_ASSERT_EQUAL(expired(&rig), 0);
     rig_wait(&rig, 1);
     CU_ASSERT_EQUAL(expired(&rig), 3);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_DELIVERY_PUT), 2);
     rig_clear(&rig);
     rig_ping(&rig, 'A', "aaa");
@@ -111,7 +102,7 @@ max_age_counts_where_it_is_shorter(void)
     CU_ASSERT_EQUAL(expired(&rig), 1);
     rig_wait(&rig, 1);
     CU_ASSERT_EQUAL(expired(&rig), 3);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 0);
     rig_fini(&rig);
 }
 
@@ -133,7 +124,7 @@ message_on_its_way_to_the_device_is_not_taken_back(void)
     CU_ASSERT_EQUAL(expired(&rig), 1); /* the other */
     rig_puback(&rig, 'A', 1, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PINGRESP\n"));
-    CU_ASSERT_EQUAL(status(&rig).downlink_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).downlink_messages, 1);
     rig_fini(&rig);
 }
 
@@ -251,7 +242,7 @@ msg_ids_go_on_behind_a_message_that_was_dropped_over_a_restart(void)
 static enum engine_state
 state_of(const struct rig *rig)
 {
-    struct engine_status now = status(rig);
+    struct engine_status now = rig_status(rig);
 
     for (unsigned i = 0; i < ENGINE_STATE_COUNT; i++)
         if (now.sessions[i] > 0)

@@ -134,15 +134,13 @@ static void
 copy_counts_while_the_filter_before_it_is_only_thought_to_be_held(void)
 {
     struct rig rig;
-    struct mqttsn_packet unsubscribe = {
-        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("t/#")};
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'C', "ccc", false, "t/+", 0);
     rig_device_subscribed(&rig, 'B', "bbb", false, "t/#", 0);
     rig_device(&rig, 'A', "aaa", false);
-    rig_send(&rig, 'B', &unsubscribe);
+    rig_unsubscribe(&rig, 'B', "t/#", 9);
     rig_commit(&rig);
     rig_broker_down(&rig);
     rig_subscribe(&rig, 'A', "t/#", 1, 4);
@@ -261,8 +259,6 @@ static void
 check_identifier_is_not_reused(unsigned lives, bool broker_forgets)
 {
     struct rig rig;
-    struct mqttsn_packet unsubscribe = {
-        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("a/#")};
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_5, false);
@@ -279,7 +275,7 @@ check_identifier_is_not_reused(unsigned lives, bool broker_forgets)
     uint32_t identifier = (uint32_t)strtoul(id + 4, NULL, 10);
     rig_commit(&rig);
     rig_broker_down(&rig); /* and its answer is lost */
-    rig_send(&rig, 'B', &unsubscribe);
+    rig_unsubscribe(&rig, 'B', "a/#", 9);
     rig_commit(&rig);
     rig_restart(&rig);
     rig_broker_up(&rig, MQTT_5, true);
@@ -610,15 +606,13 @@ static void
 filter_given_up_before_its_suback_is_unsubscribed_after_a_new_connection(void)
 {
     struct rig rig;
-    struct mqttsn_packet packet = {
-        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("cmd/#")};
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_5, false);
     rig_device(&rig, 'A', "aaa", false);
     rig_subscribe(&rig, 'A', "cmd/#", 1, 4);
     rig_commit(&rig);
-    rig_send(&rig, 'A', &packet);
+    rig_unsubscribe(&rig, 'A', "cmd/#", 9);
     rig_broker_answer(&rig, MQTT_SUBACK, 1, 2);
     rig_broker_down(&rig); /* before it read the UNSUBSCRIBE */
     rig_clear(&rig);

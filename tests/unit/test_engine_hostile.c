@@ -20,27 +20,10 @@ broker_repeats(struct rig *rig, const char *topic, const char *data, uint16_t pa
                                                  .subscription_id_count = 1});
 }
 
-static void
-unsubscribe(struct rig *rig, char who, const char *filter, uint16_t msg_id)
-{
-    rig_send(rig, who,
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = msg_id, .topic_name = dm_span_text(filter)});
-}
-
 static bool
 has(const struct rig *rig, const char *text)
 {
     return strstr(rig->text, text) != NULL;
-}
-
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
 }
 
 static struct engine_session_status found;
@@ -124,9 +107,9 @@ filter_asked_for_first_counts_as_older_after_a_restart(void)
     rig_fini(&rig);
 }
 
-/* A new message, though it says the same as the one before: "#" was made after that one. */
+/* A new message, though it says the same as the one before: the filter was made after that one. */
 static void
-equal_message_for_a_filter_made_since_is_another_message(void)
+check_equal_message_is_another_message(const char *filter_made_since)
 {
     struct rig rig;
 
@@ -135,9 +118,9 @@ equal_message_for_a_filter_made_since_is_another_message(void)
     rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1); /* id 1 */
     rig_broker_publish(&rig, "a", "on", 1, 9, 1);
     rig_puback(&rig, 'A', 1, 1, 0);
-    unsubscribe(&rig, 'A', "a", 2);
+    rig_unsubscribe(&rig, 'A', "a", 2);
     rig_broker_answer(&rig, MQTT_UNSUBACK, 2, 0);
-    rig_subscribe(&rig, 'A', "#", 1, 3); /* id 2 */
+    rig_subscribe(&rig, 'A', filter_made_since, 1, 3); /* id 2 */
     rig_broker_answer(&rig, MQTT_SUBACK, 3, 2);
     rig_commit(&rig);
     rig_clear(&rig);
@@ -147,24 +130,15 @@ equal_message_for_a_filter_made_since_is_another_message(void)
 }
 
 static void
+equal_message_for_a_filter_made_since_is_another_message(void)
+{
+    check_equal_message_is_another_message("#");
+}
+
+static void
 equal_message_after_subscribing_anew_is_another_message(void)
 {
-    struct rig rig;
-
-    rig_init(&rig);
-    rig_broker_up(&rig, MQTT_5, false);
-    rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1); /* id 1 */
-    rig_broker_publish(&rig, "a", "on", 1, 9, 1);
-    rig_puback(&rig, 'A', 1, 1, 0);
-    unsubscribe(&rig, 'A', "a", 2);
-    rig_broker_answer(&rig, MQTT_UNSUBACK, 2, 0);
-    rig_subscribe(&rig, 'A', "a", 1, 3); /* id 2 */
-    rig_broker_answer(&rig, MQTT_SUBACK, 3, 2);
-    rig_commit(&rig);
-    rig_clear(&rig);
-    rig_broker_publish(&rig, "a", "on", 1, 10, 2);
-    CU_ASSERT_TRUE(has(&rig, "\"on\""));
-    rig_fini(&rig);
+    check_equal_message_is_another_message("a");
 }
 
 /* ---- QoS 2 twice ---- */
@@ -187,14 +161,14 @@ subscription_that_another_device_ends_changes_nothing_about_the_copy_that_counts
     rig_device_subscribed(&rig, 'B', "bbb", false, "b", 2); /* id 4 */
     rig_commit(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 9, 2);
-    unsubscribe(&rig, 'B', "b", 2);
+    rig_unsubscribe(&rig, 'B', "b", 2);
     rig_broker_publish(&rig, "a", "1", 2, 10, 3);
     rig_commit(&rig);
     rig_restart(&rig);
     rig_broker_up(&rig, MQTT_5, true);
     rig_broker_publish(&rig, "a", "1", 2, 11, 1); /* the one that counts */
     rig_commit(&rig);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -223,7 +197,7 @@ register_that_waited_for_the_disk_is_repeated_as_often_as_any_other(void)
     }
     rig_commit(&rig); /* now it leaves, 35 s later */
     rig_wait(&rig, 6000);
-    CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_REFUSED], 0);
     rig_fini(&rig);
 }
 
@@ -248,7 +222,7 @@ subscribe_for_the_topic_of_an_open_register_keeps_the_subscription(void)
     CU_ASSERT_TRUE(has(&rig, "SUBACK"));
     rig_wait(&rig, 5000);
     CU_ASSERT_EQUAL(session(&rig).subscription_count, 1);
-    CU_ASSERT_EQUAL(status(&rig).dropped[ENGINE_DROP_REFUSED], 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_REFUSED], 0);
     rig_fini(&rig);
 }
 
@@ -332,7 +306,7 @@ subscriptions_that_come_and_go_while_the_broker_is_away_leave_nothing(void)
 
         snprintf(filter, sizeof filter, "%u/+", (unsigned)i);
         rig_subscribe(&rig, 'A', filter, 1, i);
-        unsubscribe(&rig, 'A', filter, i);
+        rig_unsubscribe(&rig, 'A', filter, i);
         rig_commit(&rig);
         rig_clear(&rig);
     }
@@ -412,7 +386,7 @@ two_starts_never_give_one_identifier_to_two_filters(void)
     const char *id = strstr(rig.text, " id ");
     if (id != NULL)
         snprintf(first, sizeof first, "%.*s", (int)strcspn(id + 1, "!\n"), id + 1);
-    unsubscribe(&rig, 'A', "one", 4);
+    rig_unsubscribe(&rig, 'A', "one", 4);
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
     rig_broker_answer(&rig, MQTT_UNSUBACK, 3, 0);
     rig_commit(&rig);

@@ -45,9 +45,7 @@ subscribe_beyond_the_table_gets_congestion_until_one_ends(void) /* R71 */
     rig_subscribe(&rig, 'A', "7/#", 0, 3); /* held already: needs no room */
     rig_commit(&rig);
     CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "SUBACK 0 qos 0 msg 3 code 0"));
-    rig_send(&rig, 'A',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 4, .topic_name = dm_span_text("7/#")});
+    rig_unsubscribe(&rig, 'A', "7/#", 4);
     rig_commit(&rig);
     rig_clear(&rig);
     rig_subscribe(&rig, 'A', "one/more/#", 0, 5);

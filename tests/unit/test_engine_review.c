@@ -566,15 +566,13 @@ filter_row_that_is_no_filter_is_left_out(void)
 static void
 unsubscribe_does_not_leave_before_the_end_of_the_subscription_is_durable(void)
 {
-    struct mqttsn_packet unsubscribe = {
-        .type = MQTTSN_UNSUBSCRIBE, .msg_id = 9, .topic_name = dm_span_text("cmd/a")};
     struct rig rig;
 
     rig_init(&rig);
     rig_broker_up(&rig, MQTT_3_1_1, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "cmd/a", 1);
     rig.commits_late = true;
-    rig_send(&rig, 'A', &unsubscribe);
+    rig_unsubscribe(&rig, 'A', "cmd/a", 9);
     const char *request = strstr(rig.text, "^ UNSUBSCRIBE cmd/a");
     CU_ASSERT_PTR_NOT_NULL_FATAL(request);
     const char *end = strchr(request, '\n');

@@ -28,14 +28,6 @@ subscribe_by_id(struct rig *rig, char who, enum mqttsn_topic_type type, uint16_t
                                      .msg_id = msg_id});
 }
 
-static void
-unsubscribe(struct rig *rig, char who, const char *filter, uint16_t msg_id)
-{
-    rig_send(rig, who,
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .topic_name = dm_span_text(filter), .msg_id = msg_id});
-}
-
 /* ---- REGISTER ---- */
 
 /* M20, M22: the TopicId of a client's REGISTER says nothing, and the two kinds of id are apart. */
@@ -231,7 +223,7 @@ several_subscribes_may_wait_for_the_broker_at_once(void)
     rig_device(&rig, 'A', "aaa", false);
     rig_subscribe(&rig, 'A', "a/+", 0, 4);
     rig_subscribe(&rig, 'A', "b/+", 1, 5);
-    unsubscribe(&rig, 'A', "c", 6);
+    rig_unsubscribe(&rig, 'A', "c", 6);
     rig_commit(&rig);
     rig_clear(&rig);
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 1);
@@ -297,7 +289,7 @@ message_queued_before_unsubscribe_is_still_delivered(void)
     rig_broker_publish(&rig, "a", "1", 1, 9, 1);
     rig_broker_publish(&rig, "a", "2", 1, 10, 1);
     rig_clear(&rig);
-    unsubscribe(&rig, 'A', "a", 7);
+    rig_unsubscribe(&rig, 'A', "a", 7);
     rig_commit(&rig);
     rig_clear(&rig);
     rig_puback(&rig, 'A', 1, 1, 0);

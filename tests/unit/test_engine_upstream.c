@@ -4,15 +4,6 @@
 
 #include "engine_rig.h"
 
-static struct engine_status
-status(const struct rig *rig)
-{
-    struct engine_status status;
-
-    engine_status(rig->engine, &status);
-    return status;
-}
-
 /* ---- a broker without a session ---- */
 
 /* A process that begins before the row is durable would take the new session for the old one. */
@@ -98,7 +89,7 @@ copies_of_filters_that_no_row_knows_are_delivered_once(void)
     rig_broker_publish(&rig, "a", "1", 2, 9, 1);
     rig_broker_publish(&rig, "a", "1", 2, 10, 2);
     rig_commit(&rig);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -112,9 +103,7 @@ suback_behind_an_unsubscribe_does_not_make_the_filter_held(void)
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "+", 1); /* id 1 */
     rig_subscribe(&rig, 'A', "a", 1, 2);                    /* id 2 */
-    rig_send(&rig, 'A',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("a")});
+    rig_unsubscribe(&rig, 'A', "a", 3);
     rig_commit(&rig);
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
     rig_subscribe(&rig, 'A', "a", 1, 4); /* id 3; the broker has not read it */
@@ -143,9 +132,9 @@ packet_id_with_other_content_is_another_message(void)
     rig_broker_up(&rig, MQTT_5, true);
     rig_broker_publish(&rig, "a", "new", 2, 1, 1);
     rig_commit(&rig);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
     rig_broker_publish(&rig, "a", "new", 2, 1, 1); /* and the same again is the same */
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
     rig_fini(&rig);
 }
 
@@ -238,7 +227,7 @@ message_committed_before_a_restart_is_not_queued_again(void)
     kill_before_the_acknowledgement(&rig);
     redeliver(&rig, "1", 9, true);
     CU_ASSERT_TRUE(rig_expect(&rig, "B> PUBLISH 1 qos 1 msg 577 \"1\"\n")); /* it had no row */
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_MESSAGE_PUT), 1);
     rig_puback(&rig, 'B', 1, 577, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
@@ -257,11 +246,11 @@ message_with_other_content_or_without_dup_is_a_new_one(void)
 
     kill_before_the_acknowledgement(&rig);
     redeliver(&rig, "2", 9, true);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     rig_fini(&rig);
     kill_before_the_acknowledgement(&rig);
     redeliver(&rig, "1", 9, false);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     rig_fini(&rig);
 }
 
@@ -275,13 +264,13 @@ redelivery_is_expected_only_before_the_first_new_message(void)
     kill_before_the_acknowledgement(&rig);
     redeliver(&rig, "new", 10, false);
     redeliver(&rig, "1", 9, true);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 5);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 5);
     rig_fini(&rig);
     kill_before_the_acknowledgement(&rig);
     rig_broker_down(&rig);
     rig_broker_up(&rig, MQTT_5, true);
     redeliver(&rig, "1", 9, true);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 3);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
     rig_fini(&rig);
 }
 
@@ -300,12 +289,10 @@ copy_for_a_filter_that_has_ended_is_no_second_one_for_others(void)
     rig_disconnect(&rig, 'A', 600);
     rig_commit(&rig);
     rig_broker_publish(&rig, "a", "1", 2, 9, 1);
-    rig_send(&rig, 'B',
-             &(struct mqttsn_packet){
-                 .type = MQTTSN_UNSUBSCRIBE, .msg_id = 3, .topic_name = dm_span_text("#")});
+    rig_unsubscribe(&rig, 'B', "#", 3);
     rig_broker_answer(&rig, MQTT_UNSUBACK, 3, 0);
     rig_broker_publish(&rig, "a", "1", 2, 10, 2);
-    CU_ASSERT_EQUAL(status(&rig).queued_messages, 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -343,7 +330,7 @@ acknowledged_message_that_exceeds_the_quota_is_sent_again_later(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH t qos 1 \"2\" pid 2\n"
                                     "^ PUBLISH t qos 1 \"3\" pid 3\n"
                                     "^ PUBLISH t qos 1 \"4\" pid 4\n"));
-    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).uplink_refused, 0);
     rig_fini(&rig);
 }
 
@@ -367,8 +354,8 @@ acknowledged_qos2_message_that_exceeds_the_quota_is_sent_again_later(void)
     rig_commit(&rig);
     rig_broker_answer(&rig, MQTT_PUBCOMP, 4, 0);
     rig_broker_answer(&rig, MQTT_PUBCOMP, 6, 0);
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
-    CU_ASSERT_EQUAL(status(&rig).uplink_refused, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).uplink_refused, 0);
     rig_fini(&rig);
 }
 
@@ -402,7 +389,7 @@ message_not_acknowledged_yet_gets_congestion_for_the_quota(void)
     rig_clear(&rig);
     rig_broker_answer(&rig, MQTT_PUBACK, 1, 0x97);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBACK 1 msg 2 code 1\n"));
-    CU_ASSERT_EQUAL(status(&rig).spooled_messages, 0);
+    CU_ASSERT_EQUAL(rig_status(&rig).spooled_messages, 0);
     rig_fini(&rig);
 }
 
