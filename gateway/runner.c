@@ -403,6 +403,15 @@ runner_set_transports(struct runner *r, struct transport *const *transports, siz
     r->transport_count = count;
 }
 
+static void
+expect_device(struct runner *r, const struct dm_address *address)
+{
+    struct transport *transport = r->transports[address->link];
+
+    if (transport->ops->expect != NULL)
+        transport->ops->expect(transport, address);
+}
+
 enum dm_result
 runner_load(void *ctx, const struct store_record *record)
 {
@@ -427,6 +436,8 @@ runner_load(void *ctx, const struct store_record *record)
                     (int)record->op, (unsigned long long)record->session);
         return DM_OK;
     }
+    if (result == DM_OK && found)
+        expect_device(r, &address);
     return result;
 }
 

@@ -178,6 +178,13 @@ framing_pair(struct framing *framing, bool on, framing_deliver *deliver, void *c
     return DM_OK;
 }
 
+void
+framing_expect(struct framing *framing, struct dm_span node)
+{
+    if (framing->kind->expect != NULL && node.len == framing->kind->traits.node_len)
+        framing->kind->expect(framing, node);
+}
+
 const struct framing_counters *
 framing_counters(const struct framing *framing)
 {

@@ -28,7 +28,7 @@ enum pair { PAIR_EXIT = 0, PAIR_ENTER = 1, PAIR_REQUEST = 2, PAIR_RESPONSE = 3 }
 #define NOTE_MS 60000u
 
 struct aquila {
-    uint8_t in_use[32]; /* a bit for each address heard from or given */
+    uint8_t in_use[32]; /* a bit for each address heard from, expected or given */
     bool pairing;
     bool noted;        /* a request to pair while pairing is off */
     uint64_t noted_ms; /* when */
@@ -94,6 +94,16 @@ set_in_use(struct aquila *aquila, unsigned address)
     aquila->in_use[address / 8] |= (uint8_t)(1u << address % 8);
 }
 
+/* `node`: NODE_LEN octets. The addresses that are not given are not remembered. */
+static void
+aquila_expect(struct framing *framing, struct dm_span node)
+{
+    unsigned address = node.data[0] | (unsigned)node.data[1] << 8;
+
+    if (address <= ADDRESS_MAX)
+        set_in_use(framing->state, address);
+}
+
 /* 0: none is left. */
 static uint8_t
 new_address(struct aquila *aquila)
@@ -156,9 +166,8 @@ take_forwarded(struct framing *framing, struct dm_span frame, framing_deliver *d
 
     if (address == 0) /* of a node that has none yet: an answer would reach all of those */
         return;
-    if (address <= ADDRESS_MAX)
-        set_in_use(framing->state, address);
     message.node = dm_span(node, NODE_LEN);
+    aquila_expect(framing, message.node);
     message.octets = dm_span(node + NODE_LEN, frame.len - QUALITY_LEN - HEADER_LEN);
     message.quality.has_lqi = true;
     message.quality.lqi = frame.data[0];
@@ -299,4 +308,5 @@ const struct framing_kind framing_aquila = {
     .encode = aquila_encode,
     .hello = aquila_hello,
     .pair = aquila_pair,
+    .expect = aquila_expect,
 };

@@ -23,7 +23,8 @@ struct framing_kind {
                              uint8_t *buffer, size_t size, size_t *written);
     void (*hello)(struct framing *framing, framing_deliver *deliver, void *ctx); /* NULL: nothing */
     void (*pair)(struct framing *framing, bool on, framing_deliver *deliver,
-                 void *ctx); /* NULL: cannot */
+                 void *ctx);                                      /* NULL: cannot */
+    void (*expect)(struct framing *framing, struct dm_span node); /* NULL: nothing */
     bool uses_gap; /* a frame's end is told by its length: an idle gap ends a partial one */
 };
 

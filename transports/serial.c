@@ -150,6 +150,15 @@ serial_pair(struct transport *transport, bool on)
 }
 
 static void
+serial_expect(struct transport *transport, const struct dm_address *address)
+{
+    struct dm_span node;
+
+    if (serial_address_is_node(address, &node))
+        framing_expect(serial_of(transport)->halves[0].framing, node);
+}
+
+static void
 serial_free(struct transport *transport)
 {
     struct serial *serial = serial_of(transport);
@@ -183,6 +192,7 @@ static const struct transport_ops serial_ops = {
     .is_congested = serial_is_congested,
     .each_node = serial_each_node,
     .pair = serial_pair,
+    .expect = serial_expect,
     .free = serial_free,
 };
 

@@ -111,6 +111,9 @@ void framing_hello(struct framing *framing, framing_deliver *deliver, void *ctx)
 /* Lets new nodes join (aquila) or stops it; FRAMING_REPLY. DM_UNSUPPORTED: the framing cannot. */
 enum dm_result framing_pair(struct framing *framing, bool on, framing_deliver *deliver, void *ctx);
 
+/* The node is at this address, though it has not been heard: the address is given to no other. */
+void framing_expect(struct framing *framing, struct dm_span node);
+
 /* Forgets a partial frame: the port was closed or has overrun. */
 void framing_reset(struct framing *framing);
 

@@ -99,6 +99,9 @@ struct transport_ops {
     /* Lets new nodes join, or no more, also when a link that was down is up again. NULL or
      * DM_UNSUPPORTED: it cannot. DM_IO: link down, and `on`. */
     enum dm_result (*pair)(struct transport *transport, bool on);
+    /* A device with a stored session is at `address`, which new nodes are not given. NULL: the link
+     * gives none. */
+    void (*expect)(struct transport *transport, const struct dm_address *address);
     void (*free)(struct transport *transport);
 };
 

@@ -5,11 +5,14 @@ import os
 import select
 import time
 
+import mqttsn as sn
+from framings import Aquila
 from harness import WAIT_S, SystemTest, main, wait_until
 
 OK, USAGE, CONNECTION, REFUSED = 0, 1, 2, 3
 ENTER = bytes.fromhex("c0 03 03 01 22 1c c0")
 LEAVE = bytes.fromhex("c0 03 03 00 03 0c c0")
+HELLO = bytes.fromhex("c0 13 02 01")  # the configuration, as far as it does not depend on the key
 REQUEST = bytes.fromhex("c0 11 22 08 03 02 00 00 03 03 5a ec 20 c0")  # of a node without address
 RESPONSE = bytes.fromhex("c0 07 03 03 00 00 15 03 5a 01 01") + b"\xff" * 16  # address 1, pan 1
 
@@ -56,12 +59,27 @@ class Pairing(SystemTest):
         self.assertIn("serial:field: new nodes may join, for 60 s", self.gateway.text())
         self.assertIn("serial:field: no new node may join any more", self.gateway.text())
 
+    def test_address_of_a_session_is_not_given_to_another_node_after_a_restart(self):
+        self.start()
+        for message in (sn.connect("sleeper"), sn.disconnect(600)):
+            self.bridge.write(Aquila.close_frame(b"\x30\x40" + bytes([5 + len(message), 0xFE, 1, 1, 0])
+                                                 + message))
+        wait_until(lambda: [s["state"] for s in self.gateway.ask("sessions")["sessions"]]
+                   == ["asleep"], "the node sleeps")
+        self.restart_gateway(online=False)
+        self.heard.clear()
+        self.pair("field")
+        self.wait_heard(ENTER)
+        self.bridge.write(REQUEST)
+        self.wait_logged("serial:field: a node joins and is given address")
+        self.assertIn("is given address 2", self.gateway.text())
+
     def replug(self):
         """With the configuration the gateway greets the bridge, after 2.2 s."""
         self.heard.clear()
         self.bridge.plug()
         self.wait_link("field")
-        self.wait_heard(bytes.fromhex("c0 13 02 01"))
+        self.wait_heard(HELLO)
 
     def test_bridge_that_comes_back_is_told_again_unless_it_was_switched_off(self):
         self.start()

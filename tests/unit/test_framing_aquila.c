@@ -97,9 +97,10 @@ paired_address(struct sink *sink)
 }
 
 static void
-aquila_gives_each_address_once_and_none_that_was_heard_from(void)
+aquila_gives_each_address_once_and_none_that_was_heard_from_or_is_expected(void)
 {
     static const unsigned heard[] = {2, 253, 0x0103};
+    static const uint8_t expected[] = {1, 0}, too_high[] = {3, 1};
     struct sink sink;
 
     open_radio(&sink, "aquila", 0);
@@ -109,7 +110,9 @@ aquila_gives_each_address_once_and_none_that_was_heard_from(void)
     }
     CU_ASSERT_EQUAL(sink.count, 3);
     (void)framing_pair(sink.framing, true, on_sink_event, &sink);
-    CU_ASSERT_EQUAL(paired_address(&sink), 1);
+    framing_expect(sink.framing, dm_span(expected, sizeof expected));
+    framing_expect(sink.framing, dm_span(too_high, sizeof too_high));
+    framing_expect(sink.framing, dm_span(NULL, 0)); /* no node */
     for (unsigned address = 3; address <= 252; address++)
         CU_ASSERT_EQUAL(paired_address(&sink), address);
     CU_ASSERT_EQUAL(paired_address(&sink), 0);
@@ -193,7 +196,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(aquila_hello_and_a_request_give_the_configuration),
     UNIT_TEST(aquila_pairing_off_notes_a_request_once_a_minute),
     UNIT_TEST(aquila_pairing_on_gives_an_address_until_it_is_off),
-    UNIT_TEST(aquila_gives_each_address_once_and_none_that_was_heard_from),
+    UNIT_TEST(aquila_gives_each_address_once_and_none_that_was_heard_from_or_is_expected),
     UNIT_TEST(aquila_in_pair_mode_ignores_what_is_no_request),
     UNIT_TEST(aquila_hello_takes_the_bridge_back_to_pairing),
     UNIT_TEST(aquila_ignores_a_message_of_a_node_without_address),

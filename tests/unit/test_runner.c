@@ -33,7 +33,8 @@ struct bench {
     struct store_record records[RECORDS_MAX];
     size_t record_count;
     enum dm_result send_result, upstream_result;
-    bool silent; /* the text is not kept */
+    char expected[8]; /* addresses of stored sessions */
+    bool silent;      /* the text is not kept */
     char text[8192];
 };
 
@@ -101,8 +102,18 @@ fake_broadcast(struct transport *transport, const struct dm_address *asker, uint
     return DM_OK;
 }
 
+static void
+fake_expect(struct transport *transport, const struct dm_address *address)
+{
+    struct bench *b = (struct bench *)transport;
+
+    CU_ASSERT_FATAL(strlen(b->expected) + 1 < sizeof b->expected);
+    b->expected[strlen(b->expected)] = (char)address->octets[0];
+}
+
 static const struct transport_ops transport_ops = {
     .send = fake_send,
+    .expect = fake_expect,
     .broadcast = fake_broadcast,
     .address_text = fake_address_text,
     .address_parse = fake_address_parse,
@@ -873,6 +884,7 @@ address_goes_into_the_record_as_text_and_comes_back(void)
 
     bench_build(&second);
     CU_ASSERT_EQUAL(runner_load(second.runner, &first.records[0]), DM_OK);
+    CU_ASSERT_STRING_EQUAL(second.expected, "Q");
     bench_start(&second);
     receive_ping(&second, 'Q'); /* no CONNECT needed */
     receive_ping(&second, 'R');
@@ -935,6 +947,7 @@ row_that_makes_no_sense_is_left_out_and_the_rest_is_loaded(void)
     engine_status(runner_engine(b.runner), &status);
     CU_ASSERT_EQUAL(status.sessions[ENGINE_ASLEEP], 2);
     CU_ASSERT_EQUAL(status.queued_messages, 0);
+    CU_ASSERT_STRING_EQUAL(b.expected, "AE");
     receive_ping(&b, 'A');
     receive_ping(&b, 'E');
     CU_ASSERT_TRUE(expect(&b, "A> PINGRESP msg 0 code 0\nE> PINGRESP msg 0 code 0\n"));
