@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket: one JSON object and a newline in, one out. Requests: {"command":"status"},
- * {"command":"sessions","state":"asleep","filter":"PATTERN"} (both may be missing), {"command":C,
- * "client_id":"ID"} with C show, queue, drop, disconnect, forget or trace,
+ * {"command":"sessions","state":"asleep","filter":"PATTERN","part":"TEXT","offset":0,"limit":10}
+ * (all but the command may be missing; TEXT stands in the client id, in any case),
+ * {"command":C,"client_id":"ID"} with C show, queue, drop, disconnect, forget or trace,
  * {"command":"log","level":"debug"}, {"command":"pair","link":"NAME","on":true}; errors:
  * {"error":"text"}. Only trace answers with many lines, see control_trace.h.
  */

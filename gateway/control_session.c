@@ -3,6 +3,7 @@
 #include "control_session.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <cjson/cJSON.h>
 
@@ -66,16 +67,43 @@ struct session_list {
     const struct control_source *source;
     const char *state;     /* only those; NULL: all */
     struct dm_span filter; /* only client ids like this */
+    const char *part;      /* only client ids with this in them, in any case */
+    size_t offset, limit;
+    size_t total; /* wanted, before offset and limit */
     cJSON *array;
 };
+
+static bool
+has_part(struct dm_span text, const char *part)
+{
+    size_t len = strlen(part);
+
+    if (len == 0)
+        return true;
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp((const char *)text.data + i, part, len) == 0)
+            return true;
+    return false;
+}
+
+static bool
+is_wanted(const struct session_list *list, const struct engine_session_status *session)
+{
+    return (list->state == NULL || strcmp(list->state, engine_state_name(session->state)) == 0) &&
+           topic_pattern_matches(list->filter, session->client_id) &&
+           has_part(session->client_id, list->part);
+}
 
 static void
 add_session(void *ctx, const struct engine_session_status *session)
 {
-    const struct session_list *list = ctx;
+    struct session_list *list = ctx;
 
-    if ((list->state != NULL && strcmp(list->state, engine_state_name(session->state)) != 0) ||
-        !topic_pattern_matches(list->filter, session->client_id))
+    if (!is_wanted(list, session))
+        return;
+    size_t number = list->total++;
+
+    if (number < list->offset || number - list->offset >= list->limit)
         return;
     cJSON *item = cJSON_CreateObject();
 
@@ -103,26 +131,62 @@ is_state(const char *text)
     return false;
 }
 
+/* A member that is missing leaves *number. False: it is no number of sessions. */
+static bool
+read_number(const cJSON *request, const char *name, size_t *number)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(request, name);
+
+    if (item == NULL)
+        return true;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
+        item->valuedouble > CONTROL_LIST_MAX ||
+        item->valuedouble != (double)(size_t)item->valuedouble)
+        return false;
+    *number = (size_t)item->valuedouble;
+    return true;
+}
+
+/* NULL, or what is wrong with the request. */
+static const char *
+read_wishes(const cJSON *request, struct session_list *list)
+{
+    const char *filter = control_value_request(request, "filter");
+
+    list->state = control_value_request(request, "state");
+    list->part = control_value_request(request, "part");
+    if (cJSON_HasObjectItem(request, "state") && (list->state == NULL || !is_state(list->state)))
+        return "state is one of disconnected, active, asleep, lost and awake";
+    if (cJSON_HasObjectItem(request, "filter") && filter == NULL)
+        return "filter is a pattern of client ids";
+    if (cJSON_HasObjectItem(request, "part") && list->part == NULL)
+        return "part is a part of client ids";
+    if (!read_number(request, "offset", &list->offset))
+        return "offset is a number in 0 .. 100000";
+    if (!read_number(request, "limit", &list->limit))
+        return "limit is a number in 0 .. 100000";
+    list->filter = dm_span_text(filter != NULL ? filter : "*");
+    if (list->part == NULL)
+        list->part = "";
+    return NULL;
+}
+
 cJSON *
 control_session_list(const struct control_source *source, const cJSON *request)
 {
-    const char *state = control_value_request(request, "state");
-    const char *filter = control_value_request(request, "filter");
+    struct session_list list = {.source = source, .limit = SIZE_MAX};
+    const char *wrong = read_wishes(request, &list);
 
-    if (cJSON_HasObjectItem(request, "state") && (state == NULL || !is_state(state)))
-        return control_value_error("state is one of disconnected, active, asleep, lost and awake");
-    if (cJSON_HasObjectItem(request, "filter") && filter == NULL)
-        return control_value_error("filter is a pattern of client ids");
+    if (wrong != NULL)
+        return control_value_error(wrong);
     cJSON *answer = cJSON_CreateObject();
-    struct session_list list = {
-        .source = source,
-        .state = state,
-        .filter = dm_span_text(filter != NULL ? filter : "*"),
-        .array = cJSON_AddArrayToObject(answer, "sessions"),
-    };
 
+    list.array = cJSON_CreateArray();
     engine_each_session(runner_engine(source->runner), source->now_ms(source->ctx), add_session,
                         &list);
+    control_value_count(answer, "total", list.total);
+    if (!cJSON_AddItemToObject(answer, "sessions", list.array))
+        cJSON_Delete(list.array);
     return answer;
 }
 

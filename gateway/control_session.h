@@ -8,6 +8,8 @@
 
 struct cJSON;
 
+#define CONTROL_LIST_MAX 100000 /* of offset and limit */
+
 struct cJSON *control_session_list(const struct control_source *source,
                                    const struct cJSON *request);
 struct cJSON *control_session_show(const struct control_source *source,

@@ -9,10 +9,11 @@
 #include <dormouse/log.h>
 
 #include "control_json.h"
+#include "control_session.h"
 #include "http_private.h"
 #include "http_request.h"
 
-enum { ID_SIZE = 1024, LIST_MAX = 100000 };
+enum { ID_SIZE = 1024 };
 
 #define SESSIONS_PATH "/api/v1/sessions"
 
@@ -56,22 +57,16 @@ check_right(const struct http *http, struct evhttp_request *request)
     return false;
 }
 
-/* The control socket's answer; the caller frees it. NULL: no memory. */
-static char *
-ask(const struct http *http, const char *command, const char *client_id)
+/* NULL: no memory, and then no answer either. */
+static cJSON *
+new_question(const char *command, const char *client_id)
 {
     cJSON *question = cJSON_CreateObject();
-    char *answer = NULL;
 
     cJSON_AddStringToObject(question, "command", command);
     if (client_id != NULL)
         cJSON_AddStringToObject(question, "client_id", client_id);
-    char *text = cJSON_PrintUnformatted(question);
-    if (text != NULL)
-        answer = control_answer(&http->source, dm_span_text(text));
-    free(text);
-    cJSON_Delete(question);
-    return answer;
+    return question;
 }
 
 /* What the control socket refuses is either not there or wrongly asked for. */
@@ -93,90 +88,58 @@ code_of(const char *answer)
     return code;
 }
 
+/* With what the control socket answers. */
 static void
-answer_command(const struct http *http, struct evhttp_request *request, const char *command,
-               const char *client_id)
+answer_question(const struct http *http, struct evhttp_request *request, const cJSON *question)
 {
-    char *answer = ask(http, command, client_id);
+    char *text = cJSON_PrintUnformatted(question);
+    char *answer = text != NULL ? control_answer(&http->source, dm_span_text(text)) : NULL;
 
     if (answer == NULL)
         http_reply_error(request, 503, "out of memory");
     else
         http_reply_text(request, code_of(answer), json_type, answer);
     free(answer);
+    free(text);
+}
+
+static void
+answer_command(const struct http *http, struct evhttp_request *request, const char *command,
+               const char *client_id)
+{
+    cJSON *question = new_question(command, client_id);
+
+    answer_question(http, request, question);
+    cJSON_Delete(question);
 }
 
 /* ---- the list of sessions ---- */
 
-struct list_query {
-    const char *state, *filter;
-    size_t limit, offset;
-};
-
-static bool
-is_state(const char *text)
-{
-    for (int state = 0; state < ENGINE_STATE_COUNT; state++)
-        if (strcmp(text, engine_state_name((enum engine_state)state)) == 0)
-            return true;
-    return false;
-}
-
-/* NULL, or what is wrong with the query. */
+/* What the query asks for, as the control socket is asked. NULL, or what is wrong. */
 static const char *
-read_query(const struct evkeyvalq *values, struct list_query *query)
+read_query(const struct evkeyvalq *values, cJSON *question)
 {
-    const char *limit = evhttp_find_header(values, "limit");
-    const char *offset = evhttp_find_header(values, "offset");
+    static const char *const texts[][2] = {{"state", "state"}, {"filter", "part"}};
+    static const char *const numbers[][2] = {{"offset", "offset: is no number in 0 .. 100000"},
+                                             {"limit", "limit: is no number in 0 .. 100000"}};
 
-    *query = (struct list_query){.limit = LIST_MAX};
-    query->state = evhttp_find_header(values, "state");
-    query->filter = evhttp_find_header(values, "filter");
-    if (query->state != NULL && !is_state(query->state))
-        return "state: there is no such state";
-    if (limit != NULL && !http_number_parse(limit, LIST_MAX, &query->limit))
-        return "limit: is no number in 0 .. 100000";
-    if (offset != NULL && !http_number_parse(offset, LIST_MAX, &query->offset))
-        return "offset: is no number in 0 .. 100000";
-    return NULL;
-}
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *text = evhttp_find_header(values, texts[i][0]);
 
-static bool
-is_wanted(const cJSON *session, const struct list_query *query)
-{
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "client_id"));
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "state"));
-
-    if (query->state != NULL && (state == NULL || strcmp(state, query->state) != 0))
-        return false;
-    return query->filter == NULL || (id != NULL && strcasestr(id, query->filter) != NULL);
-}
-
-/* Leaves those that are wanted, and tells how many there were before limit and offset. */
-static char *
-filter_sessions(char *answer, const struct list_query *query)
-{
-    cJSON *object = cJSON_Parse(answer);
-    cJSON *list = cJSON_DetachItemFromObjectCaseSensitive(object, "sessions");
-    cJSON *chosen = cJSON_AddArrayToObject(object, "sessions");
-    size_t total = 0;
-
-    while (list != NULL && list->child != NULL) {
-        cJSON *session = cJSON_DetachItemViaPointer(list, list->child);
-        bool wanted = is_wanted(session, query);
-
-        if (wanted && total >= query->offset && total - query->offset < query->limit)
-            cJSON_AddItemToArray(chosen, session);
-        else
-            cJSON_Delete(session);
-        total += wanted;
+        if (text != NULL)
+            cJSON_AddStringToObject(question, texts[i][1], text);
     }
-    cJSON_AddNumberToObject(object, "total", (double)total);
-    char *filtered = cJSON_PrintUnformatted(object);
-    cJSON_Delete(list);
-    cJSON_Delete(object);
-    free(answer);
-    return filtered;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const char *text = evhttp_find_header(values, numbers[i][0]);
+        size_t number;
+
+        if (text == NULL)
+            continue;
+        if (!http_number_parse(text, CONTROL_LIST_MAX, &number))
+            return numbers[i][1];
+        cJSON_AddNumberToObject(question, numbers[i][0], (double)number);
+    }
+    return NULL;
 }
 
 static void
@@ -184,28 +147,20 @@ answer_list(const struct http *http, struct evhttp_request *request)
 {
     const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
     struct evkeyvalq values = {0};
-    struct list_query query;
 
-    if (text == NULL || *text == '\0') {
-        answer_command(http, request, "sessions", NULL);
-        return;
-    }
-    if (evhttp_parse_query_str(text, &values) != 0) {
+    if (text != NULL && *text != '\0' && evhttp_parse_query_str(text, &values) != 0) {
         http_reply_error(request, 400, "the query makes no sense");
         return;
     }
-    const char *wrong = read_query(&values, &query);
-    char *answer = wrong == NULL ? ask(http, "sessions", NULL) : NULL;
-    if (answer != NULL)
-        answer = filter_sessions(answer, &query);
+    cJSON *question = new_question("sessions", NULL);
+    const char *wrong = read_query(&values, question);
+
+    evhttp_clear_headers(&values);
     if (wrong != NULL)
         http_reply_error(request, 400, wrong);
-    else if (answer == NULL)
-        http_reply_error(request, 503, "out of memory");
     else
-        http_reply_text(request, 200, json_type, answer);
-    free(answer);
-    evhttp_clear_headers(&values);
+        answer_question(http, request, question);
+    cJSON_Delete(question);
 }
 
 /* ---- one session ---- */
@@ -215,11 +170,8 @@ static const struct action {
     const char *command; /* of the control socket */
     bool changes;
 } actions[] = {
-    {"", "show", false},
-    {"/queue", "queue", false},
-    {"/disconnect", "disconnect", true},
-    {"/forget", "forget", true},
-    {"/drop-queue", "drop", true},
+    {"", "show", false},         {"/queue", "queue", false},    {"/disconnect", "disconnect", true},
+    {"/forget", "forget", true}, {"/drop-queue", "drop", true},
 };
 
 /* `rest` is the path behind "/api/v1/sessions/". */

@@ -299,6 +299,32 @@ sessions_are_chosen_by_state_and_pattern(void)
     CU_ASSERT_TRUE(is_refused(&b, "{\"command\":\"sessions\",\"state\":\"tired\"}"));
     CU_ASSERT_TRUE(is_refused(&b, "{\"command\":\"sessions\",\"state\":null}"));
     CU_ASSERT_TRUE(is_refused(&b, "{\"command\":\"sessions\",\"filter\":7}"));
+    CU_ASSERT_EQUAL(count_sessions(&b, "{\"command\":\"sessions\",\"part\":\"Aa\"}"), 1);
+    CU_ASSERT_EQUAL(count_sessions(&b, "{\"command\":\"sessions\",\"part\":\"AAAA\"}"), 0);
+    CU_ASSERT_TRUE(is_refused(&b, "{\"command\":\"sessions\",\"part\":null}"));
+    finish(&b);
+}
+
+static void
+sessions_are_counted_before_offset_and_limit(void)
+{
+    static const char *const wrong[] = {"-1", "1.5", "100001", "1e400", "\"1\"", "null"};
+    struct bench b;
+    char request[64];
+
+    begin(&b);
+    CU_ASSERT_EQUAL(count_sessions(&b, "{\"command\":\"sessions\",\"limit\":1}"), 1);
+    CU_ASSERT_EQUAL(count_sessions(&b, "{\"command\":\"sessions\",\"limit\":0}"), 0);
+    cJSON *answer = ask(&b, "{\"command\":\"sessions\",\"offset\":1}");
+    CU_ASSERT_EQUAL(cJSON_GetNumberValue(cJSON_GetObjectItem(answer, "total")), 1);
+    CU_ASSERT_EQUAL(cJSON_GetArraySize(cJSON_GetObjectItem(answer, "sessions")), 0);
+    cJSON_Delete(answer);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(request, sizeof request, "{\"command\":\"sessions\",\"limit\":%s}", wrong[i]);
+        CU_ASSERT_TRUE(is_refused(&b, request));
+        snprintf(request, sizeof request, "{\"command\":\"sessions\",\"offset\":%s}", wrong[i]);
+        CU_ASSERT_TRUE(is_refused(&b, request));
+    }
     finish(&b);
 }
 
@@ -343,6 +369,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(requests_that_are_no_object_with_a_command_are_refused),
     UNIT_TEST(log_level_changes_only_to_one_that_exists),
     UNIT_TEST(sessions_are_chosen_by_state_and_pattern),
+    UNIT_TEST(sessions_are_counted_before_offset_and_limit),
     UNIT_TEST(trace_of_the_runner_tells_both_directions_and_stops),
 };
 
