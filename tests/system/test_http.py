@@ -177,6 +177,7 @@ class Answers(Http):
         self.assertEqual(ids("filter=pump"), (["pump-1", "pump-2", "Pump-3", "pump-4"], 4))
         self.assertEqual(ids("filter=pump&limit=2"), (["pump-1", "pump-2"], 4))
         self.assertEqual(ids("filter=pump&limit=2&offset=3"), (["pump-4"], 4))
+        self.assertEqual(ids("filter=pump&offset=3"), (["pump-4"], 4))
         self.assertEqual(ids("state=asleep"), (["pump-4"], 1))
         self.assertEqual(ids("state=asleep&filter=fan"), ([], 0))
         self.assertEqual(ids("filter=%66an"), (["fan"], 1))
