@@ -22,9 +22,7 @@
 #define FILES_BESIDE 32        /* files that are no sockets of devices */
 #define LEAVE_MS 3000          /* for the answers to DISCONNECT */
 #define LOOK_MS 50             /* between two looks at whether all devices are ready */
-#define QOS0_WAIT_MS                                                                               \
-    2000 /* what was sent once may come so late; it is not worth waiting longer                    \
-          */
+#define QOS0_WAIT_MS 2000      /* later than this nothing comes that was sent once */
 
 struct fleet {
     struct fleet_plan plan;
