@@ -155,10 +155,6 @@ add_engine(cJSON *answer, const struct runner *runner)
     for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
         control_value_count(dropped, engine_drop_name((enum engine_drop)drop),
                             status.dropped[drop]);
-    control_value_count(dropped, "too_long", status.dropped[ENGINE_DROP_TOO_LONG]);
-    for (int drop = 0; drop < ENGINE_DROP_COUNT; drop++)
-        control_value_count(dropped, engine_drop_name((enum engine_drop)drop),
-                            status.dropped[drop]);
     cJSON *spool = cJSON_AddObjectToObject(answer, "spool");
     control_value_count(spool, "messages", status.spooled_messages);
     control_value_count(spool, "octets", status.spooled_octets);

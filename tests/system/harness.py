@@ -21,6 +21,7 @@ import unittest
 
 import mqtt
 import mqttsn as sn
+import schema
 from device import Device, PtyLink, UdpLink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -293,7 +294,7 @@ class Gateway(Server):
             peer.connect(str(self.socket))
             peer.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
             with peer.makefile("rb") as stream:
-                return json.loads(stream.readline())
+                return schema.parse(stream.readline())
 
     def status(self):
         return self.ask("status")

@@ -4,7 +4,6 @@ not do with it."""
 
 import contextlib
 import http.client
-import json
 import os
 import re
 import resource
@@ -15,6 +14,7 @@ import unittest
 import urllib.parse
 
 import mqttsn as sn
+import schema
 from harness import BIN, ROOT, SystemTest, main, run, wait_until
 
 TOKEN = "a-token-for-tests"
@@ -55,7 +55,7 @@ class Stream:
             if line.startswith("event: "):
                 name = line[7:]
             elif line.startswith("data: "):
-                data = json.loads(line[6:])
+                data = schema.parse(line[6:])
             elif not line:
                 return name, data
 
@@ -101,7 +101,7 @@ class Http(SystemTest):
         status, headers, text = self.ask(path, **how)
         self.assertEqual(status, expected, text)
         self.assertEqual(headers["Content-Type"], "application/json")
-        return json.loads(text)
+        return schema.parse(text)
 
     def raw(self, octets, seconds=30):
         """What is answered until the connection ends."""

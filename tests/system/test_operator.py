@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import mqttsn as sn
+import schema
 from harness import BIN, ROOT, SystemTest, main, run, spawn, wait_until
 
 ID, TOPIC, PAYLOAD = "ident-4711", "place/of/4711", b"hello"
@@ -24,7 +25,7 @@ class OperatorTest(SystemTest):
         return done.stdout if status == 0 else done.stderr
 
     def json(self, *arguments):
-        return json.loads(self.ask("--json", *arguments))
+        return schema.parse(self.ask("--json", *arguments))
 
     def sleeper(self, *payloads, qos=1, client_id=ID):
         """A sleeping device and what waits for it."""
@@ -229,12 +230,12 @@ class Trace(OperatorTest):
     def test_packets_of_one_device_in_both_directions(self):
         self.start_gateway()
         process = self.live("--json", "trace", ID)
-        self.assertEqual(json.loads(process.stdout.readline()), {"tracing": ID})
+        self.assertEqual(schema.parse(process.stdout.readline()), {"tracing": ID})
         self.device("other").connect()
         device = self.device(ID).connect()
         device.ping()
         device.disconnect()
-        lines = [json.loads(process.stdout.readline()) for _ in range(6)]
+        lines = [schema.parse(process.stdout.readline()) for _ in range(6)]
         self.assertEqual([(one["direction"], one["packet"].split()[0]) for one in lines],
                          [("from", "CONNECT"), ("to", "CONNACK"), ("from", "PINGREQ"),
                           ("to", "PINGRESP"), ("from", "DISCONNECT"), ("to", "DISCONNECT")])
@@ -291,7 +292,7 @@ class Trace(OperatorTest):
             device.ping()
         seen, lost = 0, 0
         while lost == 0:
-            line = json.loads(stream.readline())
+            line = schema.parse(stream.readline())
             seen += "packet" in line
             lost += line.get("lost", 0)
         self.assertEqual(seen + lost, before + 2 * pings)
@@ -346,7 +347,7 @@ class Hostile(OperatorTest):
                 peer.settimeout(10)
                 peer.connect(str(self.gateway.socket))
                 peer.sendall(line + b"\n")
-                self.assertIn("error", json.loads(peer.makefile().readline()))
+                self.assertIn("error", schema.parse(peer.makefile().readline()))
 
 
 class CommandLine(OperatorTest):
