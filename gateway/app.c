@@ -32,6 +32,7 @@ enum { SIGNAL_STOP, SIGNAL_INTERRUPT, SIGNAL_RELOAD, SIGNAL_COUNT };
 
 struct app {
     const struct config *config;
+    const char *log_levels; /* at the start */
     struct app_options options;
     struct event_base *base;
     struct event *timer;
@@ -278,6 +279,7 @@ start_control(struct app *app)
     app->pairing = pairing_new(app->base, app->transports, app->transport_count, PAIRING_MS);
     app->control_source = (struct control_source){
         .name = app->config->name,
+        .log_levels = app->log_levels,
         .gateway_id = app->config->gateway_id,
         .started_ms = app_clock_boot_ms(NULL),
         .now_ms = app_clock_boot_ms,
@@ -395,13 +397,10 @@ stop(struct app *app)
 int
 app_run(const struct config *config, bool debug)
 {
-    struct app app = {.config = config};
+    struct app app = {.config = config, .log_levels = debug ? "debug" : config->log_level};
     int status = EXIT_FAILURE;
 
-    if (debug)
-        log_set_level(LOG_LEVEL_DEBUG);
-    else
-        log_set_levels(config->log_level);
+    log_set_levels(app.log_levels);
     log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);

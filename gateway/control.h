@@ -4,7 +4,8 @@
  * {"command":"sessions","state":"asleep","filter":"PATTERN","part":"TEXT","offset":0,"limit":10}
  * (all but the command may be missing; TEXT stands in the client id, in any case),
  * {"command":C,"client_id":"ID"} with C show, queue, drop, disconnect, forget or trace,
- * {"command":"log","level":"debug"}, {"command":"pair","link":"NAME","on":true}; errors:
+ * {"command":"log","level":"packet=debug"} ("default": as at the start; without level it only tells
+ * what is set), {"command":"pair","link":"NAME","on":true}; errors:
  * {"error":"text"}. Only trace answers with many lines, see control_trace.h.
  */
 #ifndef DORMOUSE_CONTROL_H
@@ -22,7 +23,8 @@ struct control;
 
 /* Borrowed for the life of the control socket. */
 struct control_source {
-    const char *name; /* of the gateway */
+    const char *name;       /* of the gateway */
+    const char *log_levels; /* at the start */
     uint8_t gateway_id;
     uint64_t started_ms;
     uint64_t (*now_ms)(void *ctx);

@@ -2,6 +2,7 @@
 /* Answers of the control socket, built from status snapshots. */
 #include "control_json.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -197,28 +198,39 @@ answer_status(const struct control_source *source, const cJSON *request)
     return answer;
 }
 
+/* Why the levels are wrong, and which modules there are. */
+static cJSON *
+refuse_levels(const char *why)
+{
+    char text[512];
+    size_t len = (size_t)snprintf(text, sizeof text, "level %s; modules are", why);
+
+    for (size_t i = 0; log_modules[i] != NULL && len < sizeof text; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s %s", i > 0 ? "," : "",
+                                log_modules[i]);
+    return control_value_error(text);
+}
+
 static cJSON *
 answer_log(const struct control_source *source, const cJSON *request)
 {
-    (void)source;
-    static const struct {
-        const char *name;
-        enum log_level level;
-    } levels[] = {
-        {"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE},
-        {"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
-    };
-    const char *name = control_value_request(request, "level");
+    const char *levels = control_value_request(request, "level");
+    char text[LOG_LEVELS_TEXT_MAX];
 
-    for (size_t i = 0; name != NULL && i < sizeof levels / sizeof levels[0]; i++) {
-        if (strcmp(name, levels[i].name) != 0)
-            continue;
-        log_set_level(levels[i].level);
-        cJSON *answer = cJSON_CreateObject();
-        cJSON_AddStringToObject(answer, "level", levels[i].name);
-        return answer;
+    if (levels == NULL && cJSON_HasObjectItem(request, "level"))
+        return refuse_levels("is no text");
+    if (levels != NULL && strcmp(levels, "default") == 0) {
+        log_set_levels(source->log_levels);
+    } else if (levels != NULL) {
+        const char *why = log_check_levels(levels);
+
+        if (why != NULL)
+            return refuse_levels(why);
+        log_change_levels(levels);
     }
-    return control_value_error("level is one of error, warning, notice, info and debug");
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddStringToObject(answer, "level", log_levels_text(text));
+    return answer;
 }
 
 /* Why a link does not let nodes join, for the operator. */

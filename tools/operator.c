@@ -81,11 +81,11 @@ operator_ports(const struct command_globals *globals)
 }
 
 static int
-show_level(const cJSON *answer)
+show_levels(const cJSON *answer)
 {
     const char *level = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "level"));
 
-    printf("the gateway logs from now on: %s\n", level != NULL ? level : "?");
+    printf("the gateway logs: %s\n", level != NULL ? level : "?");
     return EXIT_STATUS_OK;
 }
 
@@ -93,19 +93,24 @@ int
 operator_log(struct command_globals *globals, int argc, char **argv)
 {
     static const struct operator_usage usage = {
-        "LEVEL",
-        "Changes what the running gateway logs, until it ends or LEVEL is changed again:\n"
-        "error, warning, notice, info or debug; debug shows every packet.",
-        1, 1, NULL};
+        "[LEVELS]",
+        "Shows what the running gateway logs, or changes it until the gateway ends. LEVELS:\n"
+        "  info                   error, warning, notice, info or debug of all modules\n"
+        "  packet=debug           of one module; the others stay as they are\n"
+        "  'info, packet=debug'   several, as log_level in the configuration\n"
+        "  default                what it logged when it started\n"
+        "Modules: app, config, control, discovery, engine, http, libevent, packet, pairing,\n"
+        "queue, runner, serial, session, store, udp, uplink, upstream, will.",
+        0, 1, NULL};
     char *const *values;
     int status;
 
     if (!operator_arguments(globals, argc, argv, &usage, &values, &status))
         return status;
     cJSON *request = operator_request("log", NULL);
-    if (cJSON_AddStringToObject(request, "level", values[0]) == NULL) {
+    if (values[0] != NULL && cJSON_AddStringToObject(request, "level", values[0]) == NULL) {
         cJSON_Delete(request);
         request = NULL;
     }
-    return operator_ask(globals, request, show_level, NULL);
+    return operator_ask(globals, request, show_levels, NULL);
 }

@@ -153,8 +153,10 @@ bool
 operator_arguments(struct command_globals *globals, int argc, char **argv,
                    const struct operator_usage *usage, char *const **values, int *status)
 {
-    static const char *const needed[] = {"no argument is expected", "one argument is needed",
-                                         "one or two arguments are needed"};
+    static const char *const needed[][3] = {
+        {"no argument is expected", "one argument at most is possible"},
+        {"", "one argument is needed", "one or two arguments are needed"},
+    };
     int first = command_options_parse(globals, usage->options, argc, argv);
 
     *status = EXIT_STATUS_USAGE;
@@ -168,8 +170,8 @@ operator_arguments(struct command_globals *globals, int argc, char **argv,
         return false;
     }
     if (argc - first < usage->min || argc - first > usage->max) {
-        fprintf(stderr, "dormouse %s: %s (see dormouse %s --help)\n", argv[0], needed[usage->max],
-                argv[0]);
+        fprintf(stderr, "dormouse %s: %s (see dormouse %s --help)\n", argv[0],
+                needed[usage->min][usage->max], argv[0]);
         return false;
     }
     *values = argv + first;

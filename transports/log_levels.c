@@ -3,6 +3,7 @@
 #include "log_private.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MODULES_MAX 32
@@ -128,19 +129,59 @@ log_check_levels(const char *text)
     return NULL;
 }
 
-void
-log_set_levels(const char *text)
+static void
+update_most_detailed(void)
 {
-    log_set_level(LOG_LEVEL_INFO);
-    while (text != NULL) {
-        struct part part;
-        if (next_part(&text, &part) != NULL)
-            return;
-        atomic_store(part.module < 0 ? &limit_of_others : &limits[part.module], (int)part.level);
-    }
     int most = atomic_load(&limit_of_others);
+
     for (size_t i = 0; i < MODULES_MAX; i++)
         if (atomic_load(&limits[i]) > most)
             most = atomic_load(&limits[i]);
     atomic_store(&most_detailed, most);
+}
+
+void
+log_change_levels(const char *text)
+{
+    struct part part;
+
+    for (const char *rest = text; rest != NULL;)
+        if (next_part(&rest, &part) == NULL && part.module < 0)
+            log_set_level(part.level);
+    for (const char *rest = text; rest != NULL;)
+        if (next_part(&rest, &part) == NULL && part.module >= 0)
+            atomic_store(&limits[part.module], (int)part.level);
+    update_most_detailed();
+}
+
+void
+log_set_levels(const char *text)
+{
+    log_set_level(LOG_LEVEL_INFO);
+    log_change_levels(text);
+}
+
+static const char *
+level_name(int level)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+        if ((int)level_names[i].level == level)
+            return level_names[i].name;
+    return "";
+}
+
+const char *
+log_levels_text(char text[LOG_LEVELS_TEXT_MAX])
+{
+    int others = atomic_load(&limit_of_others);
+    size_t len = (size_t)snprintf(text, LOG_LEVELS_TEXT_MAX, "%s", level_name(others));
+
+    for (size_t i = 0; log_modules[i] != NULL && len < LOG_LEVELS_TEXT_MAX; i++) {
+        int limit = atomic_load(&limits[i]);
+
+        if (limit != 0 && limit != others)
+            len += (size_t)snprintf(text + len, LOG_LEVELS_TEXT_MAX - len, ", %s=%s",
+                                    log_modules[i], level_name(limit));
+    }
+    return text;
 }

@@ -30,6 +30,11 @@ extern const char *const log_modules[];
 const char *log_check_levels(const char *text);
 /* Text that log_check_levels has seen. */
 void log_set_levels(const char *text);
+/* The same, but without a level for all modules ("packet=debug") the others stay as they are. */
+void log_change_levels(const char *text);
+#define LOG_LEVELS_TEXT_MAX 512
+/* What is set, as such a text: "info, packet=debug". Returns `text`. */
+const char *log_levels_text(char text[LOG_LEVELS_TEXT_MAX]);
 
 /*
  * Folding, off at first: a line that says the same as the one before within LOG_FOLD_MS is counted

@@ -14,6 +14,7 @@ import mqttsn as sn
 import schema
 from harness import BIN, ROOT, SystemTest, main, run, spawn, wait_until
 
+LEVELS = ["error", "warning", "notice", "info", "debug"]
 ID, TOPIC, PAYLOAD = "ident-4711", "place/of/4711", b"hello"
 
 
@@ -318,7 +319,34 @@ class Log(OperatorTest):
         self.device("loud").connect()
         self.assertIn("client loud", self.gateway.text())
         self.assertNotIn("client quiet", self.gateway.text())
-        self.assertIn("level is one of", self.ask("log", "shout", status=3))
+        self.assertIn("level is not LEVEL or MODULE=LEVEL", self.ask("log", "shout", status=3))
+
+    def test_module_changes_alone_and_back_to_what_was_configured(self):
+        self.gateway.debug = []
+        self.start_gateway(gateway={"log_level": "warning, udp=error"})
+        self.assertEqual(self.ask("log"), "the gateway logs: warning, udp=error\n")
+        self.assertEqual(self.json("log", "packet=debug"),
+                         {"level": "warning, packet=debug, udp=error"})
+        self.device("talker").connect()
+        self.assertIn("packet: debug: ", self.gateway.text())
+        self.assertNotIn("client talker", self.gateway.text())
+        self.assertEqual(self.json("log", "info, packet=error"), {"level": "info, packet=error"})
+        self.assertEqual(self.json("log", "default"), {"level": "warning, udp=error"})
+        self.assertIn("one argument at most", self.ask("log", "info,", "udp=debug", status=1))
+        self.assertEqual(self.json("log"), {"level": "warning, udp=error"})
+
+    def test_debug_of_the_command_line_is_the_default(self):
+        self.start_gateway()
+        self.assertEqual(self.json("log", "info"), {"level": "info"})
+        self.assertEqual(self.json("log", "default"), {"level": "debug"})
+
+    def test_unknown_module_is_told_those_that_there_are(self):
+        self.start_gateway()
+        said = self.ask("log", "radio=debug", status=3)
+        self.assertIn("a module that does not exist; modules are app, config, ", said)
+        modules = said.rpartition("modules are ")[2].strip()
+        told = " ".join(self.command("log", "--help").stdout.split())
+        self.assertIn(f"Modules: {modules}.", told)
 
 
 class Hostile(OperatorTest):
@@ -367,7 +395,7 @@ class CommandLine(OperatorTest):
             self.assertIn("no gateway answers", self.ask(*arguments, status=2))
 
     def test_missing_argument_is_wrong_usage(self):
-        for command in ("show", "queue", "disconnect", "trace", "log"):
+        for command in ("show", "queue", "disconnect", "trace"):
             self.assertIn("one argument is needed", self.ask(command, status=1))
 
 
@@ -392,9 +420,17 @@ class Completion(SystemTest):
         self.assertEqual(self.complete("sessions", "--s"), ["--socket", "--sort", "--state"])
         self.assertEqual(self.complete("sessions", "--sort", ""),
                          ["id", "state", "contact", "queue"])
-        self.assertEqual(self.complete("--json", "log", "d"), ["debug"])
+        self.assertEqual(self.complete("--json", "log", "d"), ["debug", "default", "discovery="])
+        self.assertEqual(self.complete("log", "info,p"), ["info,packet=", "info,pairing="])
+        self.assertEqual(self.complete("log", "packet", "="), LEVELS)  # as bash splits the word
+        self.assertEqual(self.complete("log", "packet", "=", "d"), ["debug"])
         self.assertEqual(self.complete("queue", "x", "--d"), ["--drop"])
         self.assertEqual(self.complete("pair", "barn", "o"), ["on", "off"])
+
+    def test_every_module_of_the_help_is_offered(self):
+        modules = self.command("log", "--help").stdout.partition("Modules: ")[2].partition(".")[0]
+        self.assertEqual(self.complete("log", ""),
+                         [*LEVELS, "default", *(f"{name}=" for name in modules.replace(",", "").split())])
 
     def test_every_command_of_the_help_is_offered(self):
         lines = self.command("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0]

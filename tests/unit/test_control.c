@@ -256,8 +256,15 @@ requests_that_are_no_object_with_a_command_are_refused(void)
 static void
 log_level_changes_only_to_one_that_exists(void)
 {
-    static const char *const wrong[] = {"\"loud\"", "\"\"",        "7",
-                                        "null",     "[\"debug\"]", "\"DEBUG\""};
+    static const char *const wrong[] = {"\"loud\"",
+                                        "\"\"",
+                                        "7",
+                                        "null",
+                                        "[\"debug\"]",
+                                        "\"DEBUG\"",
+                                        "\"radio=debug\"",
+                                        "\"info, debug\"",
+                                        "\"default, debug\""};
     struct bench b;
     char request[64];
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Levels of log lines, for all modules and for single ones, and the folding of repeats. */
+#include <stdio.h>
 #include <string.h>
 
 #include <dormouse/log.h>
@@ -49,6 +50,45 @@ levels_that_are_impossible_are_refused_with_the_reason(void)
         CU_ASSERT_PTR_NOT_NULL(log_check_levels(bad[i]));
     CU_ASSERT_PTR_NOT_NULL(strstr(log_check_levels("radio=info"), "module"));
     CU_ASSERT_PTR_NOT_NULL(strstr(log_check_levels("info, debug"), "two levels"));
+}
+
+static void
+change_of_a_module_leaves_the_others(void)
+{
+    static const struct {
+        const char *change, *gives;
+    } steps[] = {
+        {"packet=debug", "warning, packet=debug, udp=error"},
+        {"udp=info,store=notice", "warning, packet=debug, store=notice, udp=info"},
+        {"packet=warning", "warning, store=notice, udp=info"}, /* as all others */
+        {"udp=debug, error", "error, udp=debug"},
+        {"info", "info"},
+    };
+    char levels[LOG_LEVELS_TEXT_MAX];
+
+    log_set_levels("udp=error, warning");
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        log_change_levels(steps[i].change);
+        CU_ASSERT_STRING_EQUAL(log_levels_text(levels), steps[i].gives);
+        CU_ASSERT_EQUAL(log_enabled(LOG_LEVEL_DEBUG), strstr(levels, "debug") != NULL);
+    }
+}
+
+static void
+text_of_levels_has_room_for_all_modules(void)
+{
+    char levels[LOG_LEVELS_TEXT_MAX], one[64], copy[LOG_LEVELS_TEXT_MAX];
+
+    log_set_levels("error");
+    for (size_t i = 0; log_modules[i] != NULL; i++) {
+        snprintf(one, sizeof one, "%s=warning", log_modules[i]);
+        log_change_levels(one);
+        CU_ASSERT_PTR_NOT_NULL(strstr(log_levels_text(levels), one));
+    }
+    CU_ASSERT_PTR_NULL(log_check_levels(levels));
+    log_set_levels(levels);
+    CU_ASSERT_STRING_EQUAL(log_levels_text(copy), levels);
+    log_set_level(LOG_LEVEL_INFO);
 }
 
 static void
@@ -169,6 +209,8 @@ long_line_is_cut_and_still_a_line(void)
 static const struct unit_test tests[] = {
     UNIT_TEST(level_of_a_module_goes_before_that_of_all),
     UNIT_TEST(levels_that_are_impossible_are_refused_with_the_reason),
+    UNIT_TEST(change_of_a_module_leaves_the_others),
+    UNIT_TEST(text_of_levels_has_room_for_all_modules),
     UNIT_TEST(enabled_tells_whether_any_module_writes_such_lines),
     UNIT_TEST(repeats_are_counted_until_another_line_comes),
     UNIT_TEST(repeats_are_told_after_10_seconds),

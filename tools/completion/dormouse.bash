@@ -6,6 +6,22 @@ _dormouse_client_ids() {
         cut -d '"' -f 4
 }
 
+# LEVELS as "info, packet=debug"; bash takes "=" for a word of its own.
+_dormouse_levels() {
+    local word=$1 before=$2 levels="error warning notice info debug" head
+    local modules="app= config= control= discovery= engine= http= libevent= packet= pairing= queue=
+        runner= serial= session= store= udp= uplink= upstream= will="
+
+    if [[ $word == = || $before == = ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$levels" -- "${word#=}")
+        return
+    fi
+    head=${word%"${word##*,}"}
+    [[ -n $head ]] || levels+=" default"
+    mapfile -t COMPREPLY < <(compgen -P "$head" -W "$levels $modules" -- "${word##*,}")
+    [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null
+}
+
 _dormouse() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="status sessions show queue trace disconnect forget pair log ports check pub sub
@@ -47,7 +63,12 @@ _dormouse() {
             [[ $word == -* ]] || words=$(_dormouse_client_ids "${gateway[@]}")
             ;;
         pair) [[ $before == pair ]] || words="on off" ;;
-        log) words="error warning notice info debug" ;;
+        log)
+            if [[ $word != -* ]]; then
+                _dormouse_levels "$word" "$before"
+                return
+            fi
+            ;;
         ports) options="--list" ;;
         check)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
