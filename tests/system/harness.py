@@ -288,13 +288,16 @@ class Gateway(Server):
         except (OSError, ValueError):
             return False  # not there yet, or the socket of the one that was killed
 
-    def ask(self, command, **fields):
+    def ask_text(self, command, **fields):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(10)
             peer.connect(str(self.socket))
             peer.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
             with peer.makefile("rb") as stream:
-                return schema.parse(stream.readline())
+                return stream.readline()
+
+    def ask(self, command, **fields):
+        return schema.parse(self.ask_text(command, **fields))
 
     def status(self):
         return self.ask("status")
@@ -356,6 +359,7 @@ class SystemTest(unittest.TestCase):
         self.gateway = Gateway(self.directory, self.ports.take(), self.broker.url)
         self.addCleanup(self.check_log)
         self.addCleanup(self.gateway.close)
+        self.addCleanup(self.check_answers)
         if self.BROKER:
             self.broker.start()
 
@@ -372,6 +376,18 @@ class SystemTest(unittest.TestCase):
     def check_log(self):
         text = self.gateway.text()
         self.assertFalse([word for word in SANITIZER if word in text], "a sanitizer spoke")
+
+    def check_answers(self):
+        """Programs can read of every state that a test has left."""
+        gateway = self.gateway
+        if gateway.process is None or gateway.ended() is not None or not gateway.socket.exists():
+            return
+        schema.check_json("status", gateway.ask_text("status"))
+        sessions = schema.check_json("sessions", gateway.ask_text("sessions"))["sessions"]
+        for session in sessions[:5]:
+            for command in ("show", "queue"):
+                text = gateway.ask_text(command, client_id=session["client_id"])
+                schema.check_json(command, text)
 
     def print_logs(self):
         for path in sorted([*self.directory.glob("*.log"), *self.directory.glob("*.ini")]):

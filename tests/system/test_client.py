@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `dormouse` command against the real gateway: pub, sub, search, status, sessions, check."""
 
-import json
 import os
 import select
 import subprocess
 
+import schema
 from device import PtyLink
 from harness import BIN, SystemTest, main, spawn, wait_until
 
@@ -223,7 +223,7 @@ class Will(Command):
 class Search(Command):
     def found(self, done):
         self.assert_done(done)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [schema.check_strictly("search", line) for line in done.stdout.splitlines()]
 
     def test_gateway_is_found_by_its_address(self):
         self.start_gateway()
@@ -312,7 +312,7 @@ class Serial(Command):
                        stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.reap, search)
         self.carry_until(lambda: search.poll() is not None, "the search has ended")
-        self.assertEqual(json.loads(search.stdout.read()),
+        self.assertEqual(schema.check_json("search", search.stdout.read()),
                          {"gateway_id": 7, "address": str(link[1]), "advertise_s": None})
 
     def test_device_that_is_missing_is_named(self):
@@ -331,7 +331,7 @@ class Operator(Command):
         self.start_gateway()
         done = self.operator("--json", "status")
         self.assert_done(done)
-        status = json.loads(done.stdout)
+        status = schema.check_json("status", done.stdout)
         self.assertLessEqual({"version", "pid", "name", "gateway_id", "uptime_ms", "broker",
                               "links", "store", "sessions", "queue", "spool", "input"},
                              set(status))
@@ -351,7 +351,7 @@ class Operator(Command):
         device.sleep(1200)
         done = self.operator("sessions", "--json")
         self.assert_done(done)
-        (session,) = json.loads(done.stdout)["sessions"]
+        (session,) = schema.check_json("sorted_sessions", done.stdout)["sessions"]
         port = device.link.socket.getsockname()[1]
         known = {"client_id": "d", "clean": False, "state": "asleep", "keepalive_s": 90,
                  "sleep_s": 1200, "subscriptions": ["a/#"], "topics": 0, "queued": 0,

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`dormouse fleet`, many simulated devices, against the real gateway and the real broker."""
 
-import json
 import os
 import select
 import signal
 import struct
 import subprocess
 
+import schema
 from device import PtyLink
 from harness import BIN, SystemTest, main, spawn, wait_until
 
@@ -20,7 +20,7 @@ class Fleet(SystemTest):
         done = self.command("fleet", "-p", self.gateway.port, "--json", *arguments)
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         self.assertNotIn("Sanitizer", done.stderr)
-        found = json.loads(done.stdout)
+        found = schema.check_strictly("fleet", done.stdout)
         self.assertEqual(found["ok"], status != BAD)
         return found, {one["qos"]: one for one in found["messages"]}
 
@@ -65,7 +65,7 @@ class Fleet(SystemTest):
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
         copier.publish(*copier.receive()[0], qos=2)
-        found = json.loads(process.communicate(timeout=30)[0])
+        found = schema.check_json("fleet", process.communicate(timeout=30)[0])
         self.assertEqual(process.returncode, BAD)
         self.assertEqual((found["ok"], found["messages"][0]["twice"]), (False, 1))
 
@@ -129,7 +129,7 @@ class Fleet(SystemTest):
                 os.write(ends[fd], os.read(fd, 4096))
             return process.poll() is not None
         wait_until(carried, "the fleet has ended")
-        found = json.loads(process.communicate()[0])
+        found = schema.check_json("fleet", process.communicate()[0])
         self.assertEqual((process.returncode, found["ok"], found["connects"]), (OK, True, 8))
         for one in found["messages"]:
             self.assertGreater(one["sent"], 3)

@@ -223,6 +223,8 @@ class Answers(Http):
         status, _, text = wait_until(
             lambda: (answer := self.ask("/healthz"))[0] == 503 and answer, "unhealthy")
         self.assertRegex(text, "^store degraded: .+\n$")
+        store = schema.check_json("status", self.gateway.ask_text("status"))["store"]
+        self.assertEqual((store["degraded"], store["error"] != ""), (True, True))
         resource.prlimit(pid, resource.RLIMIT_FSIZE,
                          (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         wait_until(lambda: self.ask("/healthz")[0] == 200, "healthy again")

@@ -2,7 +2,6 @@
 """`dormouse ports`: the gateway's links, and the serial ports of this machine and of made-up ones."""
 
 import binascii
-import json
 import os
 import pathlib
 import re
@@ -13,6 +12,7 @@ import unittest
 
 import harness
 import mqttsn as sn
+import schema
 from device import slip_encode
 from harness import BIN, SystemTest, main, run, wait_until
 
@@ -76,7 +76,7 @@ class Links(SystemTest):
         self.start_gateway()
         done = self.show("--json")
         self.assertEqual(done.returncode, OK, done.stderr)
-        answer = json.loads(done.stdout)
+        answer = schema.check_json("links", done.stdout)
         self.assertEqual(list(answer), ["links"])
         self.assertEqual([link["name"] for link in answer["links"]], ["lan"])
 
@@ -105,7 +105,7 @@ class List(unittest.TestCase):
         for arguments in (["--list", "--json"], ["--json", "--list"]):
             done = self.ports(*arguments)
             self.assertEqual((done.returncode, done.stderr), (OK, ""))
-            for port in json.loads(done.stdout)["ports"]:
+            for port in schema.check_json("ports", done.stdout)["ports"]:
                 self.assertLessEqual({"path", "bus", "links", "name", "section", "udev_rule"},
                                      set(port))
 
@@ -190,14 +190,14 @@ class MadeUpMachine(unittest.TestCase):
 
     def test_machine_without_ports_gets_advice_and_status_0(self):
         self.assertIn("No serial port was found.", self.ports())
-        self.assertEqual(json.loads(self.ports("--json")), {"ports": []})
+        self.assertEqual(schema.check_strictly("ports", self.ports("--json")), {"ports": []})
 
     def test_dongle_is_described_with_section_and_rule(self):
         self.add_dongle("ttyUSB0", idVendor="0403", idProduct="6001", busnum="1", devnum="4",
                         manufacturer="FTDI", product="FT232R USB UART", serial="A50285BI")
         by_id = "serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
         self.add_link(by_id, "ttyUSB0")
-        (port,) = json.loads(self.ports("--json"))["ports"]
+        (port,) = schema.check_strictly("ports", self.ports("--json"))["ports"]
         known = {"path": "/dev/ttyUSB0", "bus": "usb", "vendor_id": "0403", "product_id": "6001",
                  "manufacturer": "FTDI", "product": "FT232R USB UART", "serial_number": "A50285BI",
                  "usb_bus": 1, "usb_address": 4, "links": [f"/dev/{by_id}"], "console": False,
@@ -212,7 +212,7 @@ class MadeUpMachine(unittest.TestCase):
         for number in (3, 1, 2):
             self.add_dongle(f"ttyUSB{number}", idVendor="10c4", idProduct="ea60", busnum="1",
                             devnum=str(number), product="CP2102", serial="0001")
-        ports = json.loads(self.ports("--json"))["ports"]
+        ports = schema.check_strictly("ports", self.ports("--json"))["ports"]
         self.assertEqual([port["path"] for port in ports],
                          ["/dev/ttyUSB1", "/dev/ttyUSB2", "/dev/ttyUSB3"])
         self.assertEqual([port["name"] for port in ports], ["cp2102", "cp2102-2", "cp2102-3"])
@@ -227,7 +227,7 @@ class MadeUpMachine(unittest.TestCase):
         text = self.ports()
         self.assertNotIn("\x1b", text)
         self.assertIn("\\x1b[2J", text)
-        (port,) = json.loads(self.ports("--json"))["ports"]
+        (port,) = schema.check_strictly("ports", self.ports("--json"))["ports"]
         self.assertEqual(port["serial_number"], EVIL)
         self.assertEqual(port["udev_rule"],
                          'SUBSYSTEM=="tty", ENV{ID_PATH}=="platform-usb-0:1:1.0", '
