@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What programs read from the gateway is what docs/schema says. check_json(name, text) is all that a
-test needs; `name` is one of $defs."""
+test needs; `name` is one of $defs in any of the files, none of which refers to another one."""
 
 import functools
 import json
