@@ -18,6 +18,7 @@
 #include "control.h"
 #include "http.h"
 #include "runner.h"
+#include "status_topics.h"
 
 /* At an orderly end; together with the broker's last second well below TimeoutStopSec= of the unit.
  */
@@ -45,6 +46,7 @@ struct app {
     struct store *store;
     struct upstream *upstream;
     struct pairing *pairing;
+    struct status_topics *status_topics; /* NULL: there are none */
     struct control_source control_source;
     struct control *control;
     struct http *http;
@@ -257,24 +259,30 @@ start_store(struct app *app)
 static bool
 start_upstream(struct app *app)
 {
-    struct upstream_options options = app_upstream_options(app->config);
+    struct upstream_options options = app_upstream_options(&app->options, app->config);
     struct upstream_events events = runner_upstream_events(app->runner);
     char error[256];
 
+    if (app->status_topics != NULL)
+        events = status_topics_events(app->status_topics, &events);
     app->upstream = upstream_open(app->base, &options, &events, error, sizeof error);
     if (app->upstream == NULL) {
         log_error("upstream", "%s", error);
         return false;
     }
     runner_set_upstream(app->runner, app->upstream);
+    app->control_source.upstream = app->upstream;
     return true;
 }
 
-/* Without it the gateway still does its work, so it is no reason to stay down. */
-static void
-start_control(struct app *app)
+/* What operators look at. */
+static bool
+start_status(struct app *app)
 {
-    char error[256] = "out of memory";
+    struct status_topics_options options = {.base = app->options.status_topics,
+                                            .interval_ms = app->config->status_interval_ms,
+                                            .home_assistant = app->config->home_assistant,
+                                            .wall_ms = app_clock_shown_ms};
 
     app->pairing = pairing_new(app->base, app->transports, app->transport_count, PAIRING_MS);
     app->control_source = (struct control_source){
@@ -286,10 +294,20 @@ start_control(struct app *app)
         .runner = app->runner,
         .transports = app->transports,
         .transport_count = app->transport_count,
-        .upstream = app->upstream,
         .store = app->store,
         .pairing = app->pairing,
     };
+    if (*options.base != '\0')
+        app->status_topics = status_topics_new(app->base, &options, &app->control_source);
+    return *options.base == '\0' || app->status_topics != NULL;
+}
+
+/* Without it the gateway still does its work, so it is no reason to stay down. */
+static void
+start_control(struct app *app)
+{
+    char error[256] = "out of memory";
+
     if (app->pairing != NULL)
         app->control = control_open(app->base, app->config->control_socket, &app->control_source,
                                     error, sizeof error);
@@ -323,7 +341,8 @@ start(struct app *app)
     if (app_options_init(&app->options, app->config) != DM_OK || !start_loop(app))
         return false;
     app->runner = runner_new(&options);
-    if (app->runner == NULL || !start_links(app) || !start_store(app) || !start_upstream(app))
+    if (app->runner == NULL || !start_links(app) || !start_store(app) || !start_status(app) ||
+        !start_upstream(app))
         return false;
     runner_start(app->runner);
     start_control(app);
@@ -363,9 +382,12 @@ stop(struct app *app)
     if (app->upstream != NULL) {
         runner_shutdown(app->runner);
         drain(app);
+        if (app->status_topics != NULL)
+            status_topics_goodbye(app->status_topics);
         runner_set_upstream(app->runner, NULL);
         app->upstream->ops->free(app->upstream);
     }
+    status_topics_free(app->status_topics);
     if (app->store != NULL)
         durable = app->store->ops->close(app->store, CLOSE_MS);
     if (!durable)

@@ -10,6 +10,8 @@
 
 /* systemd-timesyncd makes it when it has set the clock. */
 #define TIMESYNC_MARK "/run/systemd/timesync/synchronized"
+/* 2026-01-01: a clock without battery that shows less has just begun at some fixed day. */
+#define EARLIEST_MS (UINT64_C(1767225600) * 1000)
 
 static uint64_t
 read_ms(clockid_t clock)
@@ -37,6 +39,15 @@ app_clock_wall_ms(void *ctx)
     bool told = adjtimex(&kernel) >= 0 && (kernel.status & STA_UNSYNC) == 0;
 
     return told || access(TIMESYNC_MARK, F_OK) == 0 ? read_ms(CLOCK_REALTIME) : 0;
+}
+
+uint64_t
+app_clock_shown_ms(void *ctx)
+{
+    uint64_t ms = read_ms(CLOCK_REALTIME);
+
+    (void)ctx;
+    return ms >= EARLIEST_MS ? ms : 0;
 }
 
 const char *

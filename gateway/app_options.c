@@ -51,6 +51,20 @@ make_broker_key(const struct config *config)
     return key;
 }
 
+/* `topics` without the slashes at its end, with "/" and `rest` behind it. */
+static char *
+make_status_topic(const char *topics, const char *rest)
+{
+    size_t len = strlen(topics);
+    char *text = malloc(len + strlen(rest) + 2);
+
+    while (len > 0 && topics[len - 1] == '/')
+        len--;
+    if (text != NULL)
+        sprintf(text, "%.*s%s%s", (int)len, topics, len > 0 ? "/" : "", len > 0 ? rest : "");
+    return text;
+}
+
 static enum engine_qos_minus_one
 qos_minus_one_policy(const char *text)
 {
@@ -112,6 +126,8 @@ app_options_init(struct app_options *options, const struct config *config)
     bool copied = copy_sections(options, config);
 
     options->broker_key = make_broker_key(config);
+    options->status_topics = make_status_topic(config->status_topics, "");
+    options->status_topic = make_status_topic(config->status_topics, "status");
     options->engine = (struct engine_options){
         .links = options->links,
         .link_count = config->link_count,
@@ -125,6 +141,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .advertise_ms = duration(config->advertise_ms),
         .topic_prefix = config->topic_prefix,
         .broker_key = options->broker_key,
+        .status_topics = options->status_topics,
         .max_clients = config->max_clients,
         .client_id_max = config->client_id_max,
         .resume_ignores_clean = config->resume_ignores_clean,
@@ -144,7 +161,8 @@ app_options_init(struct app_options *options, const struct config *config)
         .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
         .receive_maximum = config->receive_maximum,
     };
-    if (copied && options->broker_key != NULL && options->engine.topics != NULL)
+    if (copied && options->broker_key != NULL && options->status_topics != NULL &&
+        options->status_topic != NULL && options->engine.topics != NULL)
         return DM_OK;
     app_options_fini(options);
     return DM_NO_MEMORY;
@@ -161,6 +179,8 @@ app_options_fini(struct app_options *options)
     free(options->links);
     free(options->clients);
     free(options->broker_key);
+    free(options->status_topics);
+    free(options->status_topic);
     *options = (struct app_options){0};
 }
 
@@ -277,9 +297,9 @@ app_open_link(struct event_base *base, const struct config_link *link, uint8_t i
 }
 
 struct upstream_options
-app_upstream_options(const struct config *config)
+app_upstream_options(const struct app_options *options, const struct config *config)
 {
-    struct upstream_options options = {
+    struct upstream_options upstream = {
         .url = config->url,
         .client_id = config->client_id,
         .username = config->username,
@@ -289,9 +309,13 @@ app_upstream_options(const struct config *config)
         .maximum_packet = UPSTREAM_PACKET_MAX,
     };
 
+    if (*options->status_topic != '\0') {
+        upstream.will_topic = options->status_topic;
+        upstream.will_payload = "offline";
+    }
     if (strcmp(config->version, "5") == 0)
-        options.version = MQTT_5;
+        upstream.version = MQTT_5;
     else if (strcmp(config->version, "3.1.1") == 0)
-        options.version = MQTT_3_1_1;
-    return options;
+        upstream.version = MQTT_3_1_1;
+    return upstream;
 }

@@ -9,12 +9,14 @@
 #include "engine.h"
 #include "upstream.h"
 
-/* Everything in it borrows the configuration, but links, clients, topics and broker_key. */
+/* Everything in it borrows the configuration, but links, clients, topics and the texts. */
 struct app_options {
     struct engine_options engine;
     struct engine_link *links;
     struct engine_client *clients;
     char *broker_key;
+    char *status_topics; /* "dormouse/NAME/", or empty */
+    char *status_topic;  /* "dormouse/NAME/status" */
 };
 
 enum dm_result app_options_init(struct app_options *options, const struct config *config);
@@ -25,6 +27,7 @@ struct transport *app_open_link(struct event_base *base, const struct config_lin
                                 uint8_t index, const struct transport_listener *listener,
                                 char *error, size_t error_size);
 
-struct upstream_options app_upstream_options(const struct config *config);
+struct upstream_options app_upstream_options(const struct app_options *options,
+                                             const struct config *config);
 
 #endif

@@ -176,7 +176,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
         loader->http = *place;
     if (key->type == CONFIG_LIST && config_field_count(key, object) == LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
-    else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
+    else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL &&
+             !key->empty_is_off)
         config_field_clear(key, object);
     else if (key->secret && place->others)
         config_loader_report_key(loader, false, place, key->name,
@@ -249,7 +250,9 @@ add_names(struct config_loader *loader)
         config->name = config_default_name();
     if (config->client_id == NULL && config->name != NULL)
         config->client_id = config_default_client_id(config->name);
-    if (config->client_id == NULL)
+    if (config->status_topics == NULL && config->name != NULL)
+        config->status_topics = config_default_status_topics(config->name);
+    if (config->client_id == NULL || config->status_topics == NULL)
         config_loader_note(loader, DM_NO_MEMORY);
 }
 

@@ -118,6 +118,9 @@ struct config {
     char *control_socket;
     char *http;       /* "127.0.0.1:8183"; empty: off */
     char *http_token; /* NULL if not set; what token_file holds */
+    char *status_topics; /* never NULL: dormouse/NAME if not set; empty: none */
+    uint64_t status_interval_ms;
+    char *home_assistant; /* discovery prefix; empty: off */
 
     struct config_topics topics; /* [topics] */
     struct config_link *links;

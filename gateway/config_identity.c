@@ -48,3 +48,10 @@ config_default_client_id(const char *name)
                            : asprintf(&id, "dormouse-%s-%06x", name, (unsigned)(hash >> 40));
     return written < 0 ? NULL : id;
 }
+
+char *
+config_default_status_topics(const char *name)
+{
+    char *topics = NULL;
+    return asprintf(&topics, "dormouse/%s", name) < 0 ? NULL : topics;
+}

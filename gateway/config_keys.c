@@ -339,6 +339,17 @@ const struct config_key config_keys[] = {
      GLOBAL(http_token), .unit = "absolute path", .check = config_check_path,
      .text = "File with the token, in one line, without which nothing can be changed over HTTP; "
              "required if http is not a loopback address; refused if others may use it"},
+    {.section = SECTION_CONTROL, .name = "status_topics", .type = CONFIG_TEXT,
+     GLOBAL(status_topics), .unit = "topic name", .check = config_check_topic, .empty_is_off = true,
+     .text = "Where at the broker retained messages tell how gateway and devices are; "
+             "dormouse/NAME if not set, none if empty"},
+    {.section = SECTION_CONTROL, .name = "status_interval", .type = CONFIG_DURATION,
+     GLOBAL(status_interval_ms), .fallback = "10s", .min = "1s", .max = "1h",
+     .text = "Each of these messages is replaced so often at most"},
+    {.section = SECTION_CONTROL, .name = "home_assistant", .type = CONFIG_TEXT,
+     GLOBAL(home_assistant), .fallback = "", .unit = "topic name", .check = config_check_topic,
+     .example = "home_assistant = homeassistant",
+     .text = "Discovery prefix of Home Assistant, which then shows gateway and devices; off if not set"},
 };
 /* clang-format on */
 

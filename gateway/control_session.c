@@ -44,21 +44,26 @@ add_address(cJSON *item, const struct transport *transport, const struct dm_addr
     control_value_quality(item, &search.quality);
 }
 
-static void
-add_where(cJSON *item, const struct control_source *source,
-          const struct engine_session_status *session)
+void
+control_session_where(cJSON *item, const struct control_source *source,
+                      const struct engine_session_status *session)
 {
     cJSON_AddStringToObject(item, "state", engine_state_name(session->state));
     if (session->has_address)
         add_address(item, source->transports[session->address.link], &session->address);
     else
         cJSON_AddStringToObject(item, "address", "");
+    control_value_count(item, "keepalive_s", session->keepalive_s);
+    control_value_count(item, "sleep_s", session->sleep_s);
+}
+
+static void
+add_contact(cJSON *item, const struct engine_session_status *session)
+{
     if (session->heard)
         control_value_count(item, "last_contact_ms", session->last_contact_ms);
     else
         cJSON_AddNullToObject(item, "last_contact_ms");
-    control_value_count(item, "keepalive_s", session->keepalive_s);
-    control_value_count(item, "sleep_s", session->sleep_s);
 }
 
 /* ---- the list ---- */
@@ -110,7 +115,8 @@ add_session(void *ctx, const struct engine_session_status *session)
     cJSON_AddItemToObject(item, "client_id", control_value_text(session->client_id));
     cJSON_AddBoolToObject(item, "clean", session->clean);
     cJSON_AddBoolToObject(item, "will", session->will);
-    add_where(item, list->source, session);
+    control_session_where(item, list->source, session);
+    add_contact(item, session);
     cJSON *filters = cJSON_AddArrayToObject(item, "subscriptions");
     for (size_t i = 0; i < session->subscription_count; i++)
         cJSON_AddItemToArray(filters, control_value_text(session->subscriptions[i]));
@@ -306,7 +312,8 @@ add_detail(void *ctx, const struct engine_session_detail *detail)
 
     cJSON_AddItemToObject(shown->answer, "client_id", control_value_text(session->client_id));
     cJSON_AddBoolToObject(shown->answer, "clean", session->clean);
-    add_where(shown->answer, shown->source, session);
+    control_session_where(shown->answer, shown->source, session);
+    add_contact(shown->answer, session);
     add_will(shown->answer, detail);
     add_queue(shown->answer, detail);
     add_timers(shown->answer, detail);

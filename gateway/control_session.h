@@ -10,6 +10,10 @@ struct cJSON;
 
 #define CONTROL_LIST_MAX 100000 /* of offset and limit */
 
+/* State, address, link quality and periods. */
+void control_session_where(struct cJSON *object, const struct control_source *source,
+                           const struct engine_session_status *session);
+
 struct cJSON *control_session_list(const struct control_source *source,
                                    const struct cJSON *request);
 struct cJSON *control_session_show(const struct control_source *source,

@@ -220,6 +220,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
+    packet_id_reserve(e, ENGINE_FOREIGN_PACKET_ID);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
     if (e->links == NULL) {
         engine_free(e);
@@ -246,6 +247,7 @@ engine_free(struct engine *e)
         handshake_free(e, e->handshakes);
     while (e->sessions != NULL)
         session_free(e, e->sessions);
+    changes_free(e);
     uplinks_free(e);
     upstream_free(e);
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
@@ -333,6 +335,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
+    changes_start(e);
     discovery_start(e);
     filters_sort(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */

@@ -21,6 +21,9 @@
 
 #define ENGINE_NEVER UINT64_MAX
 
+/* The engine uses every packet id but this one, which is for the gateway's own topics. */
+#define ENGINE_FOREIGN_PACKET_ID UINT16_MAX
+
 /* What a message costs besides topic and payload, in total_bytes and spool_bytes. */
 #define ENGINE_MESSAGE_OVERHEAD 128
 
@@ -110,6 +113,9 @@ struct engine_options {
     uint64_t advertise_ms; /* T_ADV */
     const char *topic_prefix; /* put before every name on the way up; "" = none */
     const char *broker_key;   /* names the broker session: URL and client id */
+    /* "dormouse/NAME/": the gateway's own topics at the broker. They come to no device through a
+     * wildcard, and changes are tracked for them. "" = none, and nothing is. */
+    const char *status_topics;
     uint32_t max_clients;
     uint8_t client_id_max;     /* octets; a longer one is refused (R20) */
     bool resume_ignores_clean; /* a device that comes back from sleep keeps its session (R100) */

@@ -78,6 +78,7 @@ session_note(struct engine *e, struct session *s, enum engine_event event, uint6
 {
     struct history *h = history_of(e, s);
 
+    change_note(e, s, true);
     if (h == NULL)
         return;
     struct note note = {.at_ms = e->now_ms,

@@ -121,6 +121,39 @@ enum dm_result engine_each_topic(const struct engine *engine, struct dm_span cli
  * next input. */
 struct dm_span engine_client_at(const struct engine *engine, const struct dm_address *address);
 
+/* ---- changes: of sessions, for those who tell others ---- */
+
+struct engine_change {
+    bool ended;                           /* then there is only session.client_id */
+    bool first;                           /* since engine_change_all, or ever */
+    uint64_t earlier_contact_ms;          /* see engine_remember_contact; 0: none */
+    struct engine_session_status session; /* now */
+};
+
+/* A session is told of again so long after the last time at the earliest. */
+struct engine_change_pace {
+    uint64_t news_ms;    /* if it changed */
+    uint64_t contact_ms; /* if it was only heard */
+    size_t limit;        /* of sessions told by one call */
+};
+
+/* False: it could not be told, and waits with all behind it. */
+typedef bool engine_visit_change(void *ctx, const struct engine_change *change);
+
+/* Tells the sessions that changed or ended since they were told, longest waiting first. False: some
+ * that are due still wait. */
+bool engine_tell_changes(struct engine *engine, uint64_t now_ms,
+                         const struct engine_change_pace *pace, engine_visit_change *visit,
+                         void *ctx);
+/* As if every session had changed and none had been told. */
+void engine_change_all(struct engine *engine);
+/* Whether since the last call sessions ended that engine_tell_changes will not tell of: too many
+ * did while nobody was told, or there was no memory. */
+bool engine_forgot_ends(struct engine *engine);
+/* When an earlier process heard the device, in a form that the caller chooses. DM_NOT_FOUND. */
+enum dm_result engine_remember_contact(struct engine *engine, struct dm_span client_id,
+                                       uint64_t contact_ms);
+
 /* One short word each, for programs. */
 const char *engine_event_name(enum engine_event event);
 const char *engine_progress_name(enum engine_progress progress);

@@ -280,6 +280,7 @@ struct session {
     size_t open_requests; /* SUBSCRIBEs the broker has not answered */
     uint64_t delivered, dropped;
     struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
+    struct change *change;   /* NULL: nobody wants to know of changes */
 
     uint8_t client_id_len;
     uint8_t client_id[];
@@ -413,6 +414,9 @@ struct engine {
 
     struct history *histories;
     size_t history_count;
+    struct change *changes; /* longest waiting first */
+    size_t ended_count;     /* of them, of sessions that ended */
+    bool ends_forgotten;
 
     struct handshake *handshakes;
     size_t handshake_count;
@@ -599,6 +603,15 @@ void discovery_start(struct engine *e);
 void discovery_connected(struct engine *e);
 void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
+
+/* engine_changes.c */
+/* `news`: more than a sign of life. */
+void change_note(struct engine *e, struct session *s, bool news);
+/* The session is about to be freed. */
+void change_end(struct engine *e, struct session *s);
+/* All sessions of the store are loaded. */
+void changes_start(struct engine *e);
+void changes_free(struct engine *e);
 
 /* engine_topics.c */
 struct name *name_get(struct engine *e,

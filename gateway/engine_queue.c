@@ -119,6 +119,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
     DL_DELETE(s->queue, d);
     if (s->unstored == d)
         set_unstored(e, s, next);
+    change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued--;
     s->queued_octets -= octets;
     e->status.queued_messages--;
@@ -347,6 +348,7 @@ append(struct engine *e, struct session *s, struct message *m)
     if (m->expires_ms < s->expires_ms)
         s->expires_ms = m->expires_ms;
     DL_APPEND(s->queue, d);
+    change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued++;
     s->queued_octets += delivery_octets(d);
     e->status.queued_messages++;

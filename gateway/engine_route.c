@@ -155,9 +155,8 @@ route_load(struct engine *e, const struct store_record *record)
     s = session_find_number(e, record->session);
     if (s == NULL)
         return DM_MALFORMED;
-    s->marks[record->qos - 1] = (struct copy_mark){.number = (uint32_t)record->message,
-                                                   .has_copy = record->taken,
-                                                   .lost_one = !record->taken};
+    s->marks[record->qos - 1] = (struct copy_mark){
+        .number = (uint32_t)record->message, .has_copy = record->taken, .lost_one = !record->taken};
     return DM_OK;
 }
 
@@ -334,6 +333,40 @@ has_subscription(const struct filter_id *id)
     return false;
 }
 
+static bool
+is_own_topic(const struct engine *e, struct dm_span topic)
+{
+    size_t len = e->options->status_topics != NULL ? strlen(e->options->status_topics) : 0;
+
+    return len > 0 && topic.len > len && memcmp(topic.data, e->options->status_topics, len) == 0;
+}
+
+/* Whoever asks for this topic by its name has it; of other filters' copies there is none to take.
+ */
+static void
+route_own_topic(struct engine *e, struct message *m, const struct mqtt_packet *packet)
+{
+    const struct filter *f = filter_find(e, m->topic);
+    struct subscription *sub;
+    struct subscription *next;
+    bool by_id = packet->subscription_id_count > 0;
+    bool meant = !by_id;
+
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < packet->subscription_id_count; i++) {
+        const struct filter_id *id = filter_by_id(e, packet->subscription_ids[i]);
+
+        meant = meant || (id != NULL && id->filter == f);
+    }
+    DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
+        bool asked = !m->retain || !by_id || sub->upstream_id == packet->subscription_ids[0];
+
+        if (meant && asked && !has_copy(e, sub->session, m))
+            deliver(e, m, sub, sub->qos);
+    }
+}
+
 void
 route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
 {
@@ -341,6 +374,10 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
 
     if (m->inbound != NULL)
         note_copy(e, m->inbound, packet);
+    if (is_own_topic(e, packet->topic)) {
+        route_own_topic(e, m, packet);
+        return;
+    }
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */

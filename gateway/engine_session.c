@@ -125,6 +125,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
         session_free(e, s);
         return NULL;
     }
+    change_note(e, s, true);
     return s;
 }
 
@@ -150,6 +151,7 @@ session_free(struct engine *e, struct session *s)
     if (s->direct)
         DL_DELETE2(e->direct, s, direct_prev, direct_next);
     DL_DELETE(e->sessions, s);
+    change_end(e, s);
     free(s);
 }
 
@@ -226,6 +228,7 @@ session_set_state(struct engine *e, struct session *s, enum engine_state state)
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               engine_state_name(s->state), engine_state_name(state));
     s->state = state;
+    change_note(e, s, true);
     if (state != ENGINE_ACTIVE && state != ENGINE_AWAKE) {
         downlink_cancel(s);
         /* What is not with the device must be on disk before the broker may forget it. */
@@ -248,6 +251,7 @@ session_heard(struct engine *e, struct session *s)
     s->last_contact_ms = e->now_ms;
     s->heard = true;
     s->talked = true;
+    change_note(e, s, false);
 }
 
 void

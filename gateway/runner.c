@@ -6,35 +6,16 @@
 
 #include <dormouse/log.h>
 
-#include "clock.h"
-#include "runner_held.h"
+#include "runner_private.h"
 
 enum {
-    HELD_MAX = 20000, /* answers; beyond it the device has to repeat */
-    DATAGRAM_MAX = 65536,
+    HELD_MAX = 20000,        /* answers; beyond it the device has to repeat */
     CLOCK_POLL_MS = 60000,   /* is the wall clock synchronised by now? */
     PACKET_TOO_LARGE = 0x95, /* MQTT 5 reason code */
 };
 
-struct runner {
-    struct runner_options options;
-    struct engine *engine;
-    struct clock clock;
-    struct transport *const *transports;
-    size_t transport_count;
-    struct store *store;
-    struct upstream *upstream;
-    struct held_list held;
-    uint64_t committed;
-    bool stopping; /* no new work: what comes now is repeated after the next start */
-    runner_trace *trace;
-    void *trace_ctx;
-    struct runner_status status;
-    uint8_t datagram[DATAGRAM_MAX];
-};
-
-static uint64_t
-now_ms(const struct runner *r)
+uint64_t
+runner_now_ms(const struct runner *r)
 {
     return r->options.now_ms(r->options.ctx);
 }
@@ -43,7 +24,7 @@ static struct clock_reading
 read_clocks(const struct runner *r)
 {
     return (struct clock_reading){
-        .boot_ms = now_ms(r),
+        .boot_ms = runner_now_ms(r),
         .wall_ms = r->options.wall_ms != NULL ? r->options.wall_ms(r->options.ctx) : 0,
     };
 }
@@ -177,12 +158,11 @@ emit(void *ctx, const struct engine_effect *effect)
     return DM_INVALID;
 }
 
-/* After each input: the turn's records go to the writer, the timer is set anew. */
-static void
-end_turn(struct runner *r)
+void
+runner_end_turn(struct runner *r)
 {
     uint64_t deadline_ms = engine_next_deadline(r->engine);
-    uint64_t poll_ms = r->clock.settled ? ENGINE_NEVER : now_ms(r) + CLOCK_POLL_MS;
+    uint64_t poll_ms = r->clock.settled ? ENGINE_NEVER : runner_now_ms(r) + CLOCK_POLL_MS;
 
     r->store->ops->flush(r->store);
     r->options.arm(r->options.ctx, deadline_ms < poll_ms ? deadline_ms : poll_ms);
@@ -213,8 +193,8 @@ on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_
 
     if (transport->ops->is_congested != NULL)
         engine_link_congested(r->engine, from->link, transport->ops->is_congested(transport));
-    engine_datagram(r->engine, now_ms(r), from, &packet);
-    end_turn(r);
+    engine_datagram(r->engine, runner_now_ms(r), from, &packet);
+    runner_end_turn(r);
 }
 
 static void
@@ -222,8 +202,8 @@ on_link(void *ctx, uint8_t link, bool up)
 {
     struct runner *r = ctx;
 
-    engine_link(r->engine, now_ms(r), link, up);
-    end_turn(r);
+    engine_link(r->engine, runner_now_ms(r), link, up);
+    runner_end_turn(r);
 }
 
 static void
@@ -231,8 +211,8 @@ on_link_room(void *ctx, uint8_t link)
 {
     struct runner *r = ctx;
 
-    engine_link_room(r->engine, now_ms(r), link);
-    end_turn(r);
+    engine_link_room(r->engine, runner_now_ms(r), link);
+    runner_end_turn(r);
 }
 
 static void
@@ -240,8 +220,8 @@ on_sent(void *ctx, const struct dm_address *to)
 {
     struct runner *r = ctx;
 
-    engine_sent(r->engine, now_ms(r), to);
-    end_turn(r);
+    engine_sent(r->engine, runner_now_ms(r), to);
+    runner_end_turn(r);
 }
 
 static void
@@ -255,7 +235,7 @@ static void
 refuse_publish(struct runner *r, const struct mqtt_packet *publish)
 {
     engine_upstream_packet(
-        r->engine, now_ms(r),
+        r->engine, runner_now_ms(r),
         &(struct mqtt_packet){.type = publish->qos == 2 ? MQTT_PUBREC : MQTT_PUBACK,
                               .packet_id = publish->packet_id,
                               .reason = PACKET_TOO_LARGE});
@@ -292,8 +272,8 @@ on_committed(void *ctx, uint64_t seq)
         r->committed = seq;
     while (r->held.first != NULL && r->held.first->needs <= r->committed)
         release(r, r->held.first);
-    engine_committed(r->engine, now_ms(r), r->committed);
-    end_turn(r);
+    engine_committed(r->engine, runner_now_ms(r), r->committed);
+    runner_end_turn(r);
 }
 
 static void
@@ -315,8 +295,8 @@ on_connected(void *ctx, const struct upstream_session *session)
 {
     struct runner *r = ctx;
 
-    engine_upstream_connected(r->engine, now_ms(r), session);
-    end_turn(r);
+    engine_upstream_connected(r->engine, runner_now_ms(r), session);
+    runner_end_turn(r);
 }
 
 static void
@@ -324,8 +304,8 @@ on_disconnected(void *ctx)
 {
     struct runner *r = ctx;
     held_drop_packets(&r->held); /* they belong to the connection that is gone */
-    engine_upstream_disconnected(r->engine, now_ms(r));
-    end_turn(r);
+    engine_upstream_disconnected(r->engine, runner_now_ms(r));
+    runner_end_turn(r);
 }
 
 static void
@@ -335,8 +315,8 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
 
     if (r->stopping && packet->type == MQTT_PUBLISH)
         return;
-    engine_upstream_packet(r->engine, now_ms(r), packet);
-    end_turn(r);
+    engine_upstream_packet(r->engine, runner_now_ms(r), packet);
+    runner_end_turn(r);
 }
 
 /* ---- life ---- */
@@ -456,53 +436,26 @@ runner_set_upstream(struct runner *r, struct upstream *upstream)
 void
 runner_start(struct runner *r)
 {
-    engine_clock(r->engine, now_ms(r), r->clock.offset_ms);
-    engine_start(r->engine, now_ms(r));
-    end_turn(r);
+    engine_clock(r->engine, runner_now_ms(r), r->clock.offset_ms);
+    engine_start(r->engine, runner_now_ms(r));
+    runner_end_turn(r);
 }
 
 void
 runner_time(struct runner *r)
 {
     if (clock_settle(&r->clock, read_clocks(r)))
-        engine_clock(r->engine, now_ms(r), r->clock.offset_ms);
-    engine_time(r->engine, now_ms(r));
-    end_turn(r);
+        engine_clock(r->engine, runner_now_ms(r), r->clock.offset_ms);
+    engine_time(r->engine, runner_now_ms(r));
+    runner_end_turn(r);
 }
 
 void
 runner_shutdown(struct runner *r)
 {
     r->stopping = true;
-    engine_shutdown(r->engine, now_ms(r));
+    engine_shutdown(r->engine, runner_now_ms(r));
     r->store->ops->flush(r->store);
-}
-
-enum dm_result
-runner_forget(struct runner *r, struct dm_span client_id)
-{
-    enum dm_result result = engine_forget(r->engine, now_ms(r), client_id);
-
-    end_turn(r);
-    return result;
-}
-
-enum dm_result
-runner_disconnect(struct runner *r, struct dm_span client_id)
-{
-    enum dm_result result = engine_disconnect(r->engine, now_ms(r), client_id);
-
-    end_turn(r);
-    return result;
-}
-
-enum dm_result
-runner_drop_queue(struct runner *r, struct dm_span client_id, size_t *dropped, size_t *kept)
-{
-    enum dm_result result = engine_drop_queue(r->engine, now_ms(r), client_id, dropped, kept);
-
-    end_turn(r);
-    return result;
 }
 
 void

@@ -9,7 +9,7 @@
 
 #include <dormouse/transport.h>
 
-#include "engine.h"
+#include "engine_inspect.h"
 #include "store.h"
 #include "upstream.h"
 
@@ -60,6 +60,14 @@ enum dm_result runner_forget(struct runner *runner, struct dm_span client_id);
 enum dm_result runner_disconnect(struct runner *runner, struct dm_span client_id);
 enum dm_result runner_drop_queue(struct runner *runner, struct dm_span client_id, size_t *dropped,
                                  size_t *kept);
+
+/* See engine_inspect.h. */
+bool runner_tell_changes(struct runner *runner, const struct engine_change_pace *pace,
+                         engine_visit_change *visit, void *ctx);
+void runner_change_all(struct runner *runner);
+bool runner_forgot_ends(struct runner *runner);
+enum dm_result runner_remember_contact(struct runner *runner, struct dm_span client_id,
+                                       uint64_t contact_ms);
 
 /* A packet that came or is sent; borrowed during the call, which must not call the runner.
  * `held`: it leaves when its promise is on disk, unless it is withdrawn before. */

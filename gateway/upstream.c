@@ -29,6 +29,8 @@
 #define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
 #define FLUSH_TIMEOUT_MS 1000u
 
+enum { RETAIN_NOT_SUPPORTED = 0x9a, QOS_NOT_SUPPORTED = 0x9b }; /* reason codes of CONNACK */
+
 enum phase { WAITING, DIALING, GREETING, CONNECTED };
 
 struct connection {
@@ -45,6 +47,7 @@ struct connection {
     struct stream *stream; /* GREETING, CONNECTED */
     struct stream_counters counters;
 
+    bool no_will;          /* the broker takes none like ours */
     bool clean_start;      /* of this attempt: it only wipes the broker's session */
     bool wiped;            /* done; the next attempt connects to stay */
     uint64_t keepalive_ms; /* 0: none */
@@ -170,6 +173,16 @@ try_other_version(struct connection *connection, bool named)
 }
 
 static void
+try_without_will(struct connection *connection)
+{
+    log_info("upstream", "%s: %s; trying without a will", connection->options.url,
+             connection->error);
+    connection->no_will = true;
+    release_attempt(connection);
+    arm(connection, 0);
+}
+
+static void
 arm_keepalive(struct connection *connection)
 {
     uint64_t since_ms = connection->last_tx_ms < connection->last_rx_ms ? connection->last_tx_ms
@@ -281,6 +294,9 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
                   reason_text(reason, connack->reason_string, text, sizeof text));
         if (reason == 0x84)
             try_other_version(connection, true);
+        else if ((reason == RETAIN_NOT_SUPPORTED || reason == QOS_NOT_SUPPORTED) &&
+                 !connection->no_will)
+            try_without_will(connection);
         else
             give_up(connection);
     }
@@ -339,6 +355,8 @@ greet(struct connection *connection)
         connection->events.clean_start(connection->events.ctx) && !connection->wiped;
     struct mqtt_packet packet =
         upstream_connect_packet(&connection->options, connection->clean_start);
+
+    packet.has_will = packet.has_will && !connection->no_will;
     enum dm_result result = send_packet(connection, &packet);
 
     if (result != DM_OK) {

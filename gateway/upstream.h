@@ -71,6 +71,9 @@ struct upstream_options {
     const char *client_id;
     const char *username;     /* NULL = none */
     const char *password;     /* NULL = none */
+    const char *will_topic;   /* of a retained QoS 1 will; NULL = none. A broker that cannot keep
+                               * such a one gets none. */
+    const char *will_payload; /* with will_topic */
     uint16_t keepalive_s;     /* 0 = none; a broker's server keep-alive replaces it */
     uint16_t receive_maximum; /* 0 = not sent */
     uint32_t maximum_packet;  /* octets of the largest packet we read; 0 = 1 MiB */

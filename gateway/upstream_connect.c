@@ -30,11 +30,15 @@ upstream_options_copy(struct upstream_options *copy, const struct upstream_optio
     copy->client_id = strdup(options->client_id);
     copy->username = options->username != NULL ? strdup(options->username) : NULL;
     copy->password = options->password != NULL ? strdup(options->password) : NULL;
+    copy->will_topic = options->will_topic != NULL ? strdup(options->will_topic) : NULL;
+    copy->will_payload = options->will_payload != NULL ? strdup(options->will_payload) : NULL;
     if (copy->maximum_packet == 0)
         copy->maximum_packet = DEFAULT_MAXIMUM_PACKET;
     if (copy->url == NULL || copy->client_id == NULL ||
         (copy->username == NULL) != (options->username == NULL) ||
-        (copy->password == NULL) != (options->password == NULL))
+        (copy->password == NULL) != (options->password == NULL) ||
+        (copy->will_topic == NULL) != (options->will_topic == NULL) ||
+        (copy->will_payload == NULL) != (options->will_payload == NULL))
         return DM_NO_MEMORY;
     return DM_OK;
 }
@@ -46,6 +50,8 @@ upstream_options_free(struct upstream_options *options)
     free_text(options->client_id);
     free_text(options->username);
     free_text(options->password);
+    free_text(options->will_topic);
+    free_text(options->will_payload);
 }
 
 static enum dm_result
@@ -148,6 +154,8 @@ upstream_backoff_ms(unsigned failures, uint32_t random)
 struct mqtt_packet
 upstream_connect_packet(const struct upstream_options *options, bool clean_start)
 {
+    bool will = options->will_topic != NULL && !clean_start;
+
     return (struct mqtt_packet){
         .type = MQTT_CONNECT,
         .clean_start = clean_start,
@@ -157,6 +165,11 @@ upstream_connect_packet(const struct upstream_options *options, bool clean_start
         .username = dm_span_text(options->username),
         .has_password = options->password != NULL,
         .password = dm_span_text(options->password),
+        .has_will = will,
+        .will_topic = dm_span_text(will ? options->will_topic : NULL),
+        .will_payload = dm_span_text(will ? options->will_payload : NULL),
+        .will_qos = will ? 1 : 0,
+        .will_retain = will,
         .session_expiry_s = clean_start ? 0 : UINT32_MAX,
         .receive_maximum = options->receive_maximum,
         .maximum_packet_size = options->maximum_packet,

@@ -131,6 +131,9 @@ static const struct row {
     {"client a*", "resume_ignores_clean", "no", "maybe", "\"maybe\" is neither yes nor no", WARNED},
     {"map", "rule", "a -> b", "\xff", "\"\\xff\" is not valid UTF-8", WARNED},
     {"control", "socket", "/run/x", "x", "\"x\" is not an absolute path", TAKEN},
+    {"control", "status_topics", "site/gw", "a/#", "\"a/#\" contains a wildcard", TAKEN},
+    {"control", "status_interval", "1m", "0s", "\"0s\" is out of range: 1s .. 1h", TAKEN},
+    {"control", "home_assistant", "homeassistant", "a/+", "\"a/+\" contains a wildcard", TAKEN},
     {"control", "http", "127.0.0.1:8183", "8183", "\"8183\" is not ADDRESS:PORT or [ADDRESS]:PORT",
      TAKEN},
 };

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runner's own struct. Nothing outside runner*.c includes it. */
+#ifndef DORMOUSE_RUNNER_PRIVATE_H
+#define DORMOUSE_RUNNER_PRIVATE_H
+
+#include "clock.h"
+#include "runner.h"
+#include "runner_held.h"
+
+enum { DATAGRAM_MAX = 65536 };
+
+struct runner {
+    struct runner_options options;
+    struct engine *engine;
+    struct clock clock;
+    struct transport *const *transports;
+    size_t transport_count;
+    struct store *store;
+    struct upstream *upstream;
+    struct held_list held;
+    uint64_t committed;
+    bool stopping; /* no new work: what comes now is repeated after the next start */
+    runner_trace *trace;
+    void *trace_ctx;
+    struct runner_status status;
+    uint8_t datagram[DATAGRAM_MAX];
+};
+
+uint64_t runner_now_ms(const struct runner *r);
+/* After each input: the turn's records go to the writer, the timer is set anew. */
+void runner_end_turn(struct runner *r);
+
+#endif
