@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon: builds every part in order, runs the loop, and takes all apart in reverse. */
-#include "app.h"
+#include "app_private.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -14,11 +14,6 @@
 #include <dormouse/log.h>
 
 #include "app_clock.h"
-#include "app_options.h"
-#include "control.h"
-#include "http.h"
-#include "runner.h"
-#include "status_topics.h"
 
 /* At an orderly end; together with the broker's last second well below TimeoutStopSec= of the unit.
  */
@@ -28,29 +23,6 @@ enum {
 };
 
 enum { LOG_LOOK_S = 2 }; /* between two looks at repeated log lines that are not told yet */
-
-enum { SIGNAL_STOP, SIGNAL_INTERRUPT, SIGNAL_RELOAD, SIGNAL_COUNT };
-
-struct app {
-    const struct config *config;
-    const char *log_levels; /* at the start */
-    struct app_options options;
-    struct event_base *base;
-    struct event *timer;
-    struct event *watchdog;
-    struct event *log_timer;
-    struct event *signals[SIGNAL_COUNT];
-    struct runner *runner;
-    struct transport **transports;
-    size_t transport_count;
-    struct store *store;
-    struct upstream *upstream;
-    struct pairing *pairing;
-    struct status_topics *status_topics; /* NULL: there are none */
-    struct control_source control_source;
-    struct control *control;
-    struct http *http;
-};
 
 static void
 arm(void *ctx, uint64_t deadline_ms)
@@ -111,9 +83,8 @@ on_reload(evutil_socket_t signal, short events, void *ctx)
 {
     (void)signal;
     (void)events;
-    (void)ctx;
-    log_warning("app",
-                "SIGHUP: reloading is not built in yet; restart instead (devices do not notice)");
+    log_notice("app", "SIGHUP: reading the configuration again");
+    app_reload(ctx, NULL, NULL);
 }
 
 static void
@@ -134,8 +105,8 @@ on_log_timer(evutil_socket_t fd, short events, void *ctx)
 
 /* ---- systemd ---- */
 
-static void
-notify(const char *state)
+void
+app_notify(const char *state)
 {
 #ifdef HAVE_SYSTEMD
     sd_notify(0, state);
@@ -150,7 +121,7 @@ on_watchdog(evutil_socket_t fd, short events, void *ctx)
     (void)fd;
     (void)events;
     (void)ctx;
-    notify("WATCHDOG=1");
+    app_notify("WATCHDOG=1");
 }
 
 static void
@@ -227,7 +198,7 @@ start_links(struct app *app)
         }
         app->transports[app->transport_count++] = transport;
         transport->ops->status(transport, &status);
-        app->options.links[i].up = status.up;
+        app->options->links[i].up = status.up;
         log_notice("app", "[%s %s] %s %s", transport->kind, transport->name,
                    status.up ? "on" : "waiting for", status.device);
     }
@@ -259,7 +230,7 @@ start_store(struct app *app)
 static bool
 start_upstream(struct app *app)
 {
-    struct upstream_options options = app_upstream_options(&app->options, app->config);
+    struct upstream_options options = app_upstream_options(app->options, app->config);
     struct upstream_events events = runner_upstream_events(app->runner);
     char error[256];
 
@@ -275,19 +246,26 @@ start_upstream(struct app *app)
     return true;
 }
 
+struct status_topics_options
+app_status_topics(const struct app *app)
+{
+    return (struct status_topics_options){.base = app->options->status_topics,
+                                          .interval_ms = app->config->status_interval_ms,
+                                          .home_assistant = app->config->home_assistant,
+                                          .wall_ms = app_clock_shown_ms};
+}
+
 /* What operators look at. */
 static bool
 start_status(struct app *app)
 {
-    struct status_topics_options options = {.base = app->options.status_topics,
-                                            .interval_ms = app->config->status_interval_ms,
-                                            .home_assistant = app->config->home_assistant,
-                                            .wall_ms = app_clock_shown_ms};
+    struct status_topics_options options = app_status_topics(app);
 
     app->pairing = pairing_new(app->base, app->transports, app->transport_count, PAIRING_MS);
     app->control_source = (struct control_source){
         .name = app->config->name,
-        .log_levels = app->log_levels,
+        .log_levels = &app->log_levels,
+        .reload = {app_reload, app},
         .gateway_id = app->config->gateway_id,
         .started_ms = app_clock_boot_ms(NULL),
         .now_ms = app_clock_boot_ms,
@@ -315,11 +293,13 @@ start_control(struct app *app)
         log_error("control", "no control socket: %s", error);
 }
 
-static void
-start_http(struct app *app)
+void
+app_open_http(struct app *app)
 {
     struct http_options options = {.address = app->config->http, .token = app->config->http_token};
 
+    http_close(app->http);
+    app->http = NULL;
     if (*options.address == '\0' || app->pairing == NULL)
         return;
     app->http = http_open(app->base, &options, &app->control_source);
@@ -331,22 +311,25 @@ static bool
 start(struct app *app)
 {
     char boot_id[CLOCK_BOOT_ID_SIZE];
-    struct runner_options options = {.engine = &app->options.engine,
-                                     .ctx = app,
+    struct runner_options options = {.ctx = app,
                                      .now_ms = app_clock_boot_ms,
                                      .wall_ms = app_clock_wall_ms,
                                      .boot_id = app_clock_boot_id(boot_id),
                                      .arm = arm};
 
-    if (app_options_init(&app->options, app->config) != DM_OK || !start_loop(app))
+    app->options = calloc(1, sizeof *app->options);
+    if (app->options == NULL)
         return false;
+    if (app_options_init(app->options, app->config) != DM_OK || !start_loop(app))
+        return false;
+    options.engine = &app->options->engine;
     app->runner = runner_new(&options);
     if (app->runner == NULL || !start_links(app) || !start_store(app) || !start_status(app) ||
         !start_upstream(app))
         return false;
     runner_start(app->runner);
     start_control(app);
-    start_http(app);
+    app_open_http(app);
     return start_stopping(app);
 }
 
@@ -411,26 +394,32 @@ stop(struct app *app)
         event_free(app->log_timer);
     if (app->base != NULL)
         event_base_free(app->base);
-    app_options_fini(&app->options);
+    if (app->options != NULL)
+        app_options_fini(app->options);
+    free(app->options);
+    config_free(app->config);
     libevent_global_shutdown();
     return durable;
 }
 
 int
-app_run(const struct config *config, bool debug)
+app_run(const char *path, struct config *config, bool debug)
 {
-    struct app app = {.config = config, .log_levels = debug ? "debug" : config->log_level};
+    struct app app = {.path = path,
+                      .config = config,
+                      .debug = debug,
+                      .log_levels = debug ? "debug" : config->log_level};
     int status = EXIT_FAILURE;
 
     log_set_levels(app.log_levels);
     log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);
-        notify("READY=1");
+        app_notify("READY=1");
         log_notice("app", "dormoused %s is ready", DORMOUSE_VERSION);
         if (event_base_dispatch(app.base) >= 0)
             status = EXIT_SUCCESS;
-        notify("STOPPING=1");
+        app_notify("STOPPING=1");
     }
     if (!stop(&app))
         status = EXIT_FAILURE;

@@ -5,8 +5,8 @@
 
 #include "config.h"
 
-/* Runs until SIGTERM or SIGINT; `debug` logs every packet. Returns the exit status of the process.
- */
-int app_run(const struct config *config, bool debug);
+/* Runs until SIGTERM or SIGINT; `debug` logs every packet. Takes `config` over, which was read from
+ * `path`; that is read again on SIGHUP. Returns the exit status of the process. */
+int app_run(const char *path, struct config *config, bool debug);
 
 #endif

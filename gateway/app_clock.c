@@ -30,6 +30,15 @@ app_clock_boot_ms(void *ctx)
 }
 
 uint64_t
+app_clock_monotonic_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t
 app_clock_wall_ms(void *ctx)
 {
     struct timex kernel = {.modes = 0};

@@ -9,6 +9,8 @@
 
 /* CLOCK_BOOTTIME in milliseconds. */
 uint64_t app_clock_boot_ms(void *ctx);
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t app_clock_monotonic_us(void);
 /* The wall clock in milliseconds since 1970; 0: nobody has synchronised it. */
 uint64_t app_clock_wall_ms(void *ctx);
 /* The same, to be shown only: as the clock stands, as in the log; 0: nobody has set it since boot. */

@@ -143,6 +143,43 @@ config_field_clear(const struct config_key *key, void *object)
     *member = NULL;
 }
 
+static bool
+equal_texts(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+equal_lists(const struct config_strings *a, const struct config_strings *b)
+{
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++)
+        equal = strcmp(a->items[i], b->items[i]) == 0;
+    return equal;
+}
+
+static bool
+equal_topics(const struct config_topics *a, const struct config_topics *b)
+{
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++)
+        equal = a->items[i].id == b->items[i].id && strcmp(a->items[i].name, b->items[i].name) == 0;
+    return equal;
+}
+
+bool
+config_field_equal(const struct config_key *key, const void *a, const void *b)
+{
+    const void *one = (const char *)a + key->offset, *other = (const char *)b + key->offset;
+    if (is_text(key->type))
+        return equal_texts(*(char *const *)one, *(char *const *)other);
+    if (key->type == CONFIG_LIST || key->type == CONFIG_WORDS)
+        return equal_lists(one, other);
+    if (key->type == CONFIG_TOPIC)
+        return equal_topics(one, other);
+    return memcmp(one, other, key->size) == 0;
+}
+
 static enum dm_result
 set_default(const struct config_key *key, void *object)
 {

@@ -19,6 +19,7 @@ enum dm_result config_field_set(const struct config_key *key, void *object, cons
                                 const struct config_value *value);
 /* Items of a CONFIG_LIST. */
 size_t config_field_count(const struct config_key *key, void *object);
+bool config_field_equal(const struct config_key *key, const void *a, const void *b);
 /* Of a text: not set. */
 void config_field_clear(const struct config_key *key, void *object);
 

@@ -4,8 +4,8 @@
  * {"command":"sessions","state":"asleep","filter":"PATTERN","part":"TEXT","offset":0,"limit":10}
  * (all but the command may be missing; TEXT stands in the client id, in any case),
  * {"command":C,"client_id":"ID"} with C show, queue, drop, disconnect, forget or trace,
- * {"command":"log","level":"packet=debug"} ("default": as at the start; without level it only tells
- * what is set), {"command":"pair","link":"NAME","on":true}; errors:
+ * {"command":"log","level":"packet=debug"} ("default": as configured; without level it only tells
+ * what is set), {"command":"reload"}, {"command":"pair","link":"NAME","on":true}; errors:
  * {"error":"text"}. Only trace answers with many lines, see control_trace.h.
  */
 #ifndef DORMOUSE_CONTROL_H
@@ -21,10 +21,27 @@
 struct event_base;
 struct control;
 
+/* What reading the configuration again tells. */
+enum control_reload_kind {
+    CONTROL_RELOAD_CHANGED, /* "[section] key" */
+    CONTROL_RELOAD_RESTART, /* the same, of what takes effect at the next start only */
+    CONTROL_RELOAD_WARNING, /* "file:line: ..." */
+    CONTROL_RELOAD_ERROR,   /* the same; nothing is changed then */
+    CONTROL_RELOAD_KINDS,
+};
+typedef void control_reload_line(void *ctx, enum control_reload_kind kind, const char *text);
+
+struct control_reload {
+    /* DM_OK, or what config_load said; then everything stays as it was. */
+    enum dm_result (*run)(void *ctx, control_reload_line *line, void *line_ctx);
+    void *ctx;
+};
+
 /* Borrowed for the life of the control socket. */
 struct control_source {
     const char *name;       /* of the gateway */
-    const char *log_levels; /* at the start */
+    const char *const *log_levels; /* as configured */
+    struct control_reload reload;
     uint8_t gateway_id;
     uint64_t started_ms;
     uint64_t (*now_ms)(void *ctx);

@@ -220,7 +220,7 @@ answer_log(const struct control_source *source, const cJSON *request)
     if (levels == NULL && cJSON_HasObjectItem(request, "level"))
         return refuse_levels("is no text");
     if (levels != NULL && strcmp(levels, "default") == 0) {
-        log_set_levels(source->log_levels);
+        log_set_levels(*source->log_levels);
     } else if (levels != NULL) {
         const char *why = log_check_levels(levels);
 
@@ -230,6 +230,31 @@ answer_log(const struct control_source *source, const cJSON *request)
     }
     cJSON *answer = cJSON_CreateObject();
     cJSON_AddStringToObject(answer, "level", log_levels_text(text));
+    return answer;
+}
+
+static void
+add_reload_line(void *ctx, enum control_reload_kind kind, const char *text)
+{
+    cJSON *const *lists = ctx;
+
+    cJSON_AddItemToArray(lists[kind], cJSON_CreateString(text));
+}
+
+static cJSON *
+answer_reload(const struct control_source *source, const cJSON *request)
+{
+    static const char *const names[CONTROL_RELOAD_KINDS] = {"changed", "restart", "warnings",
+                                                            "errors"};
+    cJSON *lists[CONTROL_RELOAD_KINDS];
+    cJSON *answer = cJSON_CreateObject();
+
+    (void)request;
+    for (size_t i = 0; i < CONTROL_RELOAD_KINDS; i++)
+        lists[i] = cJSON_AddArrayToObject(answer, names[i]);
+    enum dm_result result = source->reload.run(source->reload.ctx, add_reload_line, lists);
+
+    cJSON_AddBoolToObject(answer, "reloaded", result == DM_OK);
     return answer;
 }
 
@@ -290,6 +315,7 @@ static const struct {
     {"forget", control_session_forget},
     {"pair", answer_pair},
     {"log", answer_log},
+    {"reload", answer_reload},
     {"trace", answer_trace},
 };
 

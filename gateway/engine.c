@@ -493,6 +493,23 @@ engine_next_deadline(const struct engine *e)
 }
 
 void
+engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_options *options)
+{
+    bool readvertise = options->advertise_ms != e->options->advertise_ms;
+    struct session *s;
+
+    assert(options->link_count == e->options->link_count);
+    engine_at(e, now_ms);
+    e->options = options;
+    if (readvertise)
+        discovery_start(e);
+    DL_FOREACH (e->sessions, s) {
+        s->client = topic_client(e, dm_span(s->client_id, s->client_id_len));
+        session_schedule(e, s);
+    }
+}
+
+void
 engine_shutdown(struct engine *e, uint64_t now_ms)
 {
     struct session *s;

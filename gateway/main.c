@@ -18,6 +18,7 @@ static const char usage[] = "usage: dormoused [-c FILE] [-d]\n"
                             "  -V, --version      print the version\n"
                             "  -h, --help         print this help\n"
                             "Logs go to stderr. SIGTERM ends it; a second one at once.\n"
+                            "SIGHUP lets it read the configuration again.\n"
                             "Exit status: 0 ended by a signal, all is on disk; 78 the\n"
                             "configuration is wrong; 1 anything else.\n";
 
@@ -71,7 +72,5 @@ main(int argc, char **argv)
     }
     if (config_load(path, report, NULL, &config) != DM_OK)
         return EX_CONFIG; /* starting again cannot help: the unit does not */
-    int status = app_run(config, debug);
-    config_free(config);
-    return status;
+    return app_run(path, config, debug);
 }

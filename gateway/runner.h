@@ -69,6 +69,9 @@ bool runner_forgot_ends(struct runner *runner);
 enum dm_result runner_remember_contact(struct runner *runner, struct dm_span client_id,
                                        uint64_t contact_ms);
 
+/* See engine.h; borrowed from now on instead of the former ones. */
+void runner_reconfigure(struct runner *runner, const struct engine_options *options);
+
 /* A packet that came or is sent; borrowed during the call, which must not call the runner.
  * `held`: it leaves when its promise is on disk, unless it is withdrawn before. */
 struct runner_traced {

@@ -54,3 +54,11 @@ runner_remember_contact(struct runner *r, struct dm_span client_id, uint64_t con
 {
     return engine_remember_contact(r->engine, client_id, contact_ms);
 }
+
+void
+runner_reconfigure(struct runner *r, const struct engine_options *options)
+{
+    engine_reconfigure(r->engine, runner_now_ms(r), options);
+    r->options.engine = options;
+    runner_end_turn(r);
+}

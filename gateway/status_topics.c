@@ -386,6 +386,21 @@ status_topics_events(struct status_topics *t, const struct upstream_events *inne
 }
 
 void
+status_topics_reconfigure(struct status_topics *t, const struct status_topics_options *options)
+{
+    bool discovery = strcmp(options->home_assistant, t->options.home_assistant) != 0;
+
+    t->options = *options;
+    if (!t->connected)
+        return;
+    if (discovery && has_discovery(t)) {
+        runner_change_all(t->source->runner);
+        publish_discovery(t, dm_span(NULL, 0), false);
+    }
+    arm(t, 0);
+}
+
+void
 status_topics_goodbye(struct status_topics *t)
 {
     if (t->connected)

@@ -13,7 +13,7 @@
 
 struct status_topics;
 
-/* Borrowed for the life of the topics. */
+/* Texts are borrowed for the life of the topics. */
 struct status_topics_options {
     const char *base;               /* "dormouse/NAME/" */
     uint64_t interval_ms;           /* a topic changes so often at most */
@@ -29,6 +29,9 @@ struct status_topics *status_topics_new(struct event_base *base,
 /* For upstream_open: what concerns these topics is taken out, the rest goes to `inner`. */
 struct upstream_events status_topics_events(struct status_topics *topics,
                                             const struct upstream_events *inner);
+/* Other options with the same base, borrowed instead of the former ones. */
+void status_topics_reconfigure(struct status_topics *topics,
+                               const struct status_topics_options *options);
 /* Before an orderly end of the connection, which the broker does not call offline. */
 void status_topics_goodbye(struct status_topics *topics);
 /* NULL is allowed. */

@@ -450,6 +450,33 @@ upstream_free(struct upstream *upstream)
     free(connection);
 }
 
+static enum dm_result
+upstream_reconfigure(struct upstream *upstream, const struct upstream_options *options)
+{
+    struct connection *connection = (struct connection *)upstream;
+    bool was_connected = connection->phase == CONNECTED;
+    struct upstream_options copy;
+    enum dm_result result = upstream_options_copy(&copy, options);
+
+    if (result != DM_OK) {
+        upstream_options_free(&copy);
+        return result;
+    }
+    upstream_options_free(&connection->options);
+    connection->options = copy;
+    upstream_version_init(&connection->version, options->version);
+    connection->no_will = false;
+    connection->failures = 0;
+    connection->logged[0] = '\0';
+    if (was_connected)
+        stream_say_goodbye(connection->stream, 0, FLUSH_TIMEOUT_MS);
+    release_attempt(connection);
+    arm(connection, 0);
+    if (was_connected)
+        connection->events.on_disconnected(connection->events.ctx);
+    return DM_OK;
+}
+
 static void
 upstream_status(const struct upstream *upstream, struct upstream_status *status)
 {
@@ -476,6 +503,7 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
 {
     static const struct upstream_ops ops = {
         .send = upstream_send,
+        .reconfigure = upstream_reconfigure,
         .free = upstream_free,
         .status = upstream_status,
     };

@@ -49,12 +49,17 @@ struct upstream_status {
 };
 
 struct upstream;
+struct upstream_options;
 
 struct upstream_ops {
     /* Encodes into the output buffer. DM_OK: handed over. DM_IO: not connected. DM_FULL: longer
      * than the broker's maximum packet size, or a PUBLISH with QoS 0 while more than 1 MiB waits
      * to be written. DM_INVALID: see mqtt_encode; also CONNECT and DISCONNECT. DM_NO_MEMORY. */
     enum dm_result (*send)(struct upstream *upstream, const struct mqtt_packet *packet);
+    /* The same broker and client id, with other options: connects anew. DM_NO_MEMORY: goes on as
+     * before. */
+    enum dm_result (*reconfigure)(struct upstream *upstream,
+                                  const struct upstream_options *options);
     /* Sends DISCONNECT, flushes within a second, and frees. Calls no event. */
     void (*free)(struct upstream *upstream);
     void (*status)(const struct upstream *upstream, struct upstream_status *status);

@@ -51,6 +51,7 @@ int operator_queue(struct command_globals *globals, int argc, char **argv);
 int operator_disconnect(struct command_globals *globals, int argc, char **argv);
 int operator_forget(struct command_globals *globals, int argc, char **argv);
 int operator_pair(struct command_globals *globals, int argc, char **argv);
+int operator_reload(struct command_globals *globals, int argc, char **argv);
 int operator_log(struct command_globals *globals, int argc, char **argv);
 int operator_trace(struct command_globals *globals, int argc, char **argv);
 int ports_run(struct command_globals *globals, int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"disconnect", operator_disconnect, true, "end the connection of one device"},
     {"forget", operator_forget, true, "remove the session of one device"},
     {"pair", operator_pair, true, "let new nodes join the radio network of a link"},
+    {"reload", operator_reload, true, "let the gateway read its configuration again"},
     {"log", operator_log, true, "show or change what the gateway logs"},
     {"ports", ports_run, true, "show the gateway's ports, or with --list this machine's"},
     {"check", check_run, false, "check a configuration file, or print an example"},

@@ -24,8 +24,8 @@ _dormouse_levels() {
 
 _dormouse() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="status sessions show queue trace disconnect forget pair log ports check pub sub
-        search fleet"
+    local commands="status sessions show queue trace disconnect forget pair log reload ports check pub
+        sub search fleet"
     local globals="--socket --config --json --help" options="" words="" command="" i
     local -a gateway=()
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's parts. Nothing outside app*.c includes it. */
+#ifndef DORMOUSE_APP_PRIVATE_H
+#define DORMOUSE_APP_PRIVATE_H
+
+#include "app.h"
+#include "app_options.h"
+#include "control.h"
+#include "http.h"
+#include "runner.h"
+#include "status_topics.h"
+
+enum { SIGNAL_STOP, SIGNAL_INTERRUPT, SIGNAL_RELOAD, SIGNAL_COUNT };
+
+struct event;
+
+struct app {
+    const char *path;      /* of the configuration; NULL: it cannot be read again */
+    struct config *config; /* the gateway runs with it */
+    bool debug;
+    const char *log_levels; /* as configured */
+    struct app_options *options;
+    struct event_base *base;
+    struct event *timer;
+    struct event *watchdog;
+    struct event *log_timer;
+    struct event *signals[SIGNAL_COUNT];
+    struct runner *runner;
+    struct transport **transports;
+    size_t transport_count;
+    struct store *store;
+    struct upstream *upstream;
+    struct pairing *pairing;
+    struct status_topics *status_topics; /* NULL: there are none */
+    struct control_source control_source;
+    struct control *control;
+    struct http *http;
+};
+
+/* Tells systemd. */
+void app_notify(const char *state);
+/* Of the configuration as it is; what there was is closed. */
+void app_open_http(struct app *app);
+struct status_topics_options app_status_topics(const struct app *app);
+
+/* As control_reload of control.h; `ctx` is the app. Also logged. */
+enum dm_result app_reload(void *ctx, control_reload_line *line, void *line_ctx);
+
+#endif
