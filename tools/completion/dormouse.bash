@@ -10,7 +10,7 @@ _dormouse_client_ids() {
 _dormouse_levels() {
     local word=$1 before=$2 levels="error warning notice info debug" head
     local modules="app= config= control= discovery= engine= http= libevent= packet= pairing= queue=
-        runner= serial= session= store= udp= uplink= upstream= will="
+        runner= serial= session= status= store= udp= uplink= upstream= will="
 
     if [[ $word == = || $before == = ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$levels" -- "${word#=}")
