@@ -66,6 +66,9 @@ class Pairing(SystemTest):
                                                  + message))
         wait_until(lambda: [s["state"] for s in self.gateway.ask("sessions")["sessions"]]
                    == ["asleep"], "the node sleeps")
+        store = self.gateway.status()["store"]
+        wait_until(lambda: self.gateway.status()["store"]["committed"] >= store["appended"],
+                   "that is on disk")
         self.restart_gateway(online=False)
         self.heard.clear()
         self.pair("field")
