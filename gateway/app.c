@@ -24,20 +24,20 @@ enum {
 
 enum { LOG_LOOK_S = 2 }; /* between two looks at repeated log lines that are not told yet */
 
+/* A timer that fires too early is set anew then: that is cheaper than setting it at each input. */
 static void
 arm(void *ctx, uint64_t deadline_ms)
 {
     struct app *app = ctx;
-    uint64_t now = app_clock_boot_ms(NULL);
 
-    if (deadline_ms == ENGINE_NEVER) {
-        event_del(app->timer);
+    if (deadline_ms >= app->timer_ms)
         return;
-    }
+    uint64_t now = app_clock_boot_ms(NULL);
     uint64_t wait_ms = deadline_ms > now ? deadline_ms - now : 0;
     struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000),
                            .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
-    event_add(app->timer, &wait);
+
+    app->timer_ms = event_add(app->timer, &wait) == 0 ? deadline_ms : ENGINE_NEVER;
 }
 
 static void
@@ -47,6 +47,7 @@ on_timer(evutil_socket_t fd, short events, void *ctx)
 
     (void)fd;
     (void)events;
+    app->timer_ms = ENGINE_NEVER;
     runner_time(app->runner);
 }
 
@@ -405,7 +406,8 @@ stop(struct app *app)
 int
 app_run(const char *path, struct config *config, bool debug)
 {
-    struct app app = {.path = path,
+    struct app app = {.timer_ms = ENGINE_NEVER,
+                      .path = path,
                       .config = config,
                       .debug = debug,
                       .log_levels = debug ? "debug" : config->log_level};

@@ -22,6 +22,7 @@ struct app {
     struct app_options *options;
     struct event_base *base;
     struct event *timer;
+    uint64_t timer_ms; /* when it fires; ENGINE_NEVER: it does not */
     struct event *watchdog;
     struct event *log_timer;
     struct event *signals[SIGNAL_COUNT];

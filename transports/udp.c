@@ -12,13 +12,12 @@
 #include <dormouse/mqttsn.h>
 
 #include "udp_address.h"
+#include "udp_batch.h"
 #include "udp_interface.h"
 #include "udp_multicast.h"
 #include "udp_socket.h"
 
 #define ROOM_US 10000 /* until the kernel is asked again whether it takes a datagram */
-/* Datagrams taken from one socket before the other events of the loop have their turn. */
-#define RECEIVE_BATCH 64
 #define SOCKETS_MAX 255
 /* Slots of the table that remembers where peers were heard; only for links of several sockets. */
 #define HEARD_SLOTS 65536
@@ -36,8 +35,11 @@ struct udp {
     /* By hash of the peer's endpoint, 1 + index of the socket it was last heard on. A collision can
      * only mean a socket of the right family that is the wrong one of several. NULL: one socket. */
     uint8_t *heard_on;
-    struct event *room; /* after the kernel took no more: tell the listener to go on */
-    uint8_t *received;  /* one octet longer than what is accepted */
+    struct event *room;      /* after the kernel took no more: tell the listener to go on */
+    struct event *leave;     /* at the end of this turn of the loop: what was gathered is sent */
+    bool full;               /* the listener was told so */
+    struct udp_inbox *inbox; /* one octet longer than what is accepted */
+    struct udp_outbox *outbox;
     uint8_t *wrapped;
     size_t datagram_max; /* octets of the largest encapsulated message */
     struct transport_status counters;
@@ -153,7 +155,8 @@ remember_socket(struct udp *udp, const struct udp_socket *socket, const union ud
 }
 
 static void
-handle_datagram(struct udp_socket *socket, const struct udp_arrival *arrival, size_t len)
+handle_datagram(struct udp_socket *socket, const struct udp_arrival *arrival,
+                struct dm_span datagram)
 {
     struct udp *udp = socket->udp;
     struct udp_peer peer = {.endpoint = arrival->from};
@@ -163,8 +166,8 @@ handle_datagram(struct udp_socket *socket, const struct udp_arrival *arrival, si
 
     if (own && arrival->to_group)
         return; /* what we send to a group comes back to its members on this machine */
-    if (own || len > udp->datagram_max || !udp_is_usable_source(&peer.endpoint) ||
-        !unwrap(udp, dm_span(udp->received, len), &peer, &message)) {
+    if (own || datagram.len > udp->datagram_max || !udp_is_usable_source(&peer.endpoint) ||
+        !unwrap(udp, datagram, &peer, &message)) {
         udp->counters.rx_dropped++;
         return;
     }
@@ -172,64 +175,119 @@ handle_datagram(struct udp_socket *socket, const struct udp_arrival *arrival, si
     address.link = udp->base.link;
     udp_address_from_peer(&peer, &address);
     udp->counters.rx_datagrams++;
-    udp->counters.rx_octets += len;
+    udp->counters.rx_octets += datagram.len;
     udp->listener.on_datagram(udp->listener.ctx, &address, message.data, message.len);
 }
 
+static void
+ask_again(struct udp *udp)
+{
+    /* A full interface queue (ENOBUFS) is no event of the socket: ask again after a moment. */
+    static const struct timeval moment = {.tv_usec = ROOM_US};
+
+    evtimer_add(udp->room, &moment); /* no memory: the next flush asks, too */
+}
+
+/* Sees to it that the listener is told of room. */
+static enum dm_result
+refuse(struct udp *udp, enum dm_result result)
+{
+    udp->counters.tx_dropped++;
+    if (result == DM_FULL) {
+        udp->full = true;
+        ask_again(udp);
+    }
+    return result;
+}
+
+/* What the kernel does not take now waits until it does, and with it all that comes later. */
+static void
+flush(struct udp *udp)
+{
+    struct udp_outbox_result result = udp_outbox_flush(udp->outbox);
+
+    udp->counters.tx_datagrams += result.datagrams;
+    udp->counters.tx_octets += result.octets;
+    udp->counters.tx_dropped += result.dropped;
+    if (result.full)
+        ask_again(udp);
+}
+
+static void
+on_leave(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    flush(ctx);
+}
+
+/* One batch; then the other events of the loop have their turn. */
 static void
 on_readable(evutil_socket_t fd, short what, void *ctx)
 {
     struct udp_socket *socket = ctx;
     struct udp *udp = socket->udp;
+    size_t count = udp_inbox_fill(udp->inbox, socket);
 
     (void)fd;
     (void)what;
-    for (int i = 0; i < RECEIVE_BATCH; i++) {
+    for (size_t n = 0; n < count; n++) {
         struct udp_arrival arrival;
-        ssize_t len = udp_socket_receive(socket, udp->received, udp->datagram_max + 1, &arrival);
+        struct dm_span datagram = udp_inbox_read(udp->inbox, n, socket, &arrival);
 
-        if (len >= 0)
-            handle_datagram(socket, &arrival, (size_t)len);
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            return;
-        /* Any other error is one that ICMP reported about an earlier datagram: it is no news about
-         * this one, and reading it has cleared it. */
+        handle_datagram(socket, &arrival, datagram);
     }
+    flush(udp);
 }
 
-/* Counts what became of one datagram, and sees to it that the listener is told of room. */
+/* Counts what became of a message that does not wait for the end of the turn. */
 static enum dm_result
 account(struct udp *udp, enum dm_result result, size_t len)
 {
-    /* A full interface queue (ENOBUFS) is no event of the socket: ask again after a moment. */
-    static const struct timeval moment = {.tv_usec = ROOM_US};
-
     if (result == DM_OK) {
         udp->counters.tx_datagrams++;
         udp->counters.tx_octets += len;
         return DM_OK;
     }
-    udp->counters.tx_dropped++;
-    if (result == DM_FULL && evtimer_add(udp->room, &moment) != 0)
-        return DM_IO;
-    return result;
+    return refuse(udp, result);
 }
 
-/* `radius`: for the forwarder, if the peer is behind one (R112). */
+/* To leave at the end of the turn. */
 static enum dm_result
-send_to_peer(struct udp *udp, const struct udp_peer *peer, uint8_t radius, struct dm_span message)
+post(struct udp *udp, const struct udp_socket *socket, const union udp_sockaddr *to,
+     struct dm_span datagram)
+{
+    bool first = udp_outbox_is_empty(udp->outbox);
+
+    if (!udp_outbox_add(udp->outbox, socket, to, datagram)) {
+        flush(udp);
+        if (!udp_outbox_add(udp->outbox, socket, to, datagram))
+            return refuse(udp, DM_FULL);
+    }
+    if (first)
+        event_active(udp->leave, EV_TIMEOUT, 0);
+    return DM_OK;
+}
+
+/* `radius`: for the forwarder, if the peer is behind one (R112). `now`: without waiting for others.
+ */
+static enum dm_result
+send_to_peer(struct udp *udp, const struct udp_peer *peer, uint8_t radius, struct dm_span message,
+             bool now)
 {
     const struct udp_socket *socket = socket_for(udp, &peer->endpoint);
     struct dm_span datagram = message;
 
     if (socket == NULL)
-        return account(udp, DM_IO, 0);
+        return refuse(udp, DM_IO);
     if (peer->encapsulated) {
         if (mqttsn_wrap(dm_span(peer->node_id, peer->node_id_len), node_id_radius(radius), message,
                         udp->wrapped, udp->datagram_max, &datagram.len) != DM_OK)
-            return account(udp, DM_INVALID, 0);
+            return refuse(udp, DM_INVALID);
         datagram.data = udp->wrapped;
     }
+    if (!now)
+        return post(udp, socket, &peer->endpoint, datagram);
     return account(udp, udp_socket_send(socket, &peer->endpoint, datagram), datagram.len);
 }
 
@@ -240,8 +298,8 @@ udp_send(struct transport *transport, const struct dm_address *to, const uint8_t
     struct udp_peer peer;
 
     if (len > udp->base.mtu || !udp_address_to_peer(to, &peer))
-        return account(udp, DM_INVALID, 0);
-    return send_to_peer(udp, &peer, 0, dm_span(data, len));
+        return refuse(udp, DM_INVALID);
+    return send_to_peer(udp, &peer, 0, dm_span(data, len), false);
 }
 
 /* To the groups of one family, or of every family for AF_UNSPEC. DM_OK if one of them took it. */
@@ -270,10 +328,10 @@ udp_broadcast(struct transport *transport, const struct dm_address *asker, uint8
     struct udp_peer peer;
 
     if (len > udp->base.mtu || (asker != NULL && !udp_address_to_peer(asker, &peer)))
-        return account(udp, DM_INVALID, 0);
+        return refuse(udp, DM_INVALID);
     if (asker == NULL)
         return send_to_groups(udp, AF_UNSPEC, radius, message);
-    enum dm_result result = send_to_peer(udp, &peer, radius, message);
+    enum dm_result result = send_to_peer(udp, &peer, radius, message, true);
     if (peer.encapsulated)
         return result;
     enum dm_result to_groups = send_to_groups(udp, peer.endpoint.any.sa_family, radius, message);
@@ -287,6 +345,10 @@ on_room(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
+    flush(udp);
+    if (!udp->full || !udp_outbox_is_empty(udp->outbox))
+        return;
+    udp->full = false;
     if (udp->listener.on_room != NULL)
         udp->listener.on_room(udp->listener.ctx, udp->base.link);
 }
@@ -339,15 +401,20 @@ udp_free(struct transport *transport)
 {
     struct udp *udp = udp_of(transport);
 
+    if (udp->outbox != NULL)
+        udp_outbox_flush(udp->outbox);
+    udp_outbox_free(udp->outbox);
+    udp_inbox_free(udp->inbox);
     if (udp->room != NULL)
         event_free(udp->room);
+    if (udp->leave != NULL)
+        event_free(udp->leave);
     udp_multicast_free(udp->multicast);
     for (size_t i = 0; i < udp->socket_count; i++)
         udp_socket_close(&udp->sockets[i]);
     free(udp->sockets);
     free(udp->forwarders);
     free(udp->heard_on);
-    free(udp->received);
     free(udp->wrapped);
     free(udp->name);
     free(udp);
@@ -433,14 +500,16 @@ allocate(struct event_base *base, uint8_t link, const struct udp_options *option
     udp->name = strdup(options->name);
     udp->sockets = calloc(options->listen_count, sizeof *udp->sockets);
     udp->forwarders = calloc(options->forwarder_count + 1, sizeof *udp->forwarders);
-    udp->received = malloc(udp->datagram_max + 1);
+    udp->inbox = udp_inbox_new(udp->datagram_max + 1);
+    udp->outbox = udp_outbox_new(udp->datagram_max);
     udp->wrapped = malloc(udp->datagram_max);
     udp->room = evtimer_new(base, on_room, udp);
+    udp->leave = event_new(base, -1, 0, on_leave, udp);
     if (options->listen_count > 1)
         udp->heard_on = calloc(HEARD_SLOTS, sizeof *udp->heard_on);
     if (udp->name == NULL || udp->sockets == NULL || udp->forwarders == NULL ||
-        udp->received == NULL || udp->wrapped == NULL || udp->room == NULL ||
-        (options->listen_count > 1 && udp->heard_on == NULL)) {
+        udp->inbox == NULL || udp->outbox == NULL || udp->wrapped == NULL || udp->room == NULL ||
+        udp->leave == NULL || (options->listen_count > 1 && udp->heard_on == NULL)) {
         udp_free(&udp->base);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets of UDP links: options, control data of received datagrams, and what send errors mean. */
+/* Sockets of UDP links: options, and control data of received datagrams. */
 #include "udp_socket.h"
 
 #include <errno.h>
@@ -7,13 +7,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { RECEIVE_BUFFER = 1 << 20 }; /* octets; the kernel gives as much of it as it allows */
+
 /* Groups that others on this machine have joined are no business of this socket. */
 static bool
 configure(int fd, int family, bool shared)
 {
     int on = 1;
     int off = 0;
+    int room = RECEIVE_BUFFER;
 
+    /* A fleet that wakes at once, while the disk or another program has the processor. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         return false;
     if (family == AF_INET)
@@ -84,32 +89,15 @@ read_destination(const struct cmsghdr *control, struct udp_arrival *arrival)
     }
 }
 
-ssize_t
-udp_socket_receive(const struct udp_socket *socket, uint8_t *buffer, size_t size,
-                   struct udp_arrival *arrival)
+void
+udp_socket_read_arrival(const struct udp_socket *socket, const struct msghdr *message,
+                        struct udp_arrival *arrival)
 {
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
-    } control;
-    struct iovec vector = {.iov_base = buffer, .iov_len = size};
-    struct msghdr message = {
-        .msg_name = &arrival->from,
-        .msg_namelen = sizeof arrival->from,
-        .msg_iov = &vector,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    ssize_t len = recvmsg(socket->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-
-    if (len < 0)
-        return -1;
     arrival->local = socket->bound;
     arrival->to_group = false;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c))
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL;
+         c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)message, c))
         read_destination(c, arrival);
-    return len;
 }
 
 enum dm_result

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One socket of a UDP link: opening it, one datagram in, one datagram out. */
+/* One socket of a UDP link: opening it, and what the kernel tells of a datagram. */
 #ifndef DORMOUSE_UDP_SOCKET_H
 #define DORMOUSE_UDP_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <event2/event.h>
@@ -40,12 +41,18 @@ bool udp_socket_open(struct udp_socket *opened, struct event_base *base,
                      const union udp_sockaddr *address, bool shared, event_callback_fn on_readable);
 void udp_socket_close(struct udp_socket *socket);
 
-/* Takes one datagram; its whole length, even if only `size` octets were kept. -1: none, see errno.
- */
-ssize_t udp_socket_receive(const struct udp_socket *socket, uint8_t *buffer, size_t size,
-                           struct udp_arrival *arrival);
+/* Room for what the kernel tells of one. */
+union udp_control {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
 
-/* DM_FULL: the kernel takes no more now. DM_INVALID: too long for the network. DM_IO: see errno. */
+/* Fills in where a received message went to; `from` is there already. */
+void udp_socket_read_arrival(const struct udp_socket *socket, const struct msghdr *message,
+                             struct udp_arrival *arrival);
+
+/* One datagram, at once. DM_FULL: the kernel takes no more now. DM_INVALID: too long for the network.
+ * DM_IO: see errno. */
 enum dm_result udp_socket_send(const struct udp_socket *socket, const union udp_sockaddr *to,
                                struct dm_span datagram);
 

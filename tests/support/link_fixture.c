@@ -133,6 +133,8 @@ fixture_send(struct link_fixture *fixture, const struct dm_address *to, const vo
     fixture->in_send = true;
     enum dm_result result = fixture->transport->ops->send(fixture->transport, to, data, len);
     fixture->in_send = false;
+    if (strcmp(fixture->transport->kind, "udp") == 0) /* sent at the end of the turn */
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
     return result;
 }
 

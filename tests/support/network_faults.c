@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Definitions of getifaddrs, connect, getsockname and sendto that do what the test wants. */
+/* Definitions of getifaddrs, connect, getsockname, sendto and sendmmsg that do what the test wants. */
 #include "network_faults.h"
 
 #include <dlfcn.h>
@@ -105,4 +105,15 @@ sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *t
         return -1;
     }
     return syscall(SYS_sendto, fd, data, len, flags, to, to_len);
+}
+
+int
+sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    if (failing_sends > 0) {
+        failing_sends--;
+        errno = send_error;
+        return -1;
+    }
+    return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
 }

@@ -194,17 +194,54 @@ udp_full_kernel_queue_is_told_and_room_is_told_later(void)
 {
     static const int errors[] = {EAGAIN, ENOBUFS};
     struct link_fixture fixture;
+    int device = device_open("127.0.0.1");
+    char text[64];
 
+    snprintf(text, sizeof text, "udp:lan:127.0.0.1:%u", device_port(device));
     for (size_t i = 0; i < 2; i++) {
+        uint8_t number = 0;
+
         link_open_one(&fixture, "127.0.0.1:0", NULL);
-        struct dm_address stored = fixture_address(&fixture, "udp:lan:127.0.0.1:1000");
-        network_fail_sends(errors[i], 1);
+        struct dm_address stored = fixture_address(&fixture, text);
+        network_fail_sends(errors[i], 1000);
+        while (fixture_send(&fixture, &stored, &number, 1) == DM_OK)
+            number++;
+        CU_ASSERT_EQUAL(number, 64); /* so many wait for the kernel */
         CU_ASSERT_EQUAL(fixture_send(&fixture, &stored, pong, sizeof pong), DM_FULL);
+        CU_ASSERT_EQUAL(fixture_status(&fixture).tx_datagrams, 0);
+        CU_ASSERT_EQUAL(fixture_status(&fixture).tx_dropped, 2);
         CU_ASSERT_EQUAL(fixture.rooms, 0);
-        event_base_loop(fixture.base, EVLOOP_ONCE); /* the only event left is the timer */
-        CU_ASSERT_EQUAL(fixture.rooms, 1);
+        network_fail_sends(0, 0);
+        while (fixture.rooms == 0)
+            event_base_loop(fixture.base, EVLOOP_ONCE);
+        CU_ASSERT_EQUAL(fixture_status(&fixture).tx_datagrams, 64);
+        for (uint8_t n = 0; n < 64; n++) /* in order */
+            CU_ASSERT_TRUE(device_receives(device, link_bound(&fixture, 0), &n, 1));
         fixture_fini(&fixture);
     }
+    close(device);
+}
+
+static void
+udp_datagram_that_the_kernel_never_takes_stops_no_other(void)
+{
+    struct link_fixture fixture;
+    int device = device_open("127.0.0.1");
+    char text[64];
+
+    snprintf(text, sizeof text, "udp:lan:127.0.0.1:%u", device_port(device));
+    link_open_one(&fixture, "127.0.0.1:0", NULL);
+    struct dm_address to = fixture_address(&fixture, text);
+    network_fail_sends(EPERM, 1);
+    CU_ASSERT_EQUAL(fixture_send(&fixture, &to, pong, sizeof pong), DM_OK);
+    CU_ASSERT_EQUAL(fixture_status(&fixture).tx_dropped, 1);
+    network_fail_sends(ECONNREFUSED, 1); /* of an earlier one: sent all the same */
+    CU_ASSERT_EQUAL(fixture_send(&fixture, &to, pong, sizeof pong), DM_OK);
+    CU_ASSERT_TRUE(device_receives(device, link_bound(&fixture, 0), pong, sizeof pong));
+    CU_ASSERT_EQUAL(fixture_status(&fixture).tx_dropped, 1);
+    CU_ASSERT_EQUAL(fixture_status(&fixture).tx_datagrams, 1);
+    fixture_fini(&fixture);
+    close(device);
 }
 
 static void
@@ -351,6 +388,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(udp_stored_address_is_answered_from_the_first_socket_of_its_family),
     UNIT_TEST(udp_peer_of_a_family_without_socket_is_an_error),
     UNIT_TEST(udp_full_kernel_queue_is_told_and_room_is_told_later),
+    UNIT_TEST(udp_datagram_that_the_kernel_never_takes_stops_no_other),
     UNIT_TEST(udp_datagram_longer_than_the_mtu_is_dropped_and_counted),
     UNIT_TEST(udp_burst_is_taken_in_bounded_batches),
     UNIT_TEST(udp_own_datagram_is_dropped),
