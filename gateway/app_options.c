@@ -80,6 +80,50 @@ engine_link_of(const struct config_link *link)
     };
 }
 
+static struct engine_settings
+settings_of(const struct config_settings *settings)
+{
+    return (struct engine_settings){
+        .queue_messages = settings->queue_messages,
+        .queue_bytes = settings->queue_bytes,
+        .overflow = overflow_policy(settings->overflow),
+        .queue_qos0 = qos0_policy(settings->queue_qos0),
+        .max_age_ms = duration(settings->max_age_ms),
+        .expiry_ms = duration(settings->expiry_ms),
+        .uplink_ack_store = strcmp(settings->uplink_ack, "store") == 0,
+        .store_after_ms = duration(settings->store_after_ms),
+        .retry_ms = settings->retry_ms,
+        .retry_count = settings->retry_count,
+        .tolerance_percent = (uint32_t)(settings->tolerance * 100 + 0.5),
+        .resume_ignores_clean = settings->resume_ignores_clean,
+        .awake_max_ms = duration(settings->awake_max_ms),
+    };
+}
+
+/* NULL: no memory. */
+static const struct engine_settings *
+copy_settings(const struct config_settings *settings)
+{
+    struct engine_settings *copy = malloc(sizeof *copy);
+
+    if (copy != NULL)
+        *copy = settings_of(settings);
+    return copy;
+}
+
+/* False: no memory. */
+static bool
+copy_client(struct engine_client *copy, const struct config_client *client)
+{
+    bool own = client->own_settings != 0;
+
+    *copy = (struct engine_client){.pattern = client->pattern,
+                                   .topics = copy_topics(&client->topics),
+                                   .topic_count = client->topics.count,
+                                   .settings = own ? copy_settings(&client->settings) : NULL};
+    return copy->topics != NULL && (copy->settings != NULL || !own);
+}
+
 /* Makes links and clients. False: no memory. */
 static bool
 copy_sections(struct app_options *options, const struct config *config)
@@ -93,15 +137,9 @@ copy_sections(struct app_options *options, const struct config *config)
         if (options->links[i].topics == NULL)
             return false;
     }
-    for (size_t i = 0; i < config->client_count; i++) {
-        const struct config_client *client = &config->clients[i];
-
-        options->clients[i] = (struct engine_client){.pattern = client->pattern,
-                                                     .topics = copy_topics(&client->topics),
-                                                     .topic_count = client->topics.count};
-        if (options->clients[i].topics == NULL)
+    for (size_t i = 0; i < config->client_count; i++)
+        if (!copy_client(&options->clients[i], &config->clients[i]))
             return false;
-    }
     return true;
 }
 
@@ -127,21 +165,9 @@ app_options_init(struct app_options *options, const struct config *config)
         .broker_key = options->broker_key,
         .max_clients = config->max_clients,
         .client_id_max = config->client_id_max,
-        .resume_ignores_clean = config->resume_ignores_clean,
-        .awake_max_ms = duration(config->awake_max_ms),
-        .queue_messages = config->queue_messages,
-        .queue_bytes = config->queue_bytes,
+        .settings = settings_of(&config->settings),
         .total_bytes = config->total_bytes,
-        .overflow = overflow_policy(config->overflow),
-        .queue_qos0 = qos0_policy(config->queue_qos0),
-        .max_age_ms = duration(config->max_age_ms),
-        .expiry_ms = duration(config->expiry_ms),
         .spool_bytes = config->spool_bytes,
-        .uplink_ack_store = strcmp(config->uplink_ack, "store") == 0,
-        .store_after_ms = duration(config->store_after_ms),
-        .retry_ms = config->retry_ms,
-        .retry_count = config->retry_count,
-        .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
         .receive_maximum = config->receive_maximum,
     };
     if (copied && options->broker_key != NULL && options->engine.topics != NULL)
@@ -155,8 +181,10 @@ app_options_fini(struct app_options *options)
 {
     for (size_t i = 0; options->links != NULL && i < options->engine.link_count; i++)
         free((void *)(uintptr_t)options->links[i].topics);
-    for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++)
+    for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++) {
         free((void *)(uintptr_t)options->clients[i].topics);
+        free((void *)(uintptr_t)options->clients[i].settings);
+    }
     free((void *)(uintptr_t)options->engine.topics);
     free(options->links);
     free(options->clients);

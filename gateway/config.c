@@ -69,15 +69,13 @@ static bool
 take_missing(struct config_loader *loader, const struct config_place *place,
              const struct config_key *key, const char *name, const char *text)
 {
-    /* In [client] the default is what [sessions] says, so that naming one asks for something. */
-    bool inherited = key->section != loader->section;
-    if (key->availability == CONFIG_BUILT_IN && !inherited)
+    if (key->availability == CONFIG_BUILT_IN)
         return false;
     if (key->availability == CONFIG_MISSING_PROTECTS) {
         if (!is_default(key, text))
             config_loader_report_key(loader, false, place, name,
                                      "not built in yet; refused, because it would protect nothing");
-    } else if (inherited || !is_default(key, text)) {
+    } else if (!is_default(key, text)) {
         config_loader_report_key(loader, true, place, name, "not built in yet; ignored");
     }
     return true;
@@ -170,6 +168,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
         }
         loader->url_given = true;
     }
+    if (loader->section == SECTION_CLIENT && key->per_client)
+        config_field_own(key, object);
     if (strcmp(key->name, "standby_for") == 0)
         loader->standby_for = *place;
     if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)

@@ -70,13 +70,33 @@ struct config_link {
     uint64_t pause_ms; /* or CONFIG_NEVER */
 };
 
+/* The keys of [sessions] that [client PATTERN] knows too. */
+struct config_settings {
+    uint32_t queue_messages;
+    uint64_t queue_bytes;
+    char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
+    char *queue_qos0; /* "never", "asleep", "always" */
+    uint64_t max_age_ms;
+    uint64_t expiry_ms;
+    char *uplink_ack; /* "broker", "store" */
+    uint64_t store_after_ms;
+    uint64_t retry_ms;
+    uint32_t retry_count;
+    double tolerance;
+    bool resume_ignores_clean;
+    uint64_t awake_max_ms;
+};
+
 /* A [client PATTERN] section, in the order of the file. */
 struct config_client {
+    struct config_settings settings; /* those of [sessions] where the section has none */
+    uint32_t own_settings;           /* a bit for each it has, in the order of config_keys */
     char *pattern;
     struct config_topics topics; /* "%c" in a name is the client id */
 };
 
 struct config {
+    struct config_settings settings; /* first, as in struct config_client */
     /* [gateway] */
     uint8_t gateway_id;
     uint16_t standby_for; /* GwId, 0 .. 255, or CONFIG_NO_GATEWAY */
@@ -96,21 +116,8 @@ struct config {
     /* [sessions] */
     uint32_t max_clients;
     uint8_t client_id_max; /* octets */
-    bool resume_ignores_clean;
-    uint64_t awake_max_ms;
-    uint32_t queue_messages;
-    uint64_t queue_bytes;
     uint64_t total_bytes;
-    char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
-    char *queue_qos0; /* "never", "asleep", "always" */
-    uint64_t max_age_ms;
-    uint64_t expiry_ms;
     uint64_t spool_bytes;
-    char *uplink_ack; /* "broker", "store" */
-    uint64_t store_after_ms;
-    uint64_t retry_ms;
-    uint32_t retry_count;
-    double tolerance;
     /* [store] */
     bool sync_full;
     uint64_t commit_interval_ms;

@@ -147,11 +147,20 @@ check_http(struct config_loader *loader)
                              "needs token_file: it is no loopback address");
 }
 
+static void
+check_clients(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    for (size_t i = 0; i < config->client_count; i++)
+        config_loader_note(loader, config_fields_inherit(&config->clients[i], config));
+}
+
 void
 config_loader_check(struct config_loader *loader, const char *path)
 {
     const struct config *config = loader->config;
     check_links(loader, path);
+    check_clients(loader);
     check_password(loader);
     check_http(loader);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */

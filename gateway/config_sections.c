@@ -78,10 +78,13 @@ static enum dm_result
 add_client(struct config *config, const char *pattern)
 {
     size_t count = config->client_count;
-    struct config_client *clients = realloc(config->clients, (count + 1) * sizeof(*clients));
-    if (clients == NULL)
-        return DM_NO_MEMORY;
-    config->clients = clients;
+    struct config_client *clients = config->clients;
+    if ((count & (count - 1)) == 0) { /* there may be thousands: room for twice as many */
+        clients = realloc(clients, (count == 0 ? 1 : 2 * count) * sizeof(*clients));
+        if (clients == NULL)
+            return DM_NO_MEMORY;
+        config->clients = clients;
+    }
     clients[count] = (struct config_client){.pattern = strdup(pattern)};
     config->client_count++;
     if (clients[count].pattern == NULL)

@@ -201,6 +201,23 @@ equal_message(const void *item, const void *key)
     return ((const struct message *)item)->number == *(const uint64_t *)key;
 }
 
+/* A will handshake may stand still for as long as the most patient device needs (R23). */
+static uint64_t
+handshake_period(const struct engine_options *options)
+{
+    const struct engine_settings *settings = &options->settings;
+    uint64_t longest_ms = settings->retry_ms * (settings->retry_count + UINT64_C(1));
+
+    for (size_t i = 0; i < options->client_count; i++) {
+        settings = options->clients[i].settings;
+        uint64_t period_ms =
+            settings != NULL ? settings->retry_ms * (settings->retry_count + UINT64_C(1)) : 0;
+
+        longest_ms = period_ms > longest_ms ? period_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
 struct engine *
 engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
 {
@@ -211,6 +228,8 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->options = options;
     e->emit = emit;
     e->ctx = ctx;
+    e->handshake_ms = handshake_period(options);
+    e->uplink_store_ms = ENGINE_NEVER;
     pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
@@ -272,6 +291,16 @@ uint64_t
 engine_gateway_ms(const struct engine *e)
 {
     return e->now_ms + (uint64_t)e->clock_offset_ms;
+}
+
+uint64_t
+engine_from_gateway(const struct engine *e, uint64_t gateway_ms)
+{
+    uint64_t now_ms = engine_gateway_ms(e);
+
+    if (gateway_ms == ENGINE_NEVER)
+        return ENGINE_NEVER;
+    return gateway_ms > now_ms ? e->now_ms + (gateway_ms - now_ms) : e->now_ms;
 }
 
 void
@@ -343,6 +372,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         /* Those of messages that were not on disk are not known, and a late PUBACK must not count
          * for another message: no two starts go on from the same one. */
         s->last_msg_id = (uint16_t)(s->last_msg_id + now_ms % MSG_ID_GAP);
+        queue_date(e, s);
         downlink_pump(e, s);
         session_schedule(e, s);
     }
@@ -402,7 +432,7 @@ engine_sent(struct engine *e, uint64_t now_ms, const struct dm_address *to)
     if (s == NULL || !s->late)
         return;
     s->late = false;
-    s->retry_at_ms = engine_add_ms(now_ms, e->options->retry_ms);
+    s->retry_at_ms = engine_add_ms(now_ms, s->settings->retry_ms);
     session_schedule(e, s);
 }
 

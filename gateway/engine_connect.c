@@ -121,7 +121,7 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     record_session(e, s);
     if (request->replaces_will) {
         will_set(e, s, request->will); /* R30: overwritten by the new data */
-        s->handshake_again_ms = engine_add_ms(e->now_ms, handshake_period(e));
+        s->handshake_again_ms = engine_add_ms(e->now_ms, e->handshake_ms);
     }
     log_info("session", "client %s: connected, %s%s, keep alive %u s",
              log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
@@ -135,11 +135,11 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
 
 /* What CleanSession means: R100 offers to ignore it when a device comes back from sleep. */
 static bool
-is_clean(const struct engine *e, const struct session *s, const struct mqttsn_packet *packet)
+is_clean(const struct session *s, const struct mqttsn_packet *packet)
 {
     bool resumes = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
 
-    return resumes && e->options->resume_ignores_clean ? s->clean : packet->clean_session;
+    return resumes && s->settings->resume_ignores_clean ? s->clean : packet->clean_session;
 }
 
 static void
@@ -158,7 +158,7 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
     struct connect request = {
         .client_id = packet->client_id,
         .keepalive_s = packet->duration_s,
-        .clean = is_clean(e, s, packet),
+        .clean = is_clean(s, packet),
     };
 
     if (handshake_repeated(e, from, packet, &request))

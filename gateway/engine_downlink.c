@@ -33,9 +33,9 @@ downlink_cancel(struct session *s)
 
 /* The time to the answer counts from when the message leaves. */
 static void
-await_answer(struct engine *e, struct session *s)
+await_answer(const struct engine *e, struct session *s)
 {
-    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, e->options->retry_ms);
+    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, s->settings->retry_ms);
 }
 
 static void
@@ -137,7 +137,7 @@ send_head(struct engine *e, struct session *s)
             open_exchange(e, s, EXCHANGE_PUBREL);
         return false;
     }
-    if (message_is_expired(e, d->message)) {
+    if (delivery_is_expired(e, s, d)) {
         queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
         return true;
     }
@@ -197,8 +197,10 @@ downlink_waits_for_disk(const struct engine *e, const struct session *s)
 static bool
 is_for_next_period(const struct engine *e, const struct session *s)
 {
+    uint64_t age_ms = engine_gateway_ms(e) - s->queue->arrived_ms;
+
     return s->state == ENGINE_AWAKE &&
-           s->queue->arrived_ms > engine_add_ms(s->awake_since_ms, e->options->awake_max_ms);
+           e->now_ms - s->awake_since_ms > engine_add_ms(age_ms, s->settings->awake_max_ms);
 }
 
 /* The device does not know the id of the head yet: the REGACK or SUBACK with it waits for the disk.
@@ -339,15 +341,15 @@ downlink_retry(struct engine *e, struct session *s)
         return;
     }
     if (s->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
-        s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms); /* it has not left yet */
+        s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms); /* it has not left yet */
         return;
     }
-    if (s->retries >= e->options->retry_count) {
+    if (s->retries >= s->settings->retry_count) {
         give_up_round(e, s);
         return;
     }
     s->retries++;
-    s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms);
     downlink_repeat(e, s);
 }
 

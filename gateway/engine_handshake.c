@@ -10,12 +10,6 @@
  * nothing. The device repeats; every message is answered again, in any order that loss can make.
  */
 
-uint64_t
-handshake_period(const struct engine *e)
-{
-    return e->options->retry_ms * (e->options->retry_count + UINT64_C(1)); /* R23 */
-}
-
 struct handshake *
 handshake_find(const struct engine *e, const struct dm_address *from)
 {
@@ -74,7 +68,7 @@ handshake_progress(struct engine *e, struct handshake *h)
 {
     DL_DELETE(e->handshakes, h);
     DL_APPEND(e->handshakes, h);
-    h->deadline_ms = engine_add_ms(e->now_ms, handshake_period(e));
+    h->deadline_ms = engine_add_ms(e->now_ms, e->handshake_ms);
     if (h->session == NULL)
         return;
     session_heard(e, h->session); /* R76 */

@@ -110,8 +110,8 @@ engine_each_message(const struct engine *e, uint64_t now_ms, struct dm_span clie
                        .retain = d->message->retain,
                        .stored = d->stored,
                        .progress = progress_of(e, s, d),
-                       .age_ms = age_of(now_ms, d->arrived_ms),
-                       .expires_ms = time_until(gateway_ms, d->message->expires_ms),
+                       .age_ms = age_of(gateway_ms, d->arrived_ms),
+                       .expires_ms = time_until(gateway_ms, delivery_expiry(s, d)),
                    });
     return DM_OK;
 }

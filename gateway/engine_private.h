@@ -127,8 +127,8 @@ struct delivery {
     struct delivery *prev, *next;
     struct message *message;
     uint64_t order;
-    uint64_t arrived_ms;
-    uint64_t seq; /* journal number of its row; QoS 2: nothing of it leaves before */
+    uint64_t arrived_ms; /* gateway time; 0: in an earlier process */
+    uint64_t seq;        /* journal number of its row; QoS 2: nothing of it leaves before */
     uint16_t msg_id;
     uint8_t qos;
     uint8_t rounds; /* of retransmission that the device let pass while it talked */
@@ -225,7 +225,8 @@ struct session {
     uint64_t deadline_ms;
     size_t heap_slot; /* 0: not in the heap */
 
-    const struct engine_client *client; /* what is configured for it; NULL: nothing */
+    const struct engine_client *client; /* its section of the configuration; NULL: none */
+    const struct engine_settings *settings;
     struct will *will;
     struct handshake *handshake; /* a new connection is being set up */
     uint64_t handshake_again_ms; /* until then a repeated WILLMSG gets its CONNACK again (R21) */
@@ -290,13 +291,13 @@ struct session {
 struct uplink {
     struct uplink *prev, *next;
     uint64_t order;
-    uint64_t session; /* number; the session may be gone */
-    uint64_t arrived_ms;
-    uint64_t seq;        /* journal number of its record */
-    uint64_t needs;      /* journal number without which it does not leave */
-    uint32_t naps;       /* session.naps at the PUBLISH */
-    uint32_t connection; /* session.connections at the PUBLISH */
-    struct name *topic;  /* device name */
+    uint64_t session;     /* number; the session may be gone */
+    uint64_t store_at_ms; /* when it is put on disk and answered if the broker did not */
+    uint64_t seq;         /* journal number of its record */
+    uint64_t needs;       /* journal number without which it does not leave */
+    uint32_t naps;        /* session.naps at the PUBLISH */
+    uint32_t connection;  /* session.connections at the PUBLISH */
+    struct name *topic;   /* device name */
     uint16_t msg_id;
     uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
@@ -407,6 +408,7 @@ struct engine {
     struct uplink *uplinks;           /* in order of arrival */
     struct uplink *uplink_next;       /* first that is not in flight */
     struct uplink *uplink_unanswered; /* first that may not be answered */
+    uint64_t uplink_store_ms;         /* no uplink is to be put on disk before */
     size_t uplinks_in_flight;
     uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
     uint64_t last_spool;
@@ -416,6 +418,7 @@ struct engine {
 
     struct handshake *handshakes;
     size_t handshake_count;
+    uint64_t handshake_ms;                /* how long one may stand still (R23) */
     struct pointer_index handshake_index; /* by address */
 
     uint64_t advertise_at_ms;
@@ -460,6 +463,8 @@ uint64_t record_subscription_delete(struct engine *e, const struct subscription 
 uint64_t record_message(struct engine *e, struct message *m);
 /* What time it is in rows that hold a time. */
 uint64_t engine_gateway_ms(const struct engine *e);
+/* A gateway time as now_ms will show it; not before now. */
+uint64_t engine_from_gateway(const struct engine *e, uint64_t gateway_ms);
 uint64_t record_message_delete(struct engine *e, const struct message *m);
 uint64_t record_delivery(struct engine *e, const struct session *s, const struct delivery *d);
 uint64_t record_delivery_delete(struct engine *e, const struct session *s,
@@ -542,7 +547,6 @@ void connect_accept(struct engine *e, const struct dm_address *from, const struc
 /* engine_handshake.c */
 /* The one from this address; NULL: none. */
 struct handshake *handshake_find(const struct engine *e, const struct dm_address *address);
-uint64_t handshake_period(const struct engine *e);
 /* Asks for the will topic. `s`: the client's session, NULL if it has none. */
 void handshake_start(struct engine *e, const struct dm_address *from, struct session *s,
                      const struct connect *request);
@@ -680,6 +684,8 @@ void queue_add(struct engine *e, struct session *s, struct message *m, uint8_t q
 /* This and the other loaders of one row: false without memory, which ends the start. */
 bool queue_load(struct engine *e, struct session *s, struct message *m,
                 const struct store_record *record);
+/* What came before the start, nobody knows when, counts as come now. */
+void queue_date(const struct engine *e, struct session *s);
 /* The delivery is over: done or dropped. */
 void queue_remove(struct engine *e, struct session *s, struct delivery *d);
 void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why);
@@ -690,11 +696,15 @@ size_t queue_give_up(struct engine *e, struct session *s);
 /* Commits every QoS 1/2 delivery that is only in memory. */
 void queue_store(struct engine *e, struct session *s);
 void queue_store_due(struct engine *e, struct session *s);
+/* When the first of them is to be committed, by now_ms. */
+uint64_t queue_store_deadline(const struct engine *e, const struct session *s);
 void queue_drop_qos0(struct engine *e, struct session *s);
 /* When the next message expires, by now_ms; ENGINE_NEVER. */
 uint64_t queue_expiry(const struct engine *e, const struct session *s);
 void queue_expire(struct engine *e, struct session *s);
-bool message_is_expired(const struct engine *e, const struct message *m);
+/* When it is too old for this session; gateway time, ENGINE_NEVER. */
+uint64_t delivery_expiry(const struct session *s, const struct delivery *d);
+bool delivery_is_expired(const struct engine *e, const struct session *s, const struct delivery *d);
 void queue_clear(struct engine *e, struct session *s);
 
 /* engine_downlink.c */
@@ -735,6 +745,8 @@ struct uplink *uplink_new(struct engine *e, uint64_t session, struct name *topic
 void uplink_free(struct engine *e, struct uplink *u);
 void uplink_store(struct engine *e, struct uplink *u);
 void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
+/* The device waits for the answer; after so long it gets it from the store. */
+void uplink_await(struct engine *e, struct uplink *u, uint64_t store_after_ms);
 bool uplink_has_room(const struct engine *e, size_t octets);
 void uplink_pump(struct engine *e);
 enum dm_result uplink_load(struct engine *e, const struct store_record *record);

@@ -249,7 +249,7 @@ static bool
 accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
               struct dm_span topic)
 {
-    bool store = !e->upstream_up || e->options->uplink_ack_store;
+    bool store = !e->upstream_up || s->settings->uplink_ack_store;
 
     if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->address.link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
@@ -278,8 +278,8 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
         if (!u->stored)
             uplink_store(e, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
-    } else if (e->uplink_unanswered == NULL) {
-        e->uplink_unanswered = u;
+    } else {
+        uplink_await(e, u, s->settings->store_after_ms);
     }
     uplink_pump(e);
     return true;

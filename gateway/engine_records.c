@@ -184,16 +184,22 @@ record_message_delete(struct engine *e, const struct message *m)
 uint64_t
 record_delivery(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_DELIVERY_PUT,
-                                              .session = s->number,
-                                              .order = d->order,
-                                              .message = d->message->number,
-                                              .msg_id = d->msg_id,
-                                              .qos = d->qos,
-                                              .sent = d->sent,
-                                              .released = d->released},
-                       NULL);
+    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, s->settings->max_age_ms);
+
+    if (too_old_ms != ENGINE_NEVER)
+        record_clock(e);
+    return emit_record(
+        e,
+        &(struct store_record){.op = STORE_DELIVERY_PUT,
+                               .session = s->number,
+                               .order = d->order,
+                               .message = d->message->number,
+                               .msg_id = d->msg_id,
+                               .qos = d->qos,
+                               .sent = d->sent,
+                               .released = d->released,
+                               .expires = too_old_ms != ENGINE_NEVER ? too_old_ms : 0},
+        NULL);
 }
 
 uint64_t

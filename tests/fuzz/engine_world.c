@@ -240,8 +240,8 @@ visit_session(void *ctx, const struct engine_session_status *session)
     FUZZ_CHECK(session->state < ENGINE_STATE_COUNT, "a state that does not exist");
     FUZZ_CHECK(session->client_id.len > 0 && session->client_id.len <= options->client_id_max,
                "a client id that was to be refused");
-    FUZZ_CHECK(session->queued_messages <= options->queue_messages &&
-                   session->queued_octets <= options->queue_bytes,
+    FUZZ_CHECK(session->queued_messages <= options->settings.queue_messages &&
+                   session->queued_octets <= options->settings.queue_bytes,
                "a queue beyond its limit");
     FUZZ_CHECK(session->last_contact_ms <= world->now_ms, "heard in the future");
     survey->sessions[session->state]++;

@@ -29,7 +29,10 @@ static const uint8_t reasons[] = {0, 0, 0, 1, 2, 0x10, 0x80, 0x87, 0x91, 0x97};
 static const struct engine_topic of_all[] = {{7, "yard/button"}, {8, "yard/lamp"}};
 static const struct engine_topic of_link[] = {{7, "link/button"}, {9, long_name}};
 static const struct engine_topic of_client[] = {{20, "dev/%c/x"}, {8, "dev/%c/lamp"}};
-static const struct engine_client clients[] = {{"d*", of_client, 2}, {"?", of_link, 1}};
+static const struct engine_client clients[] = {
+    {.pattern = "d*", .topics = of_client, .topic_count = 2},
+    {.pattern = "?", .topics = of_link, .topic_count = 1},
+};
 
 #define CHOOSE(input, table) (table)[fuzz_octet(input) % (sizeof(table) / sizeof((table)[0]))]
 
@@ -41,10 +44,10 @@ configure_limits(struct engine_options *options, struct fuzz_input *input)
     uint8_t limits = fuzz_octet(input);
     uint8_t octets = fuzz_octet(input);
 
-    options->queue_messages = 1 + (limits & 7u);
+    options->settings.queue_messages = 1 + (limits & 7u);
     options->max_clients = 1 + (limits >> 3 & 3u);
     options->receive_maximum = (uint16_t)(1 + (limits >> 5));
-    options->queue_bytes = UINT64_C(16) << (octets & 7);
+    options->settings.queue_bytes = UINT64_C(16) << (octets & 7);
     options->total_bytes = UINT64_C(256) << (octets >> 3 & 7);
     options->spool_bytes = UINT64_C(256) << (octets >> 5 << 1);
 }
@@ -77,17 +80,17 @@ configure(struct world *world, struct fuzz_input *input)
         .topic_prefix = flags & 8 ? "site/" : "",
         .broker_key = "broker",
         .client_id_max = 24,
-        .resume_ignores_clean = flags & 16,
-        .uplink_ack_store = flags & 32,
-        .awake_max_ms = flags & 64 ? 5000 : ENGINE_NEVER,
-        .max_age_ms = flags & 128 ? 60000 : ENGINE_NEVER,
-        .expiry_ms = flags & 128 ? 3600000 : ENGINE_NEVER,
-        .overflow = (enum engine_overflow)((ways & 3) % 3),
-        .queue_qos0 = (enum engine_queue_qos0)((ways >> 2 & 3) % 3),
-        .store_after_ms = ways & 64 ? 1000 : 0,
-        .retry_ms = 10000,
-        .retry_count = ways & 128 ? 3 : 0,
-        .tolerance_percent = 150,
+        .settings.resume_ignores_clean = flags & 16,
+        .settings.uplink_ack_store = flags & 32,
+        .settings.awake_max_ms = flags & 64 ? 5000 : ENGINE_NEVER,
+        .settings.max_age_ms = flags & 128 ? 60000 : ENGINE_NEVER,
+        .settings.expiry_ms = flags & 128 ? 3600000 : ENGINE_NEVER,
+        .settings.overflow = (enum engine_overflow)((ways & 3) % 3),
+        .settings.queue_qos0 = (enum engine_queue_qos0)((ways >> 2 & 3) % 3),
+        .settings.store_after_ms = ways & 64 ? 1000 : 0,
+        .settings.retry_ms = 10000,
+        .settings.retry_count = ways & 128 ? 3 : 0,
+        .settings.tolerance_percent = 150,
     };
     configure_limits(&world->options, input);
 }

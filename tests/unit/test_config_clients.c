@@ -154,10 +154,57 @@ bad_topic_of_a_client_is_refused(void)
 static void
 other_keys_of_a_client_still_say_that_they_are_missing(void)
 {
-    check_reports("[udp x]\n[client a]\ntopics.1 = a\nretry = 5s\npublish = a/#\n",
-                  "W main.ini:4: [client a] retry: not built in yet; ignored\n"
-                  "E main.ini:5: [client a] publish: not built in yet; refused, because it would "
+    check_reports("[udp x]\n[client a]\ntopics.1 = a\nupstream = own\nusername = a\n",
+                  "E main.ini:4: [client a] upstream: not built in yet; refused, because it would "
+                  "protect nothing\n"
+                  "E main.ini:5: [client a] username: not built in yet; refused, because it would "
                   "protect nothing\n");
+}
+
+/* Also if [sessions] comes later. */
+static void
+client_has_the_settings_of_sessions_but_for_its_own(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[client a]\nretry = 5s\noverflow = latest\ntolerance = 3\n"
+                       "[client b]\n[sessions]\nretry = 7s\noverflow = drop_newest\n"
+                       "queue_messages = 9\nmax_age = 1h\nresume_ignores_clean = yes\n");
+    const struct config_settings *a = &config->clients[0].settings;
+    const struct config_settings *b = &config->clients[1].settings;
+    CU_ASSERT_EQUAL(a->retry_ms, 5000);
+    CU_ASSERT_STRING_EQUAL(a->overflow, "latest");
+    CU_ASSERT_EQUAL(a->tolerance, 3);
+    CU_ASSERT_EQUAL(a->queue_messages, 9);
+    CU_ASSERT_EQUAL(a->max_age_ms, 3600000);
+    CU_ASSERT_TRUE(a->resume_ignores_clean);
+    CU_ASSERT_STRING_EQUAL(a->uplink_ack, "broker");
+    CU_ASSERT_EQUAL(b->retry_ms, 7000);
+    CU_ASSERT_STRING_EQUAL(b->overflow, "drop_newest");
+    CU_ASSERT_EQUAL(b->tolerance, 1.5);
+    CU_ASSERT_NOT_EQUAL(config->clients[0].own_settings, 0);
+    CU_ASSERT_EQUAL(config->clients[1].own_settings, 0);
+    config_fixture_fini(&fixture);
+}
+
+/* What is the default elsewhere is a choice in [client]. */
+static void
+client_can_go_back_to_the_default(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[sessions]\nmax_age = 1h\n[client a]\nmax_age = never\n");
+    CU_ASSERT_EQUAL(config->clients[0].settings.max_age_ms, CONFIG_NEVER);
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_setting_of_a_client_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\nretry = 5\nmax_clients = 5\n",
+                  "E main.ini:3: [client a] retry: \"5\" is no duration: a number and ms, s, m, h "
+                  "or d\n"
+                  "E main.ini:4: [client a] max_clients: unknown key\n");
 }
 
 static void
@@ -193,6 +240,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(percent_sign_of_other_sections_stays_as_it_is),
     UNIT_TEST(bad_topic_of_a_client_is_refused),
     UNIT_TEST(other_keys_of_a_client_still_say_that_they_are_missing),
+    UNIT_TEST(client_has_the_settings_of_sessions_but_for_its_own),
+    UNIT_TEST(client_can_go_back_to_the_default),
+    UNIT_TEST(bad_setting_of_a_client_is_refused),
     UNIT_TEST(more_than_10000_clients_are_refused),
 };
 

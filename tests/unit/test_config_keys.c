@@ -126,9 +126,9 @@ static const struct row {
     {"client a*", "address", "udp:lan:1", "\xff", "\"\\xff\" is not valid UTF-8", REFUSED},
     {"client a*", "psk_file", "/p", "p", "\"p\" is not an absolute path", REFUSED},
     {"client a*", "upstream", "own", "x", "\"x\" is not one of shared, own", REFUSED},
-    {"client a*", "retry", "10s", "0", "\"0\" is out of range: 1s .. 1h", WARNED},
-    {"client a*", "awake_max", "never", "0", "\"0\" is out of range: 1s .. 1h, never", WARNED},
-    {"client a*", "resume_ignores_clean", "no", "maybe", "\"maybe\" is neither yes nor no", WARNED},
+    {"client a*", "retry", "10s", "0", "\"0\" is out of range: 1s .. 1h", TAKEN},
+    {"client a*", "awake_max", "never", "0", "\"0\" is out of range: 1s .. 1h, never", TAKEN},
+    {"client a*", "resume_ignores_clean", "no", "maybe", "\"maybe\" is neither yes nor no", TAKEN},
     {"map", "rule", "a -> b", "\xff", "\"\\xff\" is not valid UTF-8", WARNED},
     {"control", "socket", "/run/x", "x", "\"x\" is not an absolute path", TAKEN},
     {"control", "http", "127.0.0.1:8183", "8183", "\"8183\" is not ADDRESS:PORT or [ADDRESS]:PORT",
@@ -256,21 +256,21 @@ check_session_defaults(const struct config *config)
 {
     CU_ASSERT_EQUAL(config->max_clients, 10000);
     CU_ASSERT_EQUAL(config->client_id_max, 252);
-    CU_ASSERT_FALSE(config->resume_ignores_clean);
-    CU_ASSERT_EQUAL(config->awake_max_ms, 60000);
-    CU_ASSERT_EQUAL(config->queue_messages, 1000);
-    CU_ASSERT_EQUAL(config->queue_bytes, 256 * 1024);
+    CU_ASSERT_FALSE(config->settings.resume_ignores_clean);
+    CU_ASSERT_EQUAL(config->settings.awake_max_ms, 60000);
+    CU_ASSERT_EQUAL(config->settings.queue_messages, 1000);
+    CU_ASSERT_EQUAL(config->settings.queue_bytes, 256 * 1024);
     CU_ASSERT_EQUAL(config->total_bytes, 64 * 1024 * 1024);
-    CU_ASSERT_STRING_EQUAL(config->overflow, "drop_oldest");
-    CU_ASSERT_STRING_EQUAL(config->queue_qos0, "asleep");
-    CU_ASSERT_EQUAL(config->max_age_ms, CONFIG_NEVER);
-    CU_ASSERT_EQUAL(config->expiry_ms, CONFIG_NEVER);
+    CU_ASSERT_STRING_EQUAL(config->settings.overflow, "drop_oldest");
+    CU_ASSERT_STRING_EQUAL(config->settings.queue_qos0, "asleep");
+    CU_ASSERT_EQUAL(config->settings.max_age_ms, CONFIG_NEVER);
+    CU_ASSERT_EQUAL(config->settings.expiry_ms, CONFIG_NEVER);
     CU_ASSERT_EQUAL(config->spool_bytes, 64 * 1024 * 1024);
-    CU_ASSERT_STRING_EQUAL(config->uplink_ack, "broker");
-    CU_ASSERT_EQUAL(config->store_after_ms, 1000);
-    CU_ASSERT_EQUAL(config->retry_ms, 10000);
-    CU_ASSERT_EQUAL(config->retry_count, 3);
-    CU_ASSERT_EQUAL(config->tolerance, 1.5);
+    CU_ASSERT_STRING_EQUAL(config->settings.uplink_ack, "broker");
+    CU_ASSERT_EQUAL(config->settings.store_after_ms, 1000);
+    CU_ASSERT_EQUAL(config->settings.retry_ms, 10000);
+    CU_ASSERT_EQUAL(config->settings.retry_count, 3);
+    CU_ASSERT_EQUAL(config->settings.tolerance, 1.5);
     CU_ASSERT_TRUE(config->sync_full);
     CU_ASSERT_EQUAL(config->commit_interval_ms, 0);
 }
@@ -361,21 +361,21 @@ check_other_sessions(const struct config *config)
 {
     CU_ASSERT_EQUAL(config->max_clients, 5);
     CU_ASSERT_EQUAL(config->client_id_max, 23);
-    CU_ASSERT_TRUE(config->resume_ignores_clean);
-    CU_ASSERT_EQUAL(config->awake_max_ms, CONFIG_NEVER);
-    CU_ASSERT_EQUAL(config->queue_messages, 6);
-    CU_ASSERT_EQUAL(config->queue_bytes, 7 * 1024);
+    CU_ASSERT_TRUE(config->settings.resume_ignores_clean);
+    CU_ASSERT_EQUAL(config->settings.awake_max_ms, CONFIG_NEVER);
+    CU_ASSERT_EQUAL(config->settings.queue_messages, 6);
+    CU_ASSERT_EQUAL(config->settings.queue_bytes, 7 * 1024);
     CU_ASSERT_EQUAL(config->total_bytes, 8 * 1024 * 1024);
-    CU_ASSERT_STRING_EQUAL(config->overflow, "latest");
-    CU_ASSERT_STRING_EQUAL(config->queue_qos0, "never");
-    CU_ASSERT_EQUAL(config->max_age_ms, 3 * UINT64_C(3600000));
-    CU_ASSERT_EQUAL(config->expiry_ms, 2 * UINT64_C(86400000));
+    CU_ASSERT_STRING_EQUAL(config->settings.overflow, "latest");
+    CU_ASSERT_STRING_EQUAL(config->settings.queue_qos0, "never");
+    CU_ASSERT_EQUAL(config->settings.max_age_ms, 3 * UINT64_C(3600000));
+    CU_ASSERT_EQUAL(config->settings.expiry_ms, 2 * UINT64_C(86400000));
     CU_ASSERT_EQUAL(config->spool_bytes, UINT64_C(1) << 30);
-    CU_ASSERT_STRING_EQUAL(config->uplink_ack, "store");
-    CU_ASSERT_EQUAL(config->store_after_ms, 2500);
-    CU_ASSERT_EQUAL(config->retry_ms, 15000);
-    CU_ASSERT_EQUAL(config->retry_count, 5);
-    CU_ASSERT_EQUAL(config->tolerance, 2.25);
+    CU_ASSERT_STRING_EQUAL(config->settings.uplink_ack, "store");
+    CU_ASSERT_EQUAL(config->settings.store_after_ms, 2500);
+    CU_ASSERT_EQUAL(config->settings.retry_ms, 15000);
+    CU_ASSERT_EQUAL(config->settings.retry_count, 5);
+    CU_ASSERT_EQUAL(config->settings.tolerance, 2.25);
     CU_ASSERT_FALSE(config->sync_full);
     CU_ASSERT_EQUAL(config->commit_interval_ms, 20);
 }

@@ -125,10 +125,11 @@ print_reference(FILE *out)
         if (section == SECTION_CLIENT)
             for (size_t i = 0; i < config_key_count; i++)
                 if (config_keys[i].per_client)
-                    fprintf(out,
-                            "| `%s` | as in `[sessions]` | that of `[sessions]` | *Not built in "
-                            "yet* |\n",
-                            config_keys[i].name);
+                    fprintf(out, "| `%s` | as in `[sessions]` | that of `[sessions]` | %s |\n",
+                            config_keys[i].name,
+                            config_keys[i].availability == CONFIG_BUILT_IN
+                                ? config_keys[i].text
+                                : "*Not built in yet: refused*");
     }
 }
 

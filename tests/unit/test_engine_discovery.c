@@ -376,7 +376,7 @@ messages_that_come_long_after_waking_wait_for_the_next_period(void) /* R97 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.awake_max_ms = 5000;
+    rig.options.settings.awake_max_ms = 5000;
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "t", 1);
     rig_disconnect(&rig, 'A', 600);
@@ -407,7 +407,7 @@ connect_from_sleep_keeps_the_session_if_clean_is_to_be_ignored(void) /* R100 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.resume_ignores_clean = true;
+    rig.options.settings.resume_ignores_clean = true;
     rig_device_subscribed(&rig, 'A', "aaa", false, "t", 1);
     rig_disconnect(&rig, 'A', 600);
     rig_commit(&rig);

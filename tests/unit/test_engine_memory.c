@@ -415,7 +415,7 @@ take_step(struct world *w, const struct step *step)
         if (accepted)
             return true;
         if (w->rig.engine != NULL)
-            rig_wait(&w->rig, w->rig.options.retry_ms);
+            rig_wait(&w->rig, w->rig.options.settings.retry_ms);
     }
     printf("\n%s: never accepted\n", step->what);
     return false;
@@ -448,7 +448,8 @@ static bool
 live(unsigned long fail_at, bool lasting)
 {
     static const struct engine_topic topics[] = {{20, "in/%c"}};
-    static const struct engine_client client = {"d*", topics, 1};
+    static const struct engine_client client = {
+        .pattern = "d*", .topics = topics, .topic_count = 1};
     static struct world w;
     bool going = true;
 
