@@ -111,17 +111,40 @@ copy_settings(const struct config_settings *settings)
     return copy;
 }
 
+/* Which links have one of the names. NULL: no memory. */
+static const bool *
+copy_links(const struct config *config, const struct config_strings *names)
+{
+    bool *links = calloc(config->link_count + 1, sizeof *links);
+
+    for (size_t i = 0; links != NULL && i < config->link_count; i++)
+        for (size_t n = 0; n < names->count; n++)
+            links[i] = links[i] || strcmp(names->items[n], config->links[i].name) == 0;
+    return links;
+}
+
 /* False: no memory. */
 static bool
-copy_client(struct engine_client *copy, const struct config_client *client)
+copy_client(struct engine_client *copy, const struct config *config,
+            const struct config_client *client)
 {
     bool own = client->own_settings != 0;
+    bool limited = client->links.count > 0;
 
-    *copy = (struct engine_client){.pattern = client->pattern,
-                                   .topics = copy_topics(&client->topics),
-                                   .topic_count = client->topics.count,
-                                   .settings = own ? copy_settings(&client->settings) : NULL};
-    return copy->topics != NULL && (copy->settings != NULL || !own);
+    *copy = (struct engine_client){
+        .pattern = client->pattern,
+        .topics = copy_topics(&client->topics),
+        .topic_count = client->topics.count,
+        .settings = own ? copy_settings(&client->settings) : NULL,
+        .uses_client_id = client->uses_client_id,
+        .publish = (const char *const *)client->publish.items,
+        .publish_count = client->publish.count,
+        .subscribe = (const char *const *)client->subscribe.items,
+        .subscribe_count = client->subscribe.count,
+        .links = limited ? copy_links(config, &client->links) : NULL,
+    };
+    return copy->topics != NULL && (copy->settings != NULL || !own) &&
+           (copy->links != NULL || !limited);
 }
 
 /* Makes links and clients. False: no memory. */
@@ -130,7 +153,8 @@ copy_sections(struct app_options *options, const struct config *config)
 {
     options->links = calloc(config->link_count + 1, sizeof *options->links);
     options->clients = calloc(config->client_count + 1, sizeof *options->clients);
-    if (options->links == NULL || options->clients == NULL)
+    options->addresses = calloc(config->client_count + 1, sizeof *options->addresses);
+    if (options->links == NULL || options->clients == NULL || options->addresses == NULL)
         return false;
     for (size_t i = 0; i < config->link_count; i++) {
         options->links[i] = engine_link_of(&config->links[i]);
@@ -138,7 +162,7 @@ copy_sections(struct app_options *options, const struct config *config)
             return false;
     }
     for (size_t i = 0; i < config->client_count; i++)
-        if (!copy_client(&options->clients[i], &config->clients[i]))
+        if (!copy_client(&options->clients[i], config, &config->clients[i]))
             return false;
     return true;
 }
@@ -157,6 +181,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .topic_count = config->topics.count,
         .clients = options->clients,
         .client_count = config->client_count,
+        .reject_unknown = strcmp(config->unknown_clients, "reject") == 0,
         .gateway_id = config->gateway_id,
         .standby_for =
             config->standby_for == CONFIG_NO_GATEWAY ? ENGINE_NO_GATEWAY : config->standby_for,
@@ -184,10 +209,12 @@ app_options_fini(struct app_options *options)
     for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++) {
         free((void *)(uintptr_t)options->clients[i].topics);
         free((void *)(uintptr_t)options->clients[i].settings);
+        free((void *)(uintptr_t)options->clients[i].links);
     }
     free((void *)(uintptr_t)options->engine.topics);
     free(options->links);
     free(options->clients);
+    free(options->addresses);
     free(options->broker_key);
     *options = (struct app_options){0};
 }

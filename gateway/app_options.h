@@ -14,6 +14,7 @@ struct app_options {
     struct engine_options engine;
     struct engine_link *links;
     struct engine_client *clients;
+    struct dm_address *addresses; /* of clients: filled in when the links are open */
     char *broker_key;
 };
 

@@ -154,6 +154,19 @@ take_password(struct config_loader *loader, const struct config_place *place,
     }
 }
 
+static void
+note_client_key(struct config_loader *loader, const struct config_place *place,
+                const struct config_key *key)
+{
+    struct client_places *places = &loader->client_places[loader->index];
+    if (key->per_client)
+        config_field_own(key, &loader->config->clients[loader->index]);
+    else if (strcmp(key->name, "links") == 0)
+        places->links = *place;
+    else if (strcmp(key->name, "address") == 0)
+        places->address = *place;
+}
+
 /* A key that is built in, with a value that is acceptable. */
 static void
 take_value(struct config_loader *loader, const struct config_place *place,
@@ -168,8 +181,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
         }
         loader->url_given = true;
     }
-    if (loader->section == SECTION_CLIENT && key->per_client)
-        config_field_own(key, object);
+    if (loader->section == SECTION_CLIENT)
+        note_client_key(loader, place, key);
     if (strcmp(key->name, "standby_for") == 0)
         loader->standby_for = *place;
     if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)
@@ -299,6 +312,7 @@ free_loader(struct config_loader *loader)
     tdestroy(loader->given, free);
     config_free(loader->config);
     config_strings_free(&loader->files);
+    free(loader->client_places);
     free(loader);
 }
 

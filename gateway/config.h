@@ -92,7 +92,11 @@ struct config_client {
     struct config_settings settings; /* those of [sessions] where the section has none */
     uint32_t own_settings;           /* a bit for each it has, in the order of config_keys */
     char *pattern;
-    struct config_topics topics; /* "%c" in a name is the client id */
+    bool uses_client_id; /* "%c", the client id, stands in one of its texts */
+    struct config_topics topics;
+    struct config_strings publish, subscribe; /* topic filters; empty: everything is allowed */
+    struct config_strings links;              /* names; empty: any */
+    char *address;                            /* "udp:lan:10.0.0.7:1883"; NULL: any */
 };
 
 struct config {
@@ -116,6 +120,7 @@ struct config {
     /* [sessions] */
     uint32_t max_clients;
     uint8_t client_id_max; /* octets */
+    char *unknown_clients; /* "accept", "reject" */
     uint64_t total_bytes;
     uint64_t spool_bytes;
     /* [store] */

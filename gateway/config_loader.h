@@ -28,6 +28,9 @@ struct config_loader {
     size_t index;          /* of the link or client, in a section that has a name */
     void *given;           /* tsearch tree: the single keys given, each per file and section */
     struct config_place link_places[CONFIG_LINKS_MAX];
+    struct client_places {
+        struct config_place links, address;
+    } * client_places; /* as many as there are clients */
     struct config_place password, password_file, standby_for, http, token_file;
     /* file NULL: not given */
     bool url_given;

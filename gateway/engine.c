@@ -280,8 +280,9 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->names);
     free(e->heap);
     free(e->links);
-    free(e->scratch);
-    free(e->expanded);
+    buffer_fini(&e->upstream_text);
+    buffer_fini(&e->predefined);
+    buffer_fini(&e->allowed);
     free(e);
 }
 
@@ -364,6 +365,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     upstream_ids_start(e);
     discovery_start(e);
     filters_sort(e);
+    access_start(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
     DL_FOREACH (e->filters, f)
         f->leaving = f->subscriptions == NULL;

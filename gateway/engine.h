@@ -111,6 +111,14 @@ struct engine_client {
     const struct engine_topic *topics; /* pre-defined ids; "%c" in a name is the client id */
     size_t topic_count;
     const struct engine_settings *settings; /* NULL: those of the engine */
+    bool uses_client_id; /* "%c" stands in one of its texts: see topic_section_matches */
+    /* Topic filters, with "%c": what it may publish and subscribe to. NULL: everything. */
+    const char *const *publish;
+    size_t publish_count;
+    const char *const *subscribe;
+    size_t subscribe_count;
+    const bool *links;                /* by link: it may use it; NULL: all */
+    const struct dm_address *address; /* the only one; NULL: any */
 };
 
 #define ENGINE_NO_GATEWAY (-1)
@@ -123,6 +131,7 @@ struct engine_options {
     size_t topic_count;
     const struct engine_client *clients;
     size_t client_count;
+    bool reject_unknown;   /* nobody but `clients` may connect */
     uint8_t gateway_id;    /* GwId */
     int standby_for;       /* GwId of a gateway that is to be replaced when it falls silent (R12);
                             * ENGINE_NO_GATEWAY: none */
@@ -174,6 +183,7 @@ struct engine_status {
     uint64_t searches;    /* SEARCHGW answered */
     bool standing_by;     /* silent, because another gateway is there (R12) */
     uint64_t refused;     /* messages of unknown or disconnected peers */
+    uint64_t denied;      /* what the configuration does not allow a device */
     bool degraded;
 };
 

@@ -16,7 +16,7 @@ connect_answer(struct engine *e, const struct dm_address *to, uint64_t needs,
 
 /* Whether a CONNECT can be served at all. */
 static enum mqttsn_return_code
-connect_code(const struct engine *e, const struct mqttsn_packet *packet,
+connect_code(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet,
              const struct session *existing)
 {
     if (packet->protocol_id != MQTTSN_PROTOCOL_ID) /* R19 */
@@ -24,6 +24,14 @@ connect_code(const struct engine *e, const struct mqttsn_packet *packet,
     if (packet->client_id.len == 0 || packet->client_id.len > e->options->client_id_max ||
         !topic_text_is_valid(packet->client_id)) /* R20 */
         return MQTTSN_NOT_SUPPORTED;
+    struct party party = existing != NULL ? party_of(existing) : party_named(e, packet->client_id);
+
+    if (!access_is_known(e, &party) || !access_is_here(&party, from)) { /* M13 */
+        access_denied(e, packet->client_id,
+                      access_is_known(e, &party) ? "CONNECT from this address" : "CONNECT",
+                      (struct dm_span){0});
+        return MQTTSN_NOT_SUPPORTED;
+    }
     if (!engine_can_promise(e) ||
         (existing == NULL && e->by_number.count >= e->options->max_clients) || /* R29 */
         (packet->will && e->handshake_count >= HANDSHAKES_MAX))
@@ -163,7 +171,7 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
 
     if (handshake_repeated(e, from, packet, &request))
         return;
-    enum mqttsn_return_code code = connect_code(e, packet, s);
+    enum mqttsn_return_code code = connect_code(e, from, packet, s);
 
     if (code != MQTTSN_ACCEPTED) {
         connect_refuse(e, from, packet->client_id, code);
@@ -247,6 +255,10 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
 {
     if (packet->client_id.len > 0) /* the client id wins over the address (R95, M44) */
         s = session_find(e, packet->client_id);
+    if (s != NULL && !access_is_here(&(struct party){.client = s->client}, from)) {
+        access_denied(e, packet->client_id, "PINGREQ from this address", (struct dm_span){0});
+        s = NULL;
+    }
     if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
         e->status.refused++;
         if (engine_may_reply(e, from))

@@ -216,7 +216,8 @@ handle_willtopic(struct engine *e, const struct dm_address *from, struct session
         handshake_finish(e, h, (struct dm_span){0});
         return;
     }
-    bool valid = will_topic_is_valid(packet->topic_name);
+    struct party party = party_named(e, dm_span(h->client_id, h->client_id_len));
+    bool valid = will_is_acceptable(e, &party, packet->topic_name);
 
     if (valid && will_has_room(e, packet->topic_name.len))
         handshake_set_topic(e, h, name_get(e, packet->topic_name));

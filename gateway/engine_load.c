@@ -21,8 +21,11 @@ load_session(struct engine *e, const struct store_record *record, const struct d
     s->sleep_s = record->sleep_s;
     s->epoch = record->epoch;
     s->last_msg_id = record->msg_id;
+    struct party party = party_of(s);
+
     if (address != NULL && address->link < e->options->link_count &&
-        session_find_address(e, address) == NULL && !session_bind(e, s, address))
+        access_is_here(&party, address) && session_find_address(e, address) == NULL &&
+        !session_bind(e, s, address))
         return DM_NO_MEMORY;
     s->image = (struct session_image){.present = true,
                                       .clean = s->clean,

@@ -6,6 +6,7 @@
 
 #include <utlist.h>
 
+#include "buffer.h"
 #include "engine.h"
 #include "engine_inspect.h"
 #include "pointer_index.h"
@@ -426,10 +427,10 @@ struct engine {
     uint64_t watched_until_ms; /* the gateway we stand by for lives until then (R12) */
     uint64_t twin_logged_ms;   /* last complaint about another gateway with our GwId */
 
-    uint8_t *scratch; /* prefixed topic name */
-    size_t scratch_room;
-    uint8_t *expanded; /* name of a pre-defined id with the client id in it */
-    size_t expanded_room;
+    /* Each for one purpose, borrowed until it is used the next time. */
+    struct buffer upstream_text;   /* name with the gateway's prefix */
+    struct buffer predefined;      /* name of a pre-defined id with the client id in it */
+    struct buffer allowed;         /* filter with the client id in it */
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
@@ -525,6 +526,28 @@ void session_status(const struct session *s, uint64_t now_ms, struct dm_span *fi
 void session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail);
 void history_free(struct engine *e, struct session *s);
 
+/* engine_access.c: what the configuration allows a device */
+/* Whose names and rights they are: a session, or a client that has none yet. */
+struct party {
+    const struct engine_client *client; /* NULL: no section, everything is allowed */
+    struct dm_span client_id;
+};
+struct party party_of(const struct session *s);
+/* With the configuration section that the client id matches. */
+struct party party_named(const struct engine *e, struct dm_span client_id);
+/* Its client id alone. */
+bool access_is_known(const struct engine *e, const struct party *party);
+/* It may be at this address. */
+bool access_is_here(const struct party *party, const struct dm_address *address);
+/* Names and filters are the device's. */
+bool access_publish(struct engine *e, const struct party *party, struct dm_span name);
+bool access_subscribe(struct engine *e, const struct party *party, struct dm_span filter);
+/* Counts and logs; `what` it tried, and with which topic (empty: with none). */
+void access_denied(struct engine *e, struct dm_span client_id, const char *what,
+                   struct dm_span topic);
+/* After a start: ends what the configuration allows no more. */
+void access_start(struct engine *e);
+
 /* engine_connect.c */
 void handle_connect(struct engine *e, const struct dm_address *from,
                     const struct mqttsn_packet *packet);
@@ -580,6 +603,8 @@ void will_free(struct engine *e, struct will *will);
 /* Replaces the session's will, NULL: deletes it. Takes `will` over. Records what changes. */
 void will_set(struct engine *e, struct session *s, struct will *will);
 bool will_topic_is_valid(struct dm_span topic);
+/* The device may have this will topic. */
+bool will_is_acceptable(struct engine *e, const struct party *party, struct dm_span topic);
 /* Of a SUBSCRIBE or a will: 0b11 counts as 0 (R44). */
 static inline uint8_t
 requested_qos(const struct mqttsn_packet *packet)
@@ -610,8 +635,6 @@ struct name *name_get(struct engine *e,
 struct name *name_ref(struct name *name);
 void name_unref(struct engine *e, struct name *name);
 struct dm_span name_span(const struct name *name);
-/* The configuration section that the client id matches, NULL if none does. */
-const struct engine_client *topic_client(const struct engine *e, struct dm_span client_id);
 /* Name of a pre-defined id: of the client, the link or all; borrowed until the next call. Empty:
  * unknown. `s` may be NULL. */
 struct dm_span topic_predefined_name(struct engine *e, uint8_t link, const struct session *s,

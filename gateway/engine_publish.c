@@ -331,6 +331,20 @@ publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *pa
         send_congestion(e, s, packet);
 }
 
+/* Who has no session is let in by its link alone. */
+static bool
+may_publish(struct engine *e, const struct session *s, struct dm_span topic)
+{
+    if (s == NULL || s->client == NULL)
+        return true;
+    struct party party = party_of(s);
+
+    if (access_publish(e, &party, topic))
+        return true;
+    access_denied(e, party.client_id, "PUBLISH", topic);
+    return false;
+}
+
 /* The extension of RSMB and Paho: the topic id is the length of a name that precedes the payload.
  */
 static bool
@@ -359,13 +373,23 @@ publish_without_connection(struct engine *e, const struct dm_address *from, stru
         topic = publish_topic(e, from->link, s, packet, short_name, &code);
     else if (accepted == ENGINE_QOS_MINUS_ONE_NAMES && !split_name(packet, &topic, &payload))
         topic.len = 0;
-    if (topic.len > 0)
-        publish_qos0(e, s, packet, topic, payload);
-    else
+    if (topic.len == 0)
         e->status.ignored++; /* R42 */
+    else if (may_publish(e, s, topic))
+        publish_qos0(e, s, packet, topic, payload);
 }
 
 /* ---- PUBLISH and PUBREL ---- */
+
+/* Not "invalid topic id": the device would register for ever. QoS 0 is dropped in silence. */
+static void
+refuse_publish(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    if (packet->qos > 0)
+        send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_NOT_SUPPORTED);
+    else
+        session_note(e, s, ENGINE_EVENT_NOT_CARRIED, MQTTSN_NOT_SUPPORTED);
+}
 
 void
 handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
@@ -382,6 +406,10 @@ handle_publish(struct engine *e, const struct dm_address *from, struct session *
 
     if (topic.len == 0) {
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, code);
+        return;
+    }
+    if (!may_publish(e, s, topic)) {
+        refuse_publish(e, s, packet);
         return;
     }
     if (packet->qos == 0) {

@@ -112,7 +112,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->number = number;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
-    s->client = topic_client(e, client_id);
+    s->client = party_named(e, client_id).client;
     s->settings = s->client != NULL && s->client->settings != NULL ? s->client->settings
                                                                    : &e->options->settings;
     s->unanswered = UINT32_MAX;

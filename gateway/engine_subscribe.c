@@ -168,6 +168,17 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     return filter;
 }
 
+static bool
+may_subscribe(struct engine *e, const struct session *s, struct dm_span filter)
+{
+    struct party party = party_of(s);
+
+    if (access_subscribe(e, &party, filter))
+        return true;
+    access_denied(e, party.client_id, "SUBSCRIBE", filter);
+    return false;
+}
+
 /* M52: the device has given up an earlier request for this filter or under this MsgId. */
 static void
 give_up_subacks(struct session *s, struct subscription *renewed, uint16_t msg_id)
@@ -229,6 +240,10 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     enum mqttsn_return_code code;
     struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
 
+    if (filter.len > 0 && !may_subscribe(e, s, filter)) {
+        filter.len = 0;
+        code = MQTTSN_NOT_SUPPORTED;
+    }
     if (filter.len == 0) {
         session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, (uint64_t)code);
         send_suback(e, s, packet->msg_id, 0, 0, code);

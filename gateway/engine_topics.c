@@ -66,76 +66,20 @@ find_predefined(const struct engine_topic *topics, size_t count, uint16_t id)
     return NULL;
 }
 
-/* A client id that would change the meaning of a topic never matches a section with "%c" (design
- * 9).
- */
-static bool
-client_id_fits_topics(struct dm_span client_id)
-{
-    for (size_t i = 0; i < client_id.len; i++)
-        if (client_id.data[i] == '+' || client_id.data[i] == '#' || client_id.data[i] == '/')
-            return false;
-    return true;
-}
-
-static bool
-names_client_id(const struct engine_client *client)
-{
-    for (size_t i = 0; i < client->topic_count; i++)
-        if (strstr(client->topics[i].name, "%c") != NULL)
-            return true;
-    return false;
-}
-
-const struct engine_client *
-topic_client(const struct engine *e, struct dm_span client_id)
-{
-    for (size_t i = 0; i < e->options->client_count; i++) {
-        const struct engine_client *client = &e->options->clients[i];
-
-        if (topic_pattern_matches(dm_span_text(client->pattern), client_id) &&
-            (client_id_fits_topics(client_id) || !names_client_id(client)))
-            return client;
-    }
-    return NULL;
-}
-
-static bool
-append(struct engine *e, size_t *len, const void *octets, size_t count)
-{
-    if (*len + count > e->expanded_room) {
-        uint8_t *grown = realloc(e->expanded, *len + count);
-
-        if (grown == NULL)
-            return false;
-        e->expanded = grown;
-        e->expanded_room = *len + count;
-    }
-    if (count > 0)
-        memcpy(e->expanded + *len, octets, count);
-    *len += count;
-    return true;
-}
-
 /* The name with the client id for each "%c"; empty if that is not possible. */
 static struct dm_span
 expand(struct engine *e, const struct session *s, const char *name)
 {
-    const char *mark = strstr(name, "%c");
-    size_t len = 0;
+    static const struct dm_span none = {0};
 
-    if (mark == NULL)
+    if (strstr(name, "%c") == NULL)
         return dm_span_text(name);
-    for (; mark != NULL; name = mark + 2, mark = strstr(name, "%c"))
-        if (!append(e, &len, name, (size_t)(mark - name)) ||
-            !append(e, &len, s->client_id, s->client_id_len))
-            return (struct dm_span){0};
-    if (!append(e, &len, name, strlen(name)))
-        return (struct dm_span){0};
-    struct dm_span expanded = dm_span(e->expanded, len);
+    e->predefined.len = 0;
+    if (!buffer_append_client(&e->predefined, name, dm_span(s->client_id, s->client_id_len)))
+        return none;
+    struct dm_span expanded = buffer_span(&e->predefined);
 
-    return topic_name_is_valid(expanded) && topic_is_harmless(expanded) ? expanded
-                                                                        : (struct dm_span){0};
+    return topic_name_is_valid(expanded) && topic_is_harmless(expanded) ? expanded : none;
 }
 
 struct dm_span
@@ -288,6 +232,18 @@ registrations_free(struct engine *e, struct session *s)
     s->registration_room = 0;
 }
 
+/* What it neither may publish nor gets to see needs no id. */
+static bool
+may_register(struct engine *e, const struct session *s, struct dm_span name)
+{
+    struct party party = party_of(s);
+
+    if (access_publish(e, &party, name) || access_subscribe(e, &party, name))
+        return true;
+    access_denied(e, party.client_id, "REGISTER", name);
+    return false;
+}
+
 void
 handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
@@ -297,8 +253,8 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
     struct name *name = NULL;
     struct registration *r = NULL;
 
-    if (!topic_name_is_valid(packet->topic_name) ||
-        !topic_is_harmless(packet->topic_name)) { /* R55, M18, M19 */
+    if (!topic_name_is_valid(packet->topic_name) || !topic_is_harmless(packet->topic_name) ||
+        !may_register(e, s, packet->topic_name)) { /* R55, M18, M19 */
         answer.return_code = MQTTSN_NOT_SUPPORTED;
     } else {
         name = name_get(e, packet->topic_name);

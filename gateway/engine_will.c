@@ -21,6 +21,17 @@ will_topic_is_valid(struct dm_span topic)
 }
 
 bool
+will_is_acceptable(struct engine *e, const struct party *party, struct dm_span topic)
+{
+    if (!will_topic_is_valid(topic))
+        return false;
+    if (access_publish(e, party, topic))
+        return true;
+    access_denied(e, party->client_id, "a will", topic);
+    return false;
+}
+
+bool
 will_has_room(const struct engine *e, size_t octets)
 {
     return e->status.will_octets + octets <= e->options->total_bytes;
@@ -93,8 +104,9 @@ void
 handle_willtopicupd(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
     enum mqttsn_return_code code = MQTTSN_ACCEPTED;
+    struct party party = party_of(s);
 
-    if (packet->has_flags && !will_topic_is_valid(packet->topic_name)) {
+    if (packet->has_flags && !will_is_acceptable(e, &party, packet->topic_name)) {
         code = MQTTSN_NOT_SUPPORTED; /* M51: the old will is kept */
     } else if (!engine_can_promise(e)) {
         code = MQTTSN_CONGESTION;

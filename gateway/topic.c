@@ -140,6 +140,85 @@ topic_matches(struct dm_span filter, struct dm_span name)
     return n == name.len;
 }
 
+/* Cuts the first level off; false: there is none left. */
+static bool
+next_level(struct dm_span *rest, bool *more, struct dm_span *level)
+{
+    size_t len = 0;
+
+    if (!*more)
+        return false;
+    while (len < rest->len && rest->data[len] != '/')
+        len++;
+    *level = dm_span(rest->data, len);
+    *more = len < rest->len;
+    *rest = *more ? dm_span(rest->data + len + 1, rest->len - len - 1) : dm_span(NULL, 0);
+    return true;
+}
+
+static bool
+is_level(struct dm_span level, char wildcard)
+{
+    return level.len == 1 && level.data[0] == wildcard;
+}
+
+/* A wildcard in front matches no name that starts with $. */
+static bool
+hides_dollar(struct dm_span a, struct dm_span b)
+{
+    return (a.data[0] == '+' || a.data[0] == '#') && b.data[0] == '$';
+}
+
+bool
+topic_filter_covers(struct dm_span wide, struct dm_span narrow)
+{
+    struct dm_span w, n;
+    bool more_wide = true, more_narrow = true;
+
+    if (hides_dollar(wide, narrow))
+        return false;
+    while (next_level(&wide, &more_wide, &w)) {
+        if (is_level(w, '#'))
+            return true; /* a/# matches a, too */
+        if (!next_level(&narrow, &more_narrow, &n) || is_level(n, '#') ||
+            (!is_level(w, '+') && !dm_span_equal(w, n)))
+            return false;
+        if (!more_narrow && more_wide)
+            return wide.len == 1 && wide.data[0] == '#';
+    }
+    return !more_narrow;
+}
+
+bool
+topic_filters_overlap(struct dm_span a, struct dm_span b)
+{
+    struct dm_span of_a, of_b;
+    bool more_a = true, more_b = true;
+
+    if (hides_dollar(a, b) || hides_dollar(b, a))
+        return false;
+    for (;;) {
+        bool has_a = next_level(&a, &more_a, &of_a);
+        bool has_b = next_level(&b, &more_b, &of_b);
+
+        if (!has_a || !has_b) /* a/# matches a */
+            return has_a == has_b || is_level(has_a ? of_a : of_b, '#');
+        if (is_level(of_a, '#') || is_level(of_b, '#'))
+            return true;
+        if (!is_level(of_a, '+') && !is_level(of_b, '+') && !dm_span_equal(of_a, of_b))
+            return false;
+    }
+}
+
+bool
+topic_section_matches(const char *pattern, bool uses_client_id, struct dm_span client_id)
+{
+    for (size_t i = 0; uses_client_id && i < client_id.len; i++)
+        if (client_id.data[i] == '+' || client_id.data[i] == '#' || client_id.data[i] == '/')
+            return false;
+    return topic_pattern_matches(dm_span_text(pattern), client_id);
+}
+
 bool
 topic_pattern_matches(struct dm_span pattern, struct dm_span text)
 {

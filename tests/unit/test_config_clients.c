@@ -208,6 +208,81 @@ bad_setting_of_a_client_is_refused(void)
 }
 
 static void
+rights_of_a_client_are_read(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp lan]\n[serial barn]\ndevice = /dev/b\n[client a]\npublish = a/%c/#\n"
+                       "publish = b\nsubscribe = +/c\nlinks = lan, barn\n"
+                       "address = serial:barn:01ab\n[client b]\n");
+    const struct config_client *a = &config->clients[0], *b = &config->clients[1];
+    CU_ASSERT_EQUAL_FATAL(a->publish.count, 2);
+    CU_ASSERT_STRING_EQUAL(a->publish.items[0], "a/%c/#");
+    CU_ASSERT_STRING_EQUAL(a->publish.items[1], "b");
+    CU_ASSERT_EQUAL_FATAL(a->subscribe.count, 1);
+    CU_ASSERT_STRING_EQUAL(a->subscribe.items[0], "+/c");
+    CU_ASSERT_EQUAL_FATAL(a->links.count, 2);
+    CU_ASSERT_STRING_EQUAL(a->links.items[1], "barn");
+    CU_ASSERT_STRING_EQUAL(a->address, "serial:barn:01ab");
+    CU_ASSERT_TRUE(a->uses_client_id);
+    CU_ASSERT_EQUAL(b->publish.count + b->subscribe.count + b->links.count, 0);
+    CU_ASSERT_PTR_NULL(b->address);
+    CU_ASSERT_FALSE(b->uses_client_id);
+    CU_ASSERT_STRING_EQUAL(config->unknown_clients, "accept");
+    config_fixture_fini(&fixture);
+}
+
+static void
+client_id_is_used_by_topics_and_lists(void)
+{
+    static const char *const keys[] = {"topics.1 = %c", "publish = x/%c", "subscribe = x/%c/#"};
+    struct config_fixture fixture;
+    char text[64];
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        snprintf(text, sizeof(text), "[udp x]\n[client a]\n%s\n", keys[i]);
+        CU_ASSERT_TRUE(load(&fixture, text)->clients[0].uses_client_id);
+        config_fixture_fini(&fixture);
+    }
+}
+
+static void
+links_and_address_of_a_client_must_exist(void)
+{
+    check_reports("[client p-*]\nlinks = lan attic\naddress = udp:attic:1.2.3.4:5\n[udp lan]\n"
+                  "[client q]\naddress = serial:lan:01\n[client r]\nlinks = lan\n"
+                  "address = serial:barn:01\n[serial barn]\ndevice = /dev/b\n",
+                  "E main.ini:2: [client p-*] links: \"attic\" is the name of no [udp] or [serial] "
+                  "section\n"
+                  "E main.ini:3: [client p-*] address: there is no such [udp] or [serial] section\n"
+                  "E main.ini:6: [client q] address: there is no such [udp] or [serial] section\n"
+                  "E main.ini:9: [client r] address: is on none of its links\n");
+}
+
+static void
+address_has_the_form_of_its_link(void)
+{
+    static const char *const good[] = {
+        "udp:a:1.2.3.4:5", "udp:a:[fe80::1%2]:5", "udp:a:1.2.3.4:5/", "udp:a:1.2.3.4:5/01ab",
+        "serial:b:",       "serial:b:/",          "serial:b:01ab"};
+    static const char *const bad[] = {"",
+                                      "udp",
+                                      "udp:a",
+                                      "udp:a:",
+                                      "udp:a:host:5",
+                                      "udp::1.2.3.4:5",
+                                      "udp:a:1.2.3.4:5/1",
+                                      "udp:a:1.2.3.4:5/xy",
+                                      "tcp:a:1.2.3.4:5",
+                                      "serial:b",
+                                      "serial:b:xy",
+                                      "serial:/dev/b:01"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CU_ASSERT_PTR_NULL(config_check_address(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_PTR_NOT_NULL(config_check_address(bad[i]));
+}
+
+static void
 more_than_10000_clients_are_refused(void)
 {
     enum { LIMIT = 10000 };
@@ -243,6 +318,10 @@ static const struct unit_test tests[] = {
     UNIT_TEST(client_has_the_settings_of_sessions_but_for_its_own),
     UNIT_TEST(client_can_go_back_to_the_default),
     UNIT_TEST(bad_setting_of_a_client_is_refused),
+    UNIT_TEST(rights_of_a_client_are_read),
+    UNIT_TEST(client_id_is_used_by_topics_and_lists),
+    UNIT_TEST(links_and_address_of_a_client_must_exist),
+    UNIT_TEST(address_has_the_form_of_its_link),
     UNIT_TEST(more_than_10000_clients_are_refused),
 };
 

@@ -138,6 +138,30 @@ engine_gets_settings_of_clients_that_have_their_own(void)
 }
 
 static void
+engine_gets_rights_of_clients(void)
+{
+    struct options_fixture fixture;
+    setup(&fixture, "[sessions]\nunknown_clients = reject\n[udp x]\n[serial y]\ndevice = /dev/y\n"
+                    "[client a]\npublish = a/%c\nsubscribe = b\nlinks = y\n[client b]\n");
+    const struct engine_client *client = &fixture.engine->clients[0];
+    CU_ASSERT_TRUE(fixture.engine->reject_unknown);
+    CU_ASSERT_TRUE(client->uses_client_id);
+    CU_ASSERT_EQUAL_FATAL(client->publish_count, 1);
+    CU_ASSERT_STRING_EQUAL(client->publish[0], "a/%c");
+    CU_ASSERT_EQUAL_FATAL(client->subscribe_count, 1);
+    CU_ASSERT_STRING_EQUAL(client->subscribe[0], "b");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(client->links);
+    CU_ASSERT_FALSE(client->links[0]);
+    CU_ASSERT_TRUE(client->links[1]);
+    CU_ASSERT_PTR_NULL(client->address);
+    client++;
+    CU_ASSERT_PTR_NULL(client->publish);
+    CU_ASSERT_PTR_NULL(client->subscribe);
+    CU_ASSERT_PTR_NULL(client->links);
+    teardown(&fixture);
+}
+
+static void
 links_advertise_with_a_group_or_when_told(void)
 {
     struct options_fixture fixture;
@@ -230,6 +254,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(engine_gets_what_is_configured),
     UNIT_TEST(engine_gets_clients_with_topics_in_the_order_of_the_file),
     UNIT_TEST(engine_gets_settings_of_clients_that_have_their_own),
+    UNIT_TEST(engine_gets_rights_of_clients),
     UNIT_TEST(links_advertise_with_a_group_or_when_told),
     UNIT_TEST(links_have_their_choice_of_qos_minus_one),
     UNIT_TEST(udp_gets_groups_interface_and_hop_limit),

@@ -274,7 +274,7 @@ qos_minus_one_of_a_connected_device_is_a_sign_of_life(void) /* R43 */
 static const struct engine_topic pump_topics[] = {{7, "pumps/%c/button"}, {1, "pumps/%c/speed"}};
 static const struct engine_topic other_topics[] = {{7, "other"}};
 static const struct engine_client clients[] = {
-    {.pattern = "pump-*", .topics = pump_topics, .topic_count = 2},
+    {.pattern = "pump-*", .topics = pump_topics, .topic_count = 2, .uses_client_id = true},
     {.pattern = "*", .topics = other_topics, .topic_count = 1},
 };
 
