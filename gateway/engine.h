@@ -190,7 +190,8 @@ struct engine_status {
 struct engine_session_status {
     struct dm_span client_id;
     bool clean;
-    bool will; /* it has one that is published when it is lost */
+    bool will;           /* it has one that is published when it is lost */
+    const char *section; /* pattern of its [client] section; NULL: none */
     enum engine_state state;
     bool has_address;
     struct dm_address address;

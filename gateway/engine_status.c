@@ -44,6 +44,7 @@ session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters
         .client_id = dm_span(s->client_id, s->client_id_len),
         .clean = s->clean,
         .will = s->will != NULL && s->will->topic != NULL,
+        .section = s->client != NULL ? s->client->pattern : NULL,
         .state = s->state,
         .has_address = s->bound,
         .address = s->address,
