@@ -140,19 +140,26 @@ topic_matches(struct dm_span filter, struct dm_span name)
     return n == name.len;
 }
 
-/* Cuts the first level off; false: there is none left. */
-static bool
-next_level(struct dm_span *rest, bool *more, struct dm_span *level)
+struct topic_levels
+topic_levels(struct dm_span text)
 {
+    return (struct topic_levels){.rest = text, .more = true};
+}
+
+bool
+topic_next_level(struct topic_levels *levels, struct dm_span *level)
+{
+    struct dm_span rest = levels->rest;
     size_t len = 0;
 
-    if (!*more)
+    if (!levels->more)
         return false;
-    while (len < rest->len && rest->data[len] != '/')
+    while (len < rest.len && rest.data[len] != '/')
         len++;
-    *level = dm_span(rest->data, len);
-    *more = len < rest->len;
-    *rest = *more ? dm_span(rest->data + len + 1, rest->len - len - 1) : dm_span(NULL, 0);
+    *level = dm_span(rest.data, len);
+    levels->more = len < rest.len;
+    levels->rest =
+        levels->more ? dm_span(rest.data + len + 1, rest.len - len - 1) : (struct dm_span){0};
     return true;
 }
 
@@ -172,34 +179,32 @@ hides_dollar(struct dm_span a, struct dm_span b)
 bool
 topic_filter_covers(struct dm_span wide, struct dm_span narrow)
 {
+    struct topic_levels of_wide = topic_levels(wide), of_narrow = topic_levels(narrow);
     struct dm_span w, n;
-    bool more_wide = true, more_narrow = true;
 
     if (hides_dollar(wide, narrow))
         return false;
-    while (next_level(&wide, &more_wide, &w)) {
-        if (is_level(w, '#'))
-            return true; /* a/# matches a, too */
-        if (!next_level(&narrow, &more_narrow, &n) || is_level(n, '#') ||
+    while (topic_next_level(&of_wide, &w)) {
+        if (is_level(w, '#')) /* a/# matches a, too */
+            return true;
+        if (!topic_next_level(&of_narrow, &n) || is_level(n, '#') ||
             (!is_level(w, '+') && !dm_span_equal(w, n)))
             return false;
-        if (!more_narrow && more_wide)
-            return wide.len == 1 && wide.data[0] == '#';
     }
-    return !more_narrow;
+    return !of_narrow.more;
 }
 
 bool
 topic_filters_overlap(struct dm_span a, struct dm_span b)
 {
+    struct topic_levels levels_a = topic_levels(a), levels_b = topic_levels(b);
     struct dm_span of_a, of_b;
-    bool more_a = true, more_b = true;
 
     if (hides_dollar(a, b) || hides_dollar(b, a))
         return false;
     for (;;) {
-        bool has_a = next_level(&a, &more_a, &of_a);
-        bool has_b = next_level(&b, &more_b, &of_b);
+        bool has_a = topic_next_level(&levels_a, &of_a);
+        bool has_b = topic_next_level(&levels_b, &of_b);
 
         if (!has_a || !has_b) /* a/# matches a */
             return has_a == has_b || is_level(has_a ? of_a : of_b, '#');

@@ -23,6 +23,14 @@ bool topic_is_harmless(struct dm_span text);
 /* A filter to subscribe to: + and # only where they may stand (R71). */
 bool topic_filter_is_valid(struct dm_span filter);
 bool topic_has_wildcard(struct dm_span filter);
+/* The levels of a name or filter, cut off one by one. */
+struct topic_levels {
+    struct dm_span rest; /* data NULL: none */
+    bool more;           /* there is another, perhaps empty */
+};
+struct topic_levels topic_levels(struct dm_span text);
+/* False: there is none left. */
+bool topic_next_level(struct topic_levels *levels, struct dm_span *level);
 /*
  * Of two filters, both valid. Covers: whatever `narrow` matches, `wide` matches too. Overlap: there
  * may be a name that both match.
