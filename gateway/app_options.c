@@ -141,6 +141,7 @@ copy_client(struct engine_client *copy, const struct config *config,
         .publish_count = client->publish.count,
         .subscribe = (const char *const *)client->subscribe.items,
         .subscribe_count = client->subscribe.count,
+        .topic_prefix = client->topic_prefix,
         .links = limited ? copy_links(config, &client->links) : NULL,
     };
     return copy->topics != NULL && (copy->settings != NULL || !own) &&
@@ -165,6 +166,20 @@ copy_sections(struct app_options *options, const struct config *config)
         if (!copy_client(&options->clients[i], config, &config->clients[i]))
             return false;
     return true;
+}
+
+/* False: no memory; the rules were checked. */
+static bool
+make_rules(struct app_options *options, const struct config *config)
+{
+    options->rules = calloc(config->rules.count + 1, sizeof *options->rules);
+    options->engine.rules = options->rules;
+    for (size_t i = 0; options->rules != NULL && i < config->rules.count; i++) {
+        if (topic_rule_parse(config->rules.items[i], &options->rules[i]) != NULL)
+            return false;
+        options->engine.rule_count++;
+    }
+    return options->rules != NULL;
 }
 
 enum dm_result
@@ -195,7 +210,8 @@ app_options_init(struct app_options *options, const struct config *config)
         .spool_bytes = config->spool_bytes,
         .receive_maximum = config->receive_maximum,
     };
-    if (copied && options->broker_key != NULL && options->engine.topics != NULL)
+    if (make_rules(options, config) && copied && options->broker_key != NULL &&
+        options->engine.topics != NULL)
         return DM_OK;
     app_options_fini(options);
     return DM_NO_MEMORY;
@@ -212,6 +228,9 @@ app_options_fini(struct app_options *options)
         free((void *)(uintptr_t)options->clients[i].links);
     }
     free((void *)(uintptr_t)options->engine.topics);
+    for (size_t i = 0; i < options->engine.rule_count; i++)
+        topic_rule_fini(&options->rules[i]);
+    free(options->rules);
     free(options->links);
     free(options->clients);
     free(options->addresses);

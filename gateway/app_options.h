@@ -15,6 +15,7 @@ struct app_options {
     struct engine_link *links;
     struct engine_client *clients;
     struct dm_address *addresses; /* of clients: filled in when the links are open */
+    struct topic_rule *rules;
     char *broker_key;
 };
 

@@ -15,7 +15,6 @@
 #include "config_reader.h"
 #include "config_values.h"
 
-#define LIST_MAX 64 /* items of a key that repeats: every pair is compared */
 #define PASSWORD_MAX_OCTETS 1024
 
 static int
@@ -187,7 +186,7 @@ take_value(struct config_loader *loader, const struct config_place *place,
         loader->standby_for = *place;
     if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)
         loader->http = *place;
-    if (key->type == CONFIG_LIST && config_field_count(key, object) == LIST_MAX)
+    if (key->type == CONFIG_LIST && config_field_count(key, object) == CONFIG_LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
     else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL)
         config_field_clear(key, object);
@@ -196,6 +195,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
                                  "others may use this file: chmod o-rwx");
     else
         config_loader_note(loader, config_field_set(key, object, text, value));
+    if (key->section == SECTION_MAP && loader->config->rules.count > 0)
+        loader->rule_places[loader->config->rules.count - 1] = *place;
 }
 
 /* The default, where the text only asks for it. */

@@ -12,6 +12,7 @@
 
 #define CONFIG_NEVER UINT64_MAX      /* the duration "never" */
 #define CONFIG_NO_GATEWAY UINT16_MAX /* no GwId */
+#define CONFIG_RULES_MAX 64          /* as of every key that repeats */
 
 struct config_topic { /* a pre-defined topic id */
     uint16_t id;
@@ -96,6 +97,7 @@ struct config_client {
     struct config_topics topics;
     struct config_strings publish, subscribe; /* topic filters; empty: everything is allowed */
     struct config_strings links;              /* names; empty: any */
+    char *topic_prefix;                       /* NULL if not set */
     char *address;                            /* "udp:lan:10.0.0.7:1883"; NULL: any */
 };
 
@@ -132,6 +134,7 @@ struct config {
     char *http_token; /* NULL if not set; what token_file holds */
 
     struct config_topics topics; /* [topics] */
+    struct config_strings rules; /* [map] */
     struct config_link *links;
     size_t link_count;
     struct config_client *clients;

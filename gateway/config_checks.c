@@ -11,6 +11,7 @@
 #include <dormouse/log.h>
 
 #include "config_fields.h"
+#include "topic_map.h"
 
 static void report_link(struct config_loader *loader, size_t index, const char *key,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -203,6 +204,28 @@ check_client_links(struct config_loader *loader, const struct config_client *cli
         report_client(loader, client, "address", &places->address, "is on none of its links");
 }
 
+/* Two rules must not rewrite one name, nor make one name of two. */
+static void
+check_rules(struct config_loader *loader)
+{
+    const struct config_strings *rules = &loader->config->rules;
+    struct topic_rule parsed[CONFIG_LIST_MAX];
+    char reason[CONFIG_REASON_SIZE], shown[128];
+    for (size_t i = 0; i < rules->count; i++) {
+        if (topic_rule_parse(rules->items[i], &parsed[i]) != NULL) /* it was checked: no memory */
+            config_loader_note(loader, DM_NO_MEMORY);
+        for (size_t n = 0; parsed[i].left != NULL && n < i; n++) {
+            if (parsed[n].left == NULL || !topic_rules_overlap(&parsed[n], &parsed[i]))
+                continue;
+            snprintf(reason, sizeof(reason), "a topic can fall under \"%s\", too",
+                     log_escape(shown, sizeof(shown), dm_span_text(rules->items[n])));
+            config_loader_report(loader, false, &loader->rule_places[i], "[map] rule", reason);
+        }
+    }
+    for (size_t i = 0; i < rules->count; i++)
+        topic_rule_fini(&parsed[i]);
+}
+
 static bool
 strings_use_client_id(const struct config_strings *strings)
 {
@@ -218,6 +241,8 @@ uses_client_id(const struct config_client *client)
     for (size_t i = 0; i < client->topics.count; i++)
         if (strstr(client->topics.items[i].name, "%c") != NULL)
             return true;
+    if (client->topic_prefix != NULL && strstr(client->topic_prefix, "%c") != NULL)
+        return true;
     return strings_use_client_id(&client->publish) || strings_use_client_id(&client->subscribe);
 }
 
@@ -239,6 +264,7 @@ config_loader_check(struct config_loader *loader, const char *path)
     const struct config *config = loader->config;
     check_links(loader, path);
     check_clients(loader);
+    check_rules(loader);
     check_password(loader);
     check_http(loader);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */

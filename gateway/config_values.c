@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "topic.h"
+#include "topic_map.h"
 
 #define DIGITS "0123456789"
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" DIGITS "_.-"
@@ -306,6 +307,26 @@ const char *
 config_check_client_filter(const char *text)
 {
     return check_with_client(text, check_filter);
+}
+
+/* Else a wildcard behind it would not be a level of its own. */
+const char *
+config_check_prefix(const char *text)
+{
+    size_t len = strlen(text);
+    if (len == 0 || text[len - 1] != '/')
+        return "does not end in /";
+    return text[0] == '$' ? "begins with $" : config_check_client_topic(text);
+}
+
+const char *
+config_check_rule(const char *text)
+{
+    struct topic_rule rule;
+    const char *why = topic_rule_parse(text, &rule);
+    if (why == NULL)
+        topic_rule_fini(&rule);
+    return why;
 }
 
 /* In valid UTF-8: below space, DEL, and U+0080 .. U+009F. */

@@ -23,6 +23,8 @@ bool config_value_parse(const struct config_key *key, const char *name, const ch
 config_check config_check_text;          /* valid UTF-8 */
 config_check config_check_topic;         /* topic name: UTF-8, no wildcard, not empty */
 config_check config_check_client_topic;  /* topic name, perhaps with %c for a client id */
+config_check config_check_prefix;        /* topic name, perhaps with %c, that ends in / */
+config_check config_check_rule;          /* of [map]: FILTER -> TOPIC */
 config_check config_check_client_filter; /* topic filter, perhaps with %c */
 config_check config_check_address;       /* of a device: udp:LINK:... or serial:LINK:... */
 config_check config_check_pattern;       /* of client ids: UTF-8 without control characters */

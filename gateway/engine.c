@@ -283,6 +283,10 @@ engine_free(struct engine *e)
     buffer_fini(&e->upstream_text);
     buffer_fini(&e->predefined);
     buffer_fini(&e->allowed);
+    buffer_fini(&e->mapped);
+    buffer_fini(&e->prefixed);
+    buffer_fini(&e->lowered);
+    unmapped_free(e);
     free(e);
 }
 
@@ -363,6 +367,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
+    upstream_ids_renew(e);
     discovery_start(e);
     filters_sort(e);
     access_start(e);

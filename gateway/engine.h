@@ -17,6 +17,7 @@
 
 #include "mqtt.h"
 #include "store.h"
+#include "topic_map.h"
 #include "upstream.h"
 
 #define ENGINE_NEVER UINT64_MAX
@@ -117,7 +118,9 @@ struct engine_client {
     size_t publish_count;
     const char *const *subscribe;
     size_t subscribe_count;
-    const bool *links;                /* by link: it may use it; NULL: all */
+    const char
+        *topic_prefix; /* put before its names on the way up; "%c" is the client id; NULL: none */
+    const bool *links; /* by link: it may use it; NULL: all */
     const struct dm_address *address; /* the only one; NULL: any */
 };
 
@@ -131,7 +134,9 @@ struct engine_options {
     size_t topic_count;
     const struct engine_client *clients;
     size_t client_count;
-    bool reject_unknown;   /* nobody but `clients` may connect */
+    bool reject_unknown;            /* nobody but `clients` may connect */
+    const struct topic_rule *rules; /* between names of devices and of the broker */
+    size_t rule_count;
     uint8_t gateway_id;    /* GwId */
     int standby_for;       /* GwId of a gateway that is to be replaced when it falls silent (R12);
                             * ENGINE_NO_GATEWAY: none */

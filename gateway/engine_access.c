@@ -95,6 +95,30 @@ access_denied(struct engine *e, struct dm_span client_id, const char *what, stru
 
 /* ---- after a start with another configuration ---- */
 
+static void
+deny_subscription(struct engine *e, struct session *s, struct dm_span filter)
+{
+    access_denied(e, party_of(s).client_id, "the subscription any more", filter);
+    session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, MQTTSN_NOT_SUPPORTED);
+}
+
+/* Rows that could not become a subscription. */
+static bool
+end_unmapped(struct engine *e, struct session *s)
+{
+    const struct unmapped *u;
+    bool ended = false;
+
+    LL_FOREACH (e->unmapped, u) {
+        if (u->session != s->number)
+            continue;
+        deny_subscription(e, s, dm_span(u->filter, u->len));
+        s->seq = record_subscription_delete(e, s, dm_span(u->filter, u->len));
+        ended = true;
+    }
+    return ended;
+}
+
 static bool
 end_subscriptions(struct engine *e, struct session *s)
 {
@@ -104,11 +128,11 @@ end_subscriptions(struct engine *e, struct session *s)
     bool ended = false;
 
     LL_FOREACH_SAFE (s->subscriptions, sub, next) {
-        if (access_subscribe(e, &party, name_span(sub->filter->name)))
+        struct dm_span filter = name_of_session(e, s, sub->filter->name);
+
+        if (access_subscribe(e, &party, filter))
             continue;
-        access_denied(e, party.client_id, "the subscription any more",
-                      name_span(sub->filter->name));
-        session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, MQTTSN_NOT_SUPPORTED);
+        deny_subscription(e, s, filter);
         subscription_remove(e, sub, true);
         ended = true;
     }
@@ -121,9 +145,9 @@ end_will(struct engine *e, struct session *s)
     struct party party = party_of(s);
 
     if (s->will == NULL || s->will->topic == NULL ||
-        access_publish(e, &party, name_span(s->will->topic)))
+        access_publish(e, &party, name_of_session(e, s, s->will->topic)))
         return;
-    access_denied(e, party.client_id, "the will any more", name_span(s->will->topic));
+    access_denied(e, party.client_id, "the will any more", name_of_session(e, s, s->will->topic));
     will_set(e, s, NULL);
 }
 
@@ -142,9 +166,12 @@ access_start(struct engine *e)
         end_will(e, s);
         bool ended = end_subscriptions(e, s);
 
+        ended = end_unmapped(e, s) || ended;
+
         /* It was told otherwise and must begin again, as in design 6. A persistent session stays,
          * with what waits in it: the next configuration may allow it again. */
         if ((!known || ended) && s->state != ENGINE_DISCONNECTED && s->state != ENGINE_LOST)
             session_leave(e, s, ENGINE_DISCONNECTED);
     }
+    unmapped_free(e);
 }

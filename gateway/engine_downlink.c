@@ -73,7 +73,7 @@ send_register(struct engine *e, struct session *s)
                     &(struct mqttsn_packet){.type = MQTTSN_REGISTER,
                                             .topic_id = s->register_topic_id,
                                             .msg_id = s->register_msg_id,
-                                            .topic_name = name_span(r->name)});
+                                            .topic_name = name_of_session(e, s, r->name)});
 }
 
 static bool
@@ -113,12 +113,13 @@ link_mtu(const struct engine *e, uint8_t link)
 }
 
 static bool
-is_too_long(const struct engine *e, const struct session *s, const struct delivery *d,
+is_too_long(struct engine *e, const struct session *s, const struct delivery *d,
             enum topic_choice choice)
 {
     size_t mtu = link_mtu(e, s->address.link);
     size_t publish = 7 + (size_t)d->message->len;
-    size_t registration = choice == TOPIC_REGISTER ? 6 + d->message->topic->len : 0;
+    size_t registration =
+        choice == TOPIC_REGISTER ? 6 + name_of_session(e, s, d->message->topic).len : 0;
     size_t longest = publish > registration ? publish : registration;
 
     return longest + (longest > 255 ? 2 : 0) > mtu;

@@ -217,13 +217,13 @@ handle_willtopic(struct engine *e, const struct dm_address *from, struct session
         return;
     }
     struct party party = party_named(e, dm_span(h->client_id, h->client_id_len));
-    bool valid = will_is_acceptable(e, &party, packet->topic_name);
+    struct dm_span up = will_take_topic(e, &party, packet->topic_name);
 
-    if (valid && will_has_room(e, packet->topic_name.len))
-        handshake_set_topic(e, h, name_get(e, packet->topic_name));
+    if (up.len > 0 && will_has_room(e, up.len))
+        handshake_set_topic(e, h, name_get(e, up));
     if (h->topic == NULL) { /* M16, or no room */
         connect_refuse(e, from, dm_span(h->client_id, h->client_id_len),
-                       valid ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
+                       up.len > 0 ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
         handshake_drop(e, h);
         return;
     }

@@ -37,7 +37,8 @@ enum {
     MSG_ID_GAP = 16384, /* at most this many MsgIds are left out at a start; a queue is shorter */
 };
 
-/* A topic name or filter, shared by all who use it. */
+/* A topic name or filter as the broker has it, but for the gateway's prefix, shared by all who use
+ * it: see engine_names.c. */
 struct name {
     uint32_t refs;
     uint32_t hash;
@@ -173,6 +174,14 @@ struct handshake {
     uint8_t client_id[];
 };
 
+/* A row of a subscription that the device cannot have any more. */
+struct unmapped {
+    struct unmapped *next;
+    uint64_t session;
+    size_t len;
+    uint8_t filter[];
+};
+
 /* What a session has to do with the message of `struct copies` that has this number. */
 struct copy_mark {
     uint32_t number;
@@ -298,7 +307,7 @@ struct uplink {
     uint64_t needs;       /* journal number without which it does not leave */
     uint32_t naps;        /* session.naps at the PUBLISH */
     uint32_t connection;  /* session.connections at the PUBLISH */
-    struct name *topic;   /* device name */
+    struct name *topic;
     uint16_t msg_id;
     uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
@@ -431,6 +440,10 @@ struct engine {
     struct buffer upstream_text;   /* name with the gateway's prefix */
     struct buffer predefined;      /* name of a pre-defined id with the client id in it */
     struct buffer allowed;         /* filter with the client id in it */
+    struct buffer mapped;          /* device's name rewritten by a rule */
+    struct buffer prefixed;        /* the same with the client's prefix */
+    struct buffer lowered;         /* broker's name as a device has it */
+    struct unmapped *unmapped;     /* while loading */
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
@@ -460,7 +473,8 @@ uint64_t record_session_delete(struct engine *e, const struct session *s);
 uint64_t record_registration(struct engine *e, const struct session *s,
                              const struct registration *r, bool lazy);
 uint64_t record_subscription(struct engine *e, const struct subscription *sub);
-uint64_t record_subscription_delete(struct engine *e, const struct subscription *sub);
+uint64_t record_subscription_delete(struct engine *e, const struct session *s,
+                                    struct dm_span filter);
 uint64_t record_message(struct engine *e, struct message *m);
 /* What time it is in rows that hold a time. */
 uint64_t engine_gateway_ms(const struct engine *e);
@@ -516,8 +530,10 @@ void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
 struct session *session_first_due(const struct engine *e);
 
-/* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX and is part of the status. */
-void session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters,
+/* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX; it and `texts` are part of the status.
+ */
+void session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
+                    struct dm_span *filters, struct buffer *texts,
                     struct engine_session_status *status);
 
 /* engine_history.c */
@@ -547,6 +563,9 @@ void access_denied(struct engine *e, struct dm_span client_id, const char *what,
                    struct dm_span topic);
 /* After a start: ends what the configuration allows no more. */
 void access_start(struct engine *e);
+
+/* engine_load.c */
+void unmapped_free(struct engine *e);
 
 /* engine_connect.c */
 void handle_connect(struct engine *e, const struct dm_address *from,
@@ -603,8 +622,8 @@ void will_free(struct engine *e, struct will *will);
 /* Replaces the session's will, NULL: deletes it. Takes `will` over. Records what changes. */
 void will_set(struct engine *e, struct session *s, struct will *will);
 bool will_topic_is_valid(struct dm_span topic);
-/* The device may have this will topic. */
-bool will_is_acceptable(struct engine *e, const struct party *party, struct dm_span topic);
+/* The broker's name; empty: the device may not have this will topic. */
+struct dm_span will_take_topic(struct engine *e, const struct party *party, struct dm_span topic);
 /* Of a SUBSCRIBE or a will: 0b11 counts as 0 (R44). */
 static inline uint8_t
 requested_qos(const struct mqttsn_packet *packet)
@@ -628,6 +647,24 @@ void discovery_start(struct engine *e);
 void discovery_connected(struct engine *e);
 void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
+
+/* engine_names.c: between the names of devices and of the broker */
+/* The broker's name or filter of a device's; empty: the device cannot have it. Borrowed until the
+ * next call. */
+struct dm_span name_up(struct engine *e, const struct party *party, struct dm_span name);
+/* The reverse; the result is part of `name` or in `buffer`. Empty: no device name of this client.
+ */
+struct dm_span name_down(const struct engine *e, const struct party *party, struct dm_span name,
+                         struct buffer *buffer);
+/* The same for a session; borrowed until the next call or name_reaches. */
+struct dm_span name_of_session(struct engine *e, const struct session *s, const struct name *name);
+/* For people: the broker's name if there is no other. */
+struct dm_span name_shown(const struct engine *e, const struct session *s, const struct name *name,
+                          struct buffer *buffer);
+/* Whether a topic that matches the filter at the broker does so in the names of the device. */
+bool name_reaches(struct engine *e, const struct subscription *sub, struct dm_span name);
+/* The same, and it does match at the broker. */
+bool name_matches(struct engine *e, const struct subscription *sub, struct dm_span name);
 
 /* engine_topics.c */
 struct name *name_get(struct engine *e,
@@ -674,6 +711,8 @@ void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn
 /* engine_filter.c: what the broker holds for all of them */
 /* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
 void upstream_ids_start(struct engine *e);
+/* Gives new ones to subscriptions whose filter is another one at the broker than before. */
+void upstream_ids_renew(struct engine *e);
 /* Records how far they were used. */
 void upstream_ids_reserve(struct engine *e);
 uint32_t upstream_id_take(struct engine *e);
@@ -790,7 +829,7 @@ void upstream_subscribe(struct engine *e, struct name *filter, const struct sess
                         uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct name *filter);
 struct upstream_message {
-    const struct name *name; /* as the device writes it */
+    const struct name *name;
     struct dm_span payload;
     uint64_t needs; /* journal number */
     uint16_t packet_id;

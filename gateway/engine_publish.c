@@ -115,8 +115,8 @@ received_make_room(struct engine *e, struct session *s)
 
 /* ---- topics ---- */
 
-/* The name a PUBLISH means, borrowed. Empty if there is none, and *code says why (reference 2.7).
- */
+/* The device's name that a PUBLISH means, but the broker's if it was registered; borrowed. Empty if
+ * there is none, and *code says why (reference 2.7). */
 static struct dm_span
 publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mqttsn_packet *packet,
               uint8_t short_name[2], enum mqttsn_return_code *code)
@@ -331,18 +331,23 @@ publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *pa
         send_congestion(e, s, packet);
 }
 
-/* Who has no session is let in by its link alone. */
+/* From the device's name to the broker's, which a registered one is already. False: the
+ * configuration does not allow the device to publish there. Who has no session is let in by its
+ * link alone. */
 static bool
-may_publish(struct engine *e, const struct session *s, struct dm_span topic)
+take_topic(struct engine *e, const struct session *s, bool registered, struct dm_span *topic)
 {
-    if (s == NULL || s->client == NULL)
-        return true;
-    struct party party = party_of(s);
+    struct party party = s != NULL ? party_of(s) : (struct party){0};
+    bool listed = party.client != NULL && party.client->publish != NULL;
+    struct dm_span name = listed && registered ? name_down(e, &party, *topic, &e->lowered) : *topic;
 
-    if (access_publish(e, &party, topic))
-        return true;
-    access_denied(e, party.client_id, "PUBLISH", topic);
-    return false;
+    if (!access_publish(e, &party, name))
+        topic->len = 0;
+    else if (!registered)
+        *topic = name_up(e, &party, *topic);
+    if (topic->len == 0)
+        access_denied(e, party.client_id, "PUBLISH", name);
+    return topic->len > 0;
 }
 
 /* The extension of RSMB and Paho: the topic id is the length of a name that precedes the payload.
@@ -375,7 +380,7 @@ publish_without_connection(struct engine *e, const struct dm_address *from, stru
         topic.len = 0;
     if (topic.len == 0)
         e->status.ignored++; /* R42 */
-    else if (may_publish(e, s, topic))
+    else if (take_topic(e, s, false, &topic))
         publish_qos0(e, s, packet, topic, payload);
 }
 
@@ -408,7 +413,7 @@ handle_publish(struct engine *e, const struct dm_address *from, struct session *
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, code);
         return;
     }
-    if (!may_publish(e, s, topic)) {
+    if (!take_topic(e, s, packet->topic_type == MQTTSN_TOPIC_NORMAL, &topic)) {
         refuse_publish(e, s, packet);
         return;
     }

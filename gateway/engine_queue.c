@@ -187,7 +187,8 @@ count_drop(struct engine *e, struct session *s, const struct name *topic, enum e
     if (log_enabled(levels[why]))
         log_write(levels[why], "queue", "client %s: message on %s dropped: %s",
                   log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-                  log_escape(text, sizeof text, name_span(topic)), engine_drop_text(why));
+                  log_escape(text, sizeof text, name_shown(e, s, topic, &e->lowered)),
+                  engine_drop_text(why));
 }
 
 void

@@ -125,12 +125,13 @@ topic_note_predefined(struct session *s, uint16_t id)
 static uint16_t
 predefined_id_of(struct engine *e, const struct session *s, const struct name *name)
 {
+    struct dm_span own = name_of_session(e, s, name);
+
     for (size_t i = 0; s->client != NULL && i < s->client->topic_count; i++)
-        if (dm_span_equal(expand(e, s, s->client->topics[i].name), name_span(name)))
+        if (dm_span_equal(expand(e, s, s->client->topics[i].name), own))
             return s->client->topics[i].id;
     for (size_t i = 0; i < s->predefined_count; i++)
-        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]),
-                          name_span(name)))
+        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]), own))
             return s->predefined[i];
     return 0;
 }
@@ -232,16 +233,18 @@ registrations_free(struct engine *e, struct session *s)
     s->registration_room = 0;
 }
 
-/* What it neither may publish nor gets to see needs no id. */
-static bool
-may_register(struct engine *e, const struct session *s, struct dm_span name)
+/* The broker's name; empty: what the device neither may publish nor gets to see needs no id. */
+static struct dm_span
+take_name(struct engine *e, const struct session *s, struct dm_span name)
 {
     struct party party = party_of(s);
+    struct dm_span up = {0};
 
     if (access_publish(e, &party, name) || access_subscribe(e, &party, name))
-        return true;
-    access_denied(e, party.client_id, "REGISTER", name);
-    return false;
+        up = name_up(e, &party, name);
+    if (up.len == 0)
+        access_denied(e, party.client_id, "REGISTER", name);
+    return up;
 }
 
 void
@@ -250,14 +253,15 @@ handle_register(struct engine *e, struct session *s, const struct mqttsn_packet 
     struct mqttsn_packet answer = {
         .type = MQTTSN_REGACK, .msg_id = packet->msg_id, .return_code = MQTTSN_ACCEPTED};
     bool made = false;
+    bool valid = topic_name_is_valid(packet->topic_name) && topic_is_harmless(packet->topic_name);
+    struct dm_span up = valid ? take_name(e, s, packet->topic_name) : (struct dm_span){0};
     struct name *name = NULL;
     struct registration *r = NULL;
 
-    if (!topic_name_is_valid(packet->topic_name) || !topic_is_harmless(packet->topic_name) ||
-        !may_register(e, s, packet->topic_name)) { /* R55, M18, M19 */
+    if (up.len == 0) { /* R55, M13, M18, M19 */
         answer.return_code = MQTTSN_NOT_SUPPORTED;
     } else {
-        name = name_get(e, packet->topic_name);
+        name = name_get(e, up);
         if (name != NULL && engine_takes_request(e, s))
             r = registration_get(e, s, name, &made);
         if (r == NULL)
@@ -323,11 +327,15 @@ topic_for_device(struct engine *e, struct session *s, struct name *name,
         *id = predefined;
         return TOPIC_READY;
     }
-    if (r == NULL && name->len == 2) { /* reference 2.5, 6: the two octets are the id */
+    struct dm_span own = name_of_session(e, s, name);
+
+    if (r == NULL && own.len == 2) { /* reference 2.5, 6: the two octets are the id */
         *type = MQTTSN_TOPIC_SHORT;
-        *id = (uint16_t)(name->text[0] << 8 | name->text[1]);
+        *id = (uint16_t)(own.data[0] << 8 | own.data[1]);
         return TOPIC_READY;
     }
+    if (own.len == 0) /* of an earlier configuration: the device cannot have it */
+        return TOPIC_REFUSED;
     if (r == NULL)
         r = registration_get(e, s, name, &made);
     if (r == NULL || r->refused)
@@ -343,7 +351,10 @@ topic_prepare(struct engine *e, struct session *s, struct name *name)
 {
     bool made = false;
 
-    if (name->len == 2 || exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
+    size_t own_len = name_of_session(e, s, name).len;
+
+    if (own_len == 0 || own_len == 2 ||
+        exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
         exact_subscription(s, name, MQTTSN_TOPIC_SHORT) != NULL ||
         (registration_by_name(s, name) == NULL && predefined_id_of(e, s, name) != 0))
         return;

@@ -224,7 +224,8 @@ subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
 
     log_warning("upstream", "client %s: broker refuses the subscription to %s, reason 0x%02x",
                 log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-                log_escape(filter, sizeof filter, name_span(sub->filter->name)), reason);
+                log_escape(filter, sizeof filter, name_of_session(e, s, sub->filter->name)),
+                reason);
     bool told_otherwise = !sub->owes_suback;
 
     subscription_answer(e, sub, suback_code(reason));

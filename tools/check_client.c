@@ -11,6 +11,7 @@
 #include "buffer.h"
 #include "config_keys.h"
 #include "topic.h"
+#include "topic_map.h"
 
 enum { TEXT_MAX = 512 };
 
@@ -201,6 +202,66 @@ print_all_topics(const struct config *config, const struct config_client *sectio
     print_topics(&config->topics, own, id, "  ; of [topics]", out);
 }
 
+/* ---- names at the broker ---- */
+
+struct names {
+    const struct config *config;
+    const char *prefix; /* of the client; NULL: none */
+    struct dm_span id;
+    struct topic_rule rules[CONFIG_RULES_MAX];
+    size_t rule_count;
+};
+
+/* "name is NAME at the broker" */
+static void
+print_name(const struct names *names, struct dm_span name, FILE *out)
+{
+    struct buffer mapped = {0}, whole = {0};
+    struct dm_span up = topic_map(names->rules, names->rule_count, true, name, &mapped);
+    char device[TEXT_MAX], broker[TEXT_MAX];
+
+    if (buffer_append(&whole, dm_span_text(names->config->topic_prefix)) &&
+        buffer_append_client(&whole, names->prefix != NULL ? names->prefix : "", names->id) &&
+        buffer_append(&whole, up))
+        fprintf(out, "; %s is %s at the broker\n", shown(device, name),
+                up.len > 0 ? shown(broker, buffer_span(&whole)) : "nothing");
+    buffer_fini(&mapped);
+    buffer_fini(&whole);
+}
+
+/* A name that the filter matches: x for each wildcard. */
+static void
+print_example(const struct names *names, const char *filter, FILE *out)
+{
+    char name[TEXT_MAX];
+
+    snprintf(name, sizeof name, "%s", filter);
+    for (char *octet = name; *octet != '\0'; octet++)
+        if (*octet == '+' || *octet == '#')
+            *octet = 'x';
+    print_name(names, dm_span_text(name), out);
+}
+
+static void
+print_names(const struct config *config, const struct config_client *section, struct dm_span id,
+            FILE *out)
+{
+    struct names names = {.config = config, .id = id};
+
+    if (section != NULL)
+        names.prefix = section->topic_prefix;
+    if (names.prefix == NULL && config->rules.count == 0 && *config->topic_prefix == '\0')
+        return;
+    for (size_t i = 0; i < config->rules.count && i < CONFIG_RULES_MAX; i++)
+        if (topic_rule_parse(config->rules.items[i], &names.rules[names.rule_count]) == NULL)
+            names.rule_count++;
+    print_name(&names, dm_span_text("any/name"), out);
+    for (size_t i = 0; i < names.rule_count; i++)
+        print_example(&names, names.rules[i].left, out);
+    while (names.rule_count > 0)
+        topic_rule_fini(&names.rules[--names.rule_count]);
+}
+
 static void
 print_rights(const struct config_client *section, struct dm_span id, FILE *out)
 {
@@ -210,6 +271,10 @@ print_rights(const struct config_client *section, struct dm_span id, FILE *out)
         fputs("links =", out);
     for (size_t i = 0; i < section->links.count; i++)
         fprintf(out, " %s%s", section->links.items[i], i + 1 == section->links.count ? "\n" : "");
+    if (section->topic_prefix != NULL) {
+        print_text("topic_prefix", section->topic_prefix, id, out);
+        fputc('\n', out);
+    }
     if (section->address != NULL)
         fprintf(out, "address = %s\n", section->address);
 }
@@ -235,5 +300,6 @@ check_client_print(const struct config *config, const char *client_id, FILE *out
     if (section != NULL)
         print_rights(section, id, out);
     print_all_topics(config, section, id, out);
+    print_names(config, section, id, out);
     return true;
 }

@@ -79,6 +79,79 @@ class Access(SystemTest):
         self.assertEqual(self.subscribe_code(pump, "pumps/pump-1/cmd/#"), sn.NOT_SUPPORTED)
 
 
+class Names(SystemTest):
+    """The same topic has one name for a device and another one at the broker."""
+
+    def setUp(self):
+        super().setUp()
+        self.gateway.config["broker"]["topic_prefix"] = "farm/"
+        self.gateway.config["map"] = {"rule": "sensors/+/t -> site1/%1/temperature"}
+        self.gateway.config["client pump-*"] = {"topic_prefix": "p/%c/", "publish": "sensors/#"}
+
+    def test_messages_go_up_and_down_under_their_names(self):
+        self.start_gateway()
+        watcher = self.broker.client("watcher")
+        watcher.subscribe("#")
+        pump, meter = self.device("pump-1").connect(), self.device("meter").connect()
+        self.assertEqual(pump.publish(pump.register("sensors/7/t"), b"19"), sn.ACCEPTED)
+        for device in (pump, meter):
+            device.subscribe("sensors/+/t")
+        watcher.publish("farm/site1/8/temperature", b"20")
+        self.assertEqual(self.texts(meter, meter.take()), [("sensors/8/t", b"20")])
+        watcher.publish("farm/sensors/8/t", b"nobody's")
+        watcher.publish("farm/p/pump-1/site1/8/temperature", b"21")
+        self.assertEqual(self.texts(pump, pump.take()), [("sensors/8/t", b"21")])
+        meter.ping()  # nothing came before the answer
+        self.assertEqual(watcher.receive(4)[0], ("farm/p/pump-1/site1/7/temperature", b"19"))
+
+    def test_wildcards_that_a_rule_touches_in_part_are_refused(self):
+        self.start_gateway()
+        meter = self.device("meter").connect()
+        for topic, code in (("#", sn.NOT_SUPPORTED), ("sensors/#", sn.NOT_SUPPORTED),
+                            ("site1/5/temperature", sn.NOT_SUPPORTED), ("sensors/5/t", sn.ACCEPTED),
+                            ("other/#", sn.ACCEPTED)):
+            answer = meter.ask(sn.subscribe(meter.next_msg_id(), topic, 1), sn.SUBACK)
+            self.assertEqual((topic, answer.code), (topic, code))
+
+    def test_will_is_published_under_its_name_at_the_broker(self):
+        self.start_gateway(sessions={"tolerance": "1.1"})
+        watcher = self.broker.client("watcher")
+        watcher.subscribe("#")
+        self.device("pump-1").connect_with_will("sensors/1/t", b"gone", keepalive=1)
+        self.assertEqual(watcher.receive(), [("farm/p/pump-1/site1/1/temperature", b"gone")])
+
+    def test_kill_changes_neither_ids_nor_what_waits(self):
+        self.start_gateway()
+        pump = self.device("pump-1").connect()
+        pump.subscribe("sensors/+/t")
+        known = pump.register("sensors/7/t")
+        pump.sleep()
+        broker = self.broker.client()
+        broker.publish("farm/p/pump-1/site1/7/temperature", b"one")
+        self.wait_kept("pump-1", 1)
+        self.restart_gateway()
+        broker.publish("farm/p/pump-1/site1/7/temperature", b"two")
+        self.gateway.wait_queued("pump-1", 2)
+        self.assertEqual(self.gateway.sessions()["pump-1"]["subscriptions"], ["sensors/+/t"])
+        packets = pump.wake()
+        self.assertEqual([p.kind for p in packets], [sn.PUBLISH, sn.PUBLISH])
+        self.assertEqual({p.topic_id for p in packets}, {known})
+
+    def test_other_prefix_takes_the_subscriptions_along(self):
+        self.start_gateway()
+        pump = self.device("pump-1").connect()
+        pump.subscribe("sensors/+/t")
+        pump.sleep()
+        self.gateway.config["client pump-*"]["topic_prefix"] = "q/"
+        self.restart_gateway()
+        self.broker.wait_subscribed(2)
+        broker = self.broker.client()
+        broker.publish("farm/p/pump-1/site1/7/temperature", b"old")
+        broker.publish("farm/q/site1/7/temperature", b"new")
+        self.gateway.wait_queued("pump-1", 1)
+        self.assertEqual(self.texts(pump, pump.wake()), [("sensors/7/t", b"new")])
+
+
 class Settings(SystemTest):
     def test_each_client_has_the_limits_of_its_section(self):
         self.gateway.config["client small"] = {"queue_messages": "2"}

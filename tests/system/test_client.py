@@ -437,6 +437,16 @@ class Check(Command):
                                      "client id has +, # or / in it"])
         self.assertIn("subscribe = all", lines)
 
+    def test_names_of_a_client_at_the_broker_are_shown(self):
+        self.gateway.config["broker"]["topic_prefix"] = "farm/"
+        self.gateway.config["client pump-*"] = {"topic_prefix": "p/%c/", "topics.3": "speed"}
+        self.gateway.config["map"] = {"rule": "sensors/+/t -> site1/%1/temperature"}
+        lines = self.client("pump-3")
+        for line in ("topic_prefix = p/pump-3/", "; any/name is farm/p/pump-3/any/name at the broker",
+                     "; sensors/x/t is farm/p/pump-3/site1/x/temperature at the broker"):
+            self.assertIn(line, lines)
+        self.assertIn("; sensors/x/t is farm/site1/x/temperature at the broker", self.client("b"))
+
     def test_client_that_would_be_refused_is_told_why(self):
         self.gateway.config["sessions"] = {"unknown_clients": "reject", "client_id_max": "10"}
         self.gateway.config["client a*"] = {}

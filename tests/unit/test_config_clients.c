@@ -235,7 +235,8 @@ rights_of_a_client_are_read(void)
 static void
 client_id_is_used_by_topics_and_lists(void)
 {
-    static const char *const keys[] = {"topics.1 = %c", "publish = x/%c", "subscribe = x/%c/#"};
+    static const char *const keys[] = {"topics.1 = %c", "publish = x/%c", "subscribe = x/%c/#",
+                                       "topic_prefix = %c/"};
     struct config_fixture fixture;
     char text[64];
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -283,6 +284,40 @@ address_has_the_form_of_its_link(void)
 }
 
 static void
+rules_that_overlap_are_refused_with_their_lines(void)
+{
+    check_reports("[udp x]\n[map]\nrule = a/+ -> x/%1\nrule = b -> x/y\nrule = c->d\n"
+                  "rule = a/b -> e\n",
+                  "E main.ini:4: [map] rule: a topic can fall under \"a/+ -> x/%1\", too\n"
+                  "E main.ini:6: [map] rule: a topic can fall under \"a/+ -> x/%1\", too\n");
+}
+
+static void
+rules_and_prefix_are_read(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[map]\nrule = a/+ -> x/%1\nrule = b -> c\n"
+                       "[client a]\ntopic_prefix = p/%c/\n[client b]\ntopic_prefix =\n");
+    CU_ASSERT_EQUAL_FATAL(config->rules.count, 2);
+    CU_ASSERT_STRING_EQUAL(config->rules.items[0], "a/+ -> x/%1");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].topic_prefix, "p/%c/");
+    CU_ASSERT_PTR_NULL(config->clients[1].topic_prefix);
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_prefix_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\ntopic_prefix = p\n[client b]\ntopic_prefix = +/\n"
+                  "[client c]\ntopic_prefix = $a/\n[client d]\ntopic_prefix = %d/\n",
+                  "E main.ini:3: [client a] topic_prefix: \"p\" does not end in /\n"
+                  "E main.ini:5: [client b] topic_prefix: \"+/\" contains a wildcard\n"
+                  "E main.ini:7: [client c] topic_prefix: \"$a/\" begins with $\n"
+                  "E main.ini:9: [client d] topic_prefix: \"%d/\" has a % that is not %c\n");
+}
+
+static void
 more_than_10000_clients_are_refused(void)
 {
     enum { LIMIT = 10000 };
@@ -322,6 +357,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(client_id_is_used_by_topics_and_lists),
     UNIT_TEST(links_and_address_of_a_client_must_exist),
     UNIT_TEST(address_has_the_form_of_its_link),
+    UNIT_TEST(rules_that_overlap_are_refused_with_their_lines),
+    UNIT_TEST(rules_and_prefix_are_read),
+    UNIT_TEST(bad_prefix_is_refused),
     UNIT_TEST(more_than_10000_clients_are_refused),
 };
 

@@ -118,7 +118,7 @@ static const struct row {
     {"client a*", "username", "u", "\xff", "\"\\xff\" is not valid UTF-8", REFUSED},
     {"client a*", "password_file", "/p", "p", "\"p\" is not an absolute path", REFUSED},
     {"client a*", "topics.20", "p/%c", "p/#", "\"p/#\" contains a wildcard", TAKEN},
-    {"client a*", "topic_prefix", "p/", "+", "\"+\" contains a wildcard", WARNED},
+    {"client a*", "topic_prefix", "p/%c/", "p", "\"p\" does not end in /", TAKEN},
     {"client a*", "publish", "p/%c/#", "p#", "\"p#\" is no valid topic filter", TAKEN},
     {"client a*", "subscribe", "p/#", "%d", "\"%d\" has a % that is not %c", TAKEN},
     {"client a*", "links", "x", "l/n", "\"l/n\" is no name: 1 to 32 of A-Z a-z 0-9 _ . -", TAKEN},
@@ -129,7 +129,8 @@ static const struct row {
     {"client a*", "retry", "10s", "0", "\"0\" is out of range: 1s .. 1h", TAKEN},
     {"client a*", "awake_max", "never", "0", "\"0\" is out of range: 1s .. 1h, never", TAKEN},
     {"client a*", "resume_ignores_clean", "no", "maybe", "\"maybe\" is neither yes nor no", TAKEN},
-    {"map", "rule", "a -> b", "\xff", "\"\\xff\" is not valid UTF-8", WARNED},
+    {"map", "rule", "a/+ -> b/%1", "a/+ -> b",
+     "\"a/+ -> b\" does not use each wildcard once on the right: it could not be undone", TAKEN},
     {"control", "socket", "/run/x", "x", "\"x\" is not an absolute path", TAKEN},
     {"control", "http", "127.0.0.1:8183", "8183", "\"8183\" is not ADDRESS:PORT or [ADDRESS]:PORT",
      TAKEN},
@@ -244,7 +245,7 @@ missing_key_with_its_default_is_silent(void)
     config_fixture_load_text(&fixture, "[broker]\nca_file =\n[sessions]\n"
                                        "upstream = shared\n[udp x]\ndtls = off\n"
                                        "[client a]\nusername =\n"
-                                       "upstream = shared\n[map]\nrule =\n");
+                                       "upstream = shared\n");
     check_text(fixture.reports, "");
     CU_ASSERT_EQUAL(fixture.result, DM_OK);
     config_fixture_fini(&fixture);

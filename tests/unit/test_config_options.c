@@ -142,7 +142,8 @@ engine_gets_rights_of_clients(void)
 {
     struct options_fixture fixture;
     setup(&fixture, "[sessions]\nunknown_clients = reject\n[udp x]\n[serial y]\ndevice = /dev/y\n"
-                    "[client a]\npublish = a/%c\nsubscribe = b\nlinks = y\n[client b]\n");
+                    "[client a]\npublish = a/%c\nsubscribe = b\nlinks = y\n"
+                    "topic_prefix = p/%c/\n[client b]\n[map]\nrule = a/+ -> x/%1\n");
     const struct engine_client *client = &fixture.engine->clients[0];
     CU_ASSERT_TRUE(fixture.engine->reject_unknown);
     CU_ASSERT_TRUE(client->uses_client_id);
@@ -158,6 +159,10 @@ engine_gets_rights_of_clients(void)
     CU_ASSERT_PTR_NULL(client->publish);
     CU_ASSERT_PTR_NULL(client->subscribe);
     CU_ASSERT_PTR_NULL(client->links);
+    CU_ASSERT_PTR_NULL(client->topic_prefix);
+    CU_ASSERT_STRING_EQUAL(fixture.engine->clients[0].topic_prefix, "p/%c/");
+    CU_ASSERT_EQUAL_FATAL(fixture.engine->rule_count, 1);
+    CU_ASSERT_STRING_EQUAL(fixture.engine->rules[0].right_filter, "x/+");
     teardown(&fixture);
 }
 
