@@ -201,23 +201,6 @@ equal_message(const void *item, const void *key)
     return ((const struct message *)item)->number == *(const uint64_t *)key;
 }
 
-/* A will handshake may stand still for as long as the most patient device needs (R23). */
-static uint64_t
-handshake_period(const struct engine_options *options)
-{
-    const struct engine_settings *settings = &options->settings;
-    uint64_t longest_ms = settings->retry_ms * (settings->retry_count + UINT64_C(1));
-
-    for (size_t i = 0; i < options->client_count; i++) {
-        settings = options->clients[i].settings;
-        uint64_t period_ms =
-            settings != NULL ? settings->retry_ms * (settings->retry_count + UINT64_C(1)) : 0;
-
-        longest_ms = period_ms > longest_ms ? period_ms : longest_ms;
-    }
-    return longest_ms;
-}
-
 struct engine *
 engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
 {
@@ -228,7 +211,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->options = options;
     e->emit = emit;
     e->ctx = ctx;
-    e->handshake_ms = handshake_period(options);
+    e->handshake_ms = handshake_patience(options);
     e->uplink_store_ms = ENGINE_NEVER;
     pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);

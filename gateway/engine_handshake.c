@@ -10,6 +10,22 @@
  * nothing. The device repeats; every message is answered again, in any order that loss can make.
  */
 
+uint64_t
+handshake_patience(const struct engine_options *options)
+{
+    const struct engine_settings *settings = &options->settings;
+    uint64_t longest_ms = settings->retry_ms * (settings->retry_count + UINT64_C(1));
+
+    for (size_t i = 0; i < options->client_count; i++) {
+        settings = options->clients[i].settings;
+        uint64_t period_ms =
+            settings != NULL ? settings->retry_ms * (settings->retry_count + UINT64_C(1)) : 0;
+
+        longest_ms = period_ms > longest_ms ? period_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
 struct handshake *
 handshake_find(const struct engine *e, const struct dm_address *from)
 {

@@ -587,6 +587,8 @@ void connect_refuse(struct engine *e, const struct dm_address *from, struct dm_s
 void connect_accept(struct engine *e, const struct dm_address *from, const struct connect *request);
 
 /* engine_handshake.c */
+/* How long one may stand still: as long as the most patient device needs (R23). */
+uint64_t handshake_patience(const struct engine_options *options);
 /* The one from this address; NULL: none. */
 struct handshake *handshake_find(const struct engine *e, const struct dm_address *address);
 /* Asks for the will topic. `s`: the client's session, NULL if it has none. */

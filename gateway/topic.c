@@ -164,7 +164,7 @@ topic_next_level(struct topic_levels *levels, struct dm_span *level)
 }
 
 static bool
-is_level(struct dm_span level, char wildcard)
+is_level(struct dm_span level, uint8_t wildcard)
 {
     return level.len == 1 && level.data[0] == wildcard;
 }

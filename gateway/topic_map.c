@@ -94,9 +94,7 @@ fill(const char *side, const struct captures *captures, struct buffer *buffer)
 static bool
 rewrite(const struct topic_rule *rule, bool up, struct dm_span text, struct buffer *buffer)
 {
-    struct dm_span left = dm_span_text(rule->left);
-    unsigned rest = left.data[left.len - 1] == '#' ? count_wildcards(left) : 0;
-    struct captures captures = capture(up ? rule->left : rule->right, rest, text);
+    struct captures captures = capture(up ? rule->left : rule->right, rule->rest, text);
     const char *to = up ? rule->right_filter : rule->left;
 
     return fill(up ? rule->right : rule->left, &captures, buffer) && buffer->len <= TOPIC_LEN_MAX &&
@@ -146,11 +144,12 @@ check_left(struct dm_span left)
 
 /* Each wildcard once, that of # at the end. */
 static const char *
-check_right(struct dm_span right, struct dm_span left)
+check_right(const struct topic_rule *rule)
 {
+    struct dm_span right = dm_span_text(rule->right);
     struct topic_levels levels = topic_levels(right);
-    unsigned count = count_wildcards(left), used[TOPIC_RULE_WILDCARDS_MAX + 1] = {0}, seen = 0;
-    bool has_rest = left.data[left.len - 1] == '#';
+    unsigned count = count_wildcards(dm_span_text(rule->left)),
+             used[TOPIC_RULE_WILDCARDS_MAX + 1] = {0}, seen = 0;
     struct dm_span level;
 
     if (!topic_name_is_valid(right) || !topic_is_harmless(right))
@@ -165,7 +164,7 @@ check_right(struct dm_span right, struct dm_span left)
         if (number > count)
             return "has a number on the right that no wildcard on the left has";
         used[number]++;
-        if (has_rest && number == count && levels.more)
+        if (number != 0 && number == rule->rest && levels.more)
             return "has something behind the number of # on the right";
     }
     for (unsigned number = 1; number <= count; number++)
@@ -176,19 +175,18 @@ check_right(struct dm_span right, struct dm_span left)
 
 /* Number to wildcard. NULL: no memory. */
 static char *
-filter_of(const char *right, const char *left)
+filter_of(const struct topic_rule *rule)
 {
-    struct topic_levels levels = topic_levels(dm_span_text(right));
-    unsigned count = count_wildcards(dm_span_text(left)), seen = 0;
-    bool has_rest = left[strlen(left) - 1] == '#';
-    char *filter = malloc(strlen(right) + 1), *end = filter;
+    struct topic_levels levels = topic_levels(dm_span_text(rule->right));
+    char *filter = malloc(strlen(rule->right) + 1), *end = filter;
     struct dm_span level;
+    unsigned seen = 0;
 
     while (filter != NULL && topic_next_level(&levels, &level)) {
         unsigned number = wildcard_number(level, &seen);
 
         if (number != 0)
-            level = dm_span_text(has_rest && number == count ? "#" : "+");
+            level = dm_span_text(number == rule->rest ? "#" : "+");
         if (level.len > 0)
             memcpy(end, level.data, level.len);
         end += level.len;
@@ -224,10 +222,12 @@ topic_rule_parse(const char *text, struct topic_rule *rule)
 
     if (why == NULL)
         why = check_left(dm_span_text(rule->left));
+    if (why == NULL && strchr(rule->left, '#') != NULL)
+        rule->rest = count_wildcards(dm_span_text(rule->left));
     if (why == NULL)
-        why = check_right(dm_span_text(rule->right), dm_span_text(rule->left));
+        why = check_right(rule);
     if (why == NULL) {
-        rule->right_filter = filter_of(rule->right, rule->left);
+        rule->right_filter = filter_of(rule);
         why = rule->right_filter == NULL ? "is too much: out of memory" : NULL;
     }
     if (why != NULL)

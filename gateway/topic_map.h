@@ -17,6 +17,7 @@ struct topic_rule {
     char *left;         /* filter of the device's names */
     char *right;        /* the broker's, with %1 to %9 for the wildcards on the left */
     char *right_filter; /* the same with wildcards */
+    unsigned rest;      /* number of the # on the left; 0: none */
 };
 
 /* NULL: *rule was made, release with topic_rule_fini. Else why it is no rule; static storage. */
