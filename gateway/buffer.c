@@ -6,18 +6,26 @@
 #include <string.h>
 
 bool
+buffer_reserve(struct buffer *buffer, size_t octets)
+{
+    if (octets <= buffer->room)
+        return true;
+    uint8_t *grown = realloc(buffer->octets, octets);
+
+    if (grown == NULL)
+        return false;
+    buffer->octets = grown;
+    buffer->room = octets;
+    return true;
+}
+
+bool
 buffer_append(struct buffer *buffer, struct dm_span octets)
 {
     size_t len = buffer->len + octets.len;
 
-    if (len > buffer->room) {
-        uint8_t *grown = realloc(buffer->octets, len);
-
-        if (grown == NULL)
-            return false;
-        buffer->octets = grown;
-        buffer->room = len;
-    }
+    if (!buffer_reserve(buffer, len))
+        return false;
     if (octets.len > 0)
         memcpy(buffer->octets + buffer->len, octets.data, octets.len);
     buffer->len = len;

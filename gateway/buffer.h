@@ -13,6 +13,8 @@ struct buffer {
     size_t len, room;
 };
 
+/* So many octets fit from now on. False: no memory. */
+bool buffer_reserve(struct buffer *buffer, size_t octets);
 /* False: no memory, and nothing was appended. `octets` are not of this buffer. */
 bool buffer_append(struct buffer *buffer, struct dm_span octets);
 /* Appends the text with the client id for each "%c". */

@@ -223,7 +223,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
-    if (e->links == NULL) {
+    if (e->links == NULL || !names_init(e)) {
         engine_free(e);
         return NULL;
     }

@@ -231,7 +231,7 @@ expiry_of(const struct engine *e, const struct mqtt_packet *packet)
 static struct message *
 new_message(struct engine *e, const struct mqtt_packet *packet, struct dm_span topic)
 {
-    struct name *name = name_get(e, topic);
+    struct name *name = names_have_room(e, topic) ? name_get(e, topic) : NULL;
     struct message *m =
         name != NULL ? message_new(e, name, packet->payload, packet->qos, packet->retain) : NULL;
 

@@ -158,7 +158,7 @@ load_message(struct engine *e, const struct store_record *record)
 {
     if (!topic_name_is_valid(record->name) || record->qos > 2)
         return DM_MALFORMED;
-    struct name *name = name_get(e, record->name);
+    struct name *name = names_have_room(e, record->name) ? name_get(e, record->name) : NULL;
     struct message *m =
         name != NULL ? message_new(e, name, record->payload, record->qos, record->retain) : NULL;
 

@@ -10,6 +10,11 @@
 #include "topic.h"
 #include "topic_map.h"
 
+enum {
+    NAME_ROOM = 1024, /* octets: lack of memory can only hurt longer names */
+    RULE_MAX = 256,   /* longer than a line of the configuration */
+};
+
 static bool
 is_plain(const struct engine *e, const struct party *party)
 {
@@ -36,6 +41,26 @@ without_prefix(const struct party *party, struct dm_span name)
     return dm_span(name.data + at, name.len - at);
 }
 
+bool
+names_init(struct engine *e)
+{
+    const struct engine_options *o = e->options;
+    struct buffer *buffers[] = {&e->predefined, &e->allowed, &e->mapped, &e->prefixed, &e->lowered};
+    bool done = true;
+
+    if (o->client_count == 0 && o->rule_count == 0)
+        return true;
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+        done = buffer_reserve(buffers[i], NAME_ROOM) && done;
+    return done;
+}
+
+bool
+names_have_room(struct engine *e, struct dm_span name)
+{
+    return e->options->rule_count == 0 || buffer_reserve(&e->lowered, name.len + RULE_MAX);
+}
+
 struct dm_span
 name_up(struct engine *e, const struct party *party, struct dm_span name)
 {
@@ -44,6 +69,8 @@ name_up(struct engine *e, const struct party *party, struct dm_span name)
 
     if (is_plain(e, party))
         return name;
+    if (!names_have_room(e, name)) /* the way back must not fail: a row would lose its name */
+        return none;
     struct dm_span mapped = topic_map(o->rules, o->rule_count, true, name, &e->mapped);
 
     if (mapped.len == 0 || party->client == NULL || party->client->topic_prefix == NULL)

@@ -651,6 +651,10 @@ void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
 
 /* engine_names.c: between the names of devices and of the broker */
+/* False: no memory. */
+bool names_init(struct engine *e);
+/* Makes sure that name_down works for a broker's name as long as this. False: no memory. */
+bool names_have_room(struct engine *e, struct dm_span name);
 /* The broker's name or filter of a device's; empty: the device cannot have it. Borrowed until the
  * next call. */
 struct dm_span name_up(struct engine *e, const struct party *party, struct dm_span name);
