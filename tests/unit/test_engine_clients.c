@@ -305,7 +305,8 @@ answer_of_the_broker_leaves_no_deadline_behind(void)
     connect_both(&f);
     register_both(&f);
     rig_publish(&f.rig, 'A', 2, 1, 20, "a");
-    rig_broker_answer(&f.rig, MQTT_PUBACK, 1, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(f.rig.text, "pid 3"));
+    rig_broker_answer(&f.rig, MQTT_PUBACK, 3, 0);
     rig_wait(&f.rig, 5000);
     rig_publish(&f.rig, 'A', 2, 1, 21, "a");
     CU_ASSERT(engine_next_deadline(f.rig.engine) >= f.rig.now_ms);

@@ -252,6 +252,45 @@ what_only_the_prefix_lets_through_is_kept_away(void)
     teardown(&f);
 }
 
+/* The older subscription matches at the broker only: its copy is none. */
+static void
+copy_of_a_filter_that_matches_at_the_broker_only_is_not_awaited(void)
+{
+    struct fixture f;
+
+    setup(&f);
+    f.rig.options.rule_count = 0;
+    rig_device_subscribed(&f.rig, 'A', "pump-1", false, "#", 0);
+    rig_subscribe(&f.rig, 'A', "$a/b", 1, 6);
+    rig_commit(&f.rig);
+    rig_broker_answer(&f.rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&f.rig);
+    rig_clear(&f.rig);
+    rig_broker_publish(&f.rig, "farm/p/pump-1/$a/b", "x", 0, 0, 1);
+    expect(&f, "");
+    rig_broker_publish(&f.rig, "farm/p/pump-1/$a/b", "x", 0, 0, 2);
+    expect(&f, "A> PUBLISH 1 qos 0 msg 0 \"x\"\n");
+    teardown(&f);
+}
+
+/* "+/t" does not match "$a/t", nor may what stands for it. */
+static void
+what_only_a_rule_lets_through_is_kept_away(void)
+{
+    struct fixture f;
+
+    setup(&f);
+    topic_rule_fini(&f.rule);
+    CU_ASSERT_PTR_NULL_FATAL(topic_rule_parse("+/t -> x/%1/t", &f.rule));
+    rig_device_subscribed(&f.rig, 'B', "bbb", false, "+/t", 1);
+    rig_broker_publish(&f.rig, "farm/x/$a/t", "x", 1, 5, 1);
+    expect(&f, "^ PUBACK pid 5\n");
+    CU_ASSERT_EQUAL(rig_status(&f.rig).dropped[ENGINE_DROP_REFUSED], 0);
+    rig_broker_publish(&f.rig, "farm/x/a/t", "x", 1, 6, 1);
+    CU_ASSERT_TRUE(has(&f, "B> REGISTER 1 a/t"));
+    teardown(&f);
+}
+
 /* One client's filter is another one's name, and each gets its own. */
 static void
 one_filter_of_the_broker_serves_different_names(void)
@@ -334,6 +373,22 @@ expect_names_of_the_device(const struct fixture *f)
     text[0] = '\0';
     engine_each_message(f->rig.engine, f->rig.now_ms, id, collect_message, text);
     CU_ASSERT_STRING_EQUAL(text, "sensors/9/t cmd/x ");
+}
+
+static void
+filters_of_one_device_are_told_apart(void)
+{
+    struct fixture f;
+    char text[256] = "";
+
+    setup_both(&f);
+    rig_subscribe(&f.rig, 'A', "sensors/one/t", 1, 5);
+    rig_subscribe(&f.rig, 'A', "plain", 1, 6);
+    rig_subscribe(&f.rig, 'A', "sensors/2/t", 1, 7);
+    rig_subscribe(&f.rig, 'B', "sensors/3/t", 1, 5);
+    engine_each_session(f.rig.engine, f.rig.now_ms, collect_session, text);
+    CU_ASSERT_STRING_EQUAL(text, "sensors/one/t plain sensors/2/t sensors/3/t ");
+    teardown(&f);
 }
 
 static void
@@ -426,8 +481,8 @@ rule_that_forbids_a_stored_name_ends_it(void)
     setup(&f);
     f.rig.options.rule_count = 0;
     rig_device_with_will(&f.rig, 'B', "bbb", false, "site1/w/temperature", "gone");
-    rig_subscribe(&f.rig, 'B', "site1/1/temperature", 1, 5);
-    rig_subscribe(&f.rig, 'B', "other", 1, 6);
+    rig_subscribe(&f.rig, 'B', "other", 1, 5);
+    rig_subscribe(&f.rig, 'B', "site1/1/temperature", 1, 6);
     rig_commit(&f.rig);
     f.rig.options.rule_count = 1;
     rig_restart(&f.rig);
@@ -439,8 +494,8 @@ rule_that_forbids_a_stored_name_ends_it(void)
     rig_connect(&f.rig, 'B', "bbb", false, 60);
     rig_commit(&f.rig);
     rig_clear(&f.rig);
-    rig_publish(&f.rig, 'B', 1, 1, 7, "x"); /* an id of before */
-    expect(&f, "B> PUBACK 1 msg 7 code 2\n");
+    rig_publish(&f.rig, 'B', 2, 1, 7, "x"); /* an id of before */
+    expect(&f, "B> PUBACK 2 msg 7 code 2\n");
     rig_register(&f.rig, 'B', "new", 8); /* never an id that meant something else */
     CU_ASSERT_TRUE(has(&f, "B> REGACK 3 msg 8 code 0"));
     teardown(&f);
@@ -455,7 +510,10 @@ static const struct unit_test tests[] = {
     UNIT_TEST(subscription_and_message_are_rewritten_and_back),
     UNIT_TEST(ids_are_chosen_by_the_names_of_the_device),
     UNIT_TEST(what_only_the_prefix_lets_through_is_kept_away),
+    UNIT_TEST(copy_of_a_filter_that_matches_at_the_broker_only_is_not_awaited),
+    UNIT_TEST(what_only_a_rule_lets_through_is_kept_away),
     UNIT_TEST(one_filter_of_the_broker_serves_different_names),
+    UNIT_TEST(filters_of_one_device_are_told_apart),
     UNIT_TEST(operators_see_the_names_of_the_device),
     UNIT_TEST(restart_changes_nothing),
     UNIT_TEST(other_prefix_moves_the_subscriptions),
