@@ -17,6 +17,9 @@ arm(void *ctx, uint64_t deadline_ms)
     ((struct world *)ctx)->gateway.deadline_ms = deadline_ms;
 }
 
+/* To the broker it is the same whose prefix it is. */
+static const struct engine_client every_client = {.pattern = "*", .topic_prefix = TOPICS_PREFIX};
+
 void
 gateway_init(struct world *w)
 {
@@ -34,7 +37,9 @@ gateway_init(struct world *w)
         .gateway_id = 1,
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
-        .topic_prefix = weather->prefix ? TOPICS_PREFIX : "",
+        .topic_prefix = weather->prefix && !weather->prefix_of_clients ? TOPICS_PREFIX : "",
+        .clients = &every_client,
+        .client_count = weather->prefix_of_clients,
         .broker_key = "mqtt://broker dormouse",
         .max_clients = SIM_DEVICES_MAX + STRANGER_CLIENTS,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
