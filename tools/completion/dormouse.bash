@@ -50,8 +50,12 @@ _dormouse() {
         log) words="error warning notice info debug" ;;
         ports) options="--list" ;;
         check)
-            mapfile -t COMPREPLY < <(compgen -f -- "$word")
-            return
+            options="--client --example"
+            globals="--help"
+            if [[ $word != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                return
+            fi
             ;;
         pub | sub | search | fleet)
             globals=""
