@@ -207,6 +207,29 @@ start_links(struct app *app)
     return true;
 }
 
+/* Addresses are texts until the links that know what they mean are open. */
+static bool
+find_addresses(struct app *app)
+{
+    for (size_t i = 0; i < app->config->client_count; i++) {
+        const struct config_client *client = &app->config->clients[i];
+        struct dm_address *address = &app->options.addresses[i];
+        char pattern[128];
+
+        if (client->address == NULL)
+            continue;
+        if (transport_address_parse(app->transports, app->transport_count, client->address,
+                                    address) != DM_OK) {
+            log_error("app", "[client %s] address: %s is no address of this link",
+                      log_escape(pattern, sizeof pattern, dm_span_text(client->pattern)),
+                      client->address);
+            return false;
+        }
+        app->options.clients[i].address = address;
+    }
+    return true;
+}
+
 static bool
 start_store(struct app *app)
 {
@@ -325,8 +348,8 @@ start(struct app *app)
         return false;
     options.engine = &app->options->engine;
     app->runner = runner_new(&options);
-    if (app->runner == NULL || !start_links(app) || !start_store(app) || !start_status(app) ||
-        !start_upstream(app))
+    if (app->runner == NULL || !start_links(app) || !find_addresses(app) || !start_store(app) ||
+        !start_status(app) || !start_upstream(app))
         return false;
     runner_start(app->runner);
     start_control(app);

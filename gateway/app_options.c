@@ -94,29 +94,106 @@ engine_link_of(const struct config_link *link)
     };
 }
 
+static struct engine_settings
+settings_of(const struct config_settings *settings)
+{
+    return (struct engine_settings){
+        .queue_messages = settings->queue_messages,
+        .queue_bytes = settings->queue_bytes,
+        .overflow = overflow_policy(settings->overflow),
+        .queue_qos0 = qos0_policy(settings->queue_qos0),
+        .max_age_ms = duration(settings->max_age_ms),
+        .expiry_ms = duration(settings->expiry_ms),
+        .uplink_ack_store = strcmp(settings->uplink_ack, "store") == 0,
+        .store_after_ms = duration(settings->store_after_ms),
+        .retry_ms = settings->retry_ms,
+        .retry_count = settings->retry_count,
+        .tolerance_percent = (uint32_t)(settings->tolerance * 100 + 0.5),
+        .resume_ignores_clean = settings->resume_ignores_clean,
+        .awake_max_ms = duration(settings->awake_max_ms),
+    };
+}
+
+/* NULL: no memory. */
+static const struct engine_settings *
+copy_settings(const struct config_settings *settings)
+{
+    struct engine_settings *copy = malloc(sizeof *copy);
+
+    if (copy != NULL)
+        *copy = settings_of(settings);
+    return copy;
+}
+
+/* Which links have one of the names. NULL: no memory. */
+static const bool *
+copy_links(const struct config *config, const struct config_strings *names)
+{
+    bool *links = calloc(config->link_count + 1, sizeof *links);
+
+    for (size_t i = 0; links != NULL && i < config->link_count; i++)
+        for (size_t n = 0; n < names->count; n++)
+            links[i] = links[i] || strcmp(names->items[n], config->links[i].name) == 0;
+    return links;
+}
+
+/* False: no memory. */
+static bool
+copy_client(struct engine_client *copy, const struct config *config,
+            const struct config_client *client)
+{
+    bool own = client->own_settings != 0;
+    bool limited = client->links.count > 0;
+
+    *copy = (struct engine_client){
+        .pattern = client->pattern,
+        .topics = copy_topics(&client->topics),
+        .topic_count = client->topics.count,
+        .settings = own ? copy_settings(&client->settings) : NULL,
+        .uses_client_id = client->uses_client_id,
+        .publish = (const char *const *)client->publish.items,
+        .publish_count = client->publish.count,
+        .subscribe = (const char *const *)client->subscribe.items,
+        .subscribe_count = client->subscribe.count,
+        .topic_prefix = client->topic_prefix,
+        .links = limited ? copy_links(config, &client->links) : NULL,
+    };
+    return copy->topics != NULL && (copy->settings != NULL || !own) &&
+           (copy->links != NULL || !limited);
+}
+
 /* Makes links and clients. False: no memory. */
 static bool
 copy_sections(struct app_options *options, const struct config *config)
 {
     options->links = calloc(config->link_count + 1, sizeof *options->links);
     options->clients = calloc(config->client_count + 1, sizeof *options->clients);
-    if (options->links == NULL || options->clients == NULL)
+    options->addresses = calloc(config->client_count + 1, sizeof *options->addresses);
+    if (options->links == NULL || options->clients == NULL || options->addresses == NULL)
         return false;
     for (size_t i = 0; i < config->link_count; i++) {
         options->links[i] = engine_link_of(&config->links[i]);
         if (options->links[i].topics == NULL)
             return false;
     }
-    for (size_t i = 0; i < config->client_count; i++) {
-        const struct config_client *client = &config->clients[i];
-
-        options->clients[i] = (struct engine_client){.pattern = client->pattern,
-                                                     .topics = copy_topics(&client->topics),
-                                                     .topic_count = client->topics.count};
-        if (options->clients[i].topics == NULL)
+    for (size_t i = 0; i < config->client_count; i++)
+        if (!copy_client(&options->clients[i], config, &config->clients[i]))
             return false;
-    }
     return true;
+}
+
+/* False: no memory; the rules were checked. */
+static bool
+make_rules(struct app_options *options, const struct config *config)
+{
+    options->rules = calloc(config->rules.count + 1, sizeof *options->rules);
+    options->engine.rules = options->rules;
+    for (size_t i = 0; options->rules != NULL && i < config->rules.count; i++) {
+        if (topic_rule_parse(config->rules.items[i], &options->rules[i]) != NULL)
+            return false;
+        options->engine.rule_count++;
+    }
+    return options->rules != NULL;
 }
 
 enum dm_result
@@ -135,6 +212,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .topic_count = config->topics.count,
         .clients = options->clients,
         .client_count = config->client_count,
+        .reject_unknown = strcmp(config->unknown_clients, "reject") == 0,
         .gateway_id = config->gateway_id,
         .standby_for =
             config->standby_for == CONFIG_NO_GATEWAY ? ENGINE_NO_GATEWAY : config->standby_for,
@@ -144,25 +222,14 @@ app_options_init(struct app_options *options, const struct config *config)
         .status_topics = options->status_topics,
         .max_clients = config->max_clients,
         .client_id_max = config->client_id_max,
-        .resume_ignores_clean = config->resume_ignores_clean,
-        .awake_max_ms = duration(config->awake_max_ms),
-        .queue_messages = config->queue_messages,
-        .queue_bytes = config->queue_bytes,
+        .settings = settings_of(&config->settings),
         .total_bytes = config->total_bytes,
-        .overflow = overflow_policy(config->overflow),
-        .queue_qos0 = qos0_policy(config->queue_qos0),
-        .max_age_ms = duration(config->max_age_ms),
-        .expiry_ms = duration(config->expiry_ms),
         .spool_bytes = config->spool_bytes,
-        .uplink_ack_store = strcmp(config->uplink_ack, "store") == 0,
-        .store_after_ms = duration(config->store_after_ms),
-        .retry_ms = config->retry_ms,
-        .retry_count = config->retry_count,
-        .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
         .receive_maximum = config->receive_maximum,
     };
-    if (copied && options->broker_key != NULL && options->status_topics != NULL &&
-        options->status_topic != NULL && options->engine.topics != NULL)
+    if (make_rules(options, config) && copied && options->broker_key != NULL &&
+        options->status_topics != NULL && options->status_topic != NULL &&
+        options->engine.topics != NULL)
         return DM_OK;
     app_options_fini(options);
     return DM_NO_MEMORY;
@@ -173,11 +240,18 @@ app_options_fini(struct app_options *options)
 {
     for (size_t i = 0; options->links != NULL && i < options->engine.link_count; i++)
         free((void *)(uintptr_t)options->links[i].topics);
-    for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++)
+    for (size_t i = 0; options->clients != NULL && i < options->engine.client_count; i++) {
         free((void *)(uintptr_t)options->clients[i].topics);
+        free((void *)(uintptr_t)options->clients[i].settings);
+        free((void *)(uintptr_t)options->clients[i].links);
+    }
     free((void *)(uintptr_t)options->engine.topics);
+    for (size_t i = 0; i < options->engine.rule_count; i++)
+        topic_rule_fini(&options->rules[i]);
+    free(options->rules);
     free(options->links);
     free(options->clients);
+    free(options->addresses);
     free(options->broker_key);
     free(options->status_topics);
     free(options->status_topic);

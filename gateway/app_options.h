@@ -14,6 +14,8 @@ struct app_options {
     struct engine_options engine;
     struct engine_link *links;
     struct engine_client *clients;
+    struct dm_address *addresses; /* of clients: filled in when the links are open */
+    struct topic_rule *rules;
     char *broker_key;
     char *status_topics; /* "dormouse/NAME/", or empty */
     char *status_topic;  /* "dormouse/NAME/status" */

@@ -15,7 +15,6 @@
 #include "config_reader.h"
 #include "config_values.h"
 
-#define LIST_MAX 64 /* items of a key that repeats: every pair is compared */
 #define PASSWORD_MAX_OCTETS 1024
 
 static int
@@ -69,15 +68,13 @@ static bool
 take_missing(struct config_loader *loader, const struct config_place *place,
              const struct config_key *key, const char *name, const char *text)
 {
-    /* In [client] the default is what [sessions] says, so that naming one asks for something. */
-    bool inherited = key->section != loader->section;
-    if (key->availability == CONFIG_BUILT_IN && !inherited)
+    if (key->availability == CONFIG_BUILT_IN)
         return false;
     if (key->availability == CONFIG_MISSING_PROTECTS) {
         if (!is_default(key, text))
             config_loader_report_key(loader, false, place, name,
                                      "not built in yet; refused, because it would protect nothing");
-    } else if (inherited || !is_default(key, text)) {
+    } else if (!is_default(key, text)) {
         config_loader_report_key(loader, true, place, name, "not built in yet; ignored");
     }
     return true;
@@ -156,6 +153,19 @@ take_password(struct config_loader *loader, const struct config_place *place,
     }
 }
 
+static void
+note_client_key(struct config_loader *loader, const struct config_place *place,
+                const struct config_key *key)
+{
+    struct client_places *places = &loader->client_places[loader->index];
+    if (key->per_client)
+        config_field_own(key, &loader->config->clients[loader->index]);
+    else if (strcmp(key->name, "links") == 0)
+        places->links = *place;
+    else if (strcmp(key->name, "address") == 0)
+        places->address = *place;
+}
+
 /* A key that is built in, with a value that is acceptable. */
 static void
 take_value(struct config_loader *loader, const struct config_place *place,
@@ -170,11 +180,13 @@ take_value(struct config_loader *loader, const struct config_place *place,
         }
         loader->url_given = true;
     }
+    if (loader->section == SECTION_CLIENT)
+        note_client_key(loader, place, key);
     if (strcmp(key->name, "standby_for") == 0)
         loader->standby_for = *place;
     if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)
         loader->http = *place;
-    if (key->type == CONFIG_LIST && config_field_count(key, object) == LIST_MAX)
+    if (key->type == CONFIG_LIST && config_field_count(key, object) == CONFIG_LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
     else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL &&
              !key->empty_is_off)
@@ -184,6 +196,8 @@ take_value(struct config_loader *loader, const struct config_place *place,
                                  "others may use this file: chmod o-rwx");
     else
         config_loader_note(loader, config_field_set(key, object, text, value));
+    if (key->section == SECTION_MAP && loader->config->rules.count > 0)
+        loader->rule_places[loader->config->rules.count - 1] = *place;
 }
 
 /* The default, where the text only asks for it. */
@@ -302,6 +316,7 @@ free_loader(struct config_loader *loader)
     tdestroy(loader->given, free);
     config_free(loader->config);
     config_strings_free(&loader->files);
+    free(loader->client_places);
     free(loader);
 }
 

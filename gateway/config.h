@@ -12,6 +12,7 @@
 
 #define CONFIG_NEVER UINT64_MAX      /* the duration "never" */
 #define CONFIG_NO_GATEWAY UINT16_MAX /* no GwId */
+#define CONFIG_RULES_MAX 64          /* as of every key that repeats */
 
 struct config_topic { /* a pre-defined topic id */
     uint16_t id;
@@ -70,13 +71,38 @@ struct config_link {
     uint64_t pause_ms; /* or CONFIG_NEVER */
 };
 
+/* The keys of [sessions] that [client PATTERN] knows too. */
+struct config_settings {
+    uint32_t queue_messages;
+    uint64_t queue_bytes;
+    char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
+    char *queue_qos0; /* "never", "asleep", "always" */
+    uint64_t max_age_ms;
+    uint64_t expiry_ms;
+    char *uplink_ack; /* "broker", "store" */
+    uint64_t store_after_ms;
+    uint64_t retry_ms;
+    uint32_t retry_count;
+    double tolerance;
+    bool resume_ignores_clean;
+    uint64_t awake_max_ms;
+};
+
 /* A [client PATTERN] section, in the order of the file. */
 struct config_client {
+    struct config_settings settings; /* those of [sessions] where the section has none */
+    uint32_t own_settings;           /* a bit for each it has, in the order of config_keys */
     char *pattern;
-    struct config_topics topics; /* "%c" in a name is the client id */
+    bool uses_client_id; /* "%c", the client id, stands in one of its texts */
+    struct config_topics topics;
+    struct config_strings publish, subscribe; /* topic filters; empty: everything is allowed */
+    struct config_strings links;              /* names; empty: any */
+    char *topic_prefix;                       /* NULL if not set */
+    char *address;                            /* "udp:lan:10.0.0.7:1883"; NULL: any */
 };
 
 struct config {
+    struct config_settings settings; /* first, as in struct config_client */
     /* [gateway] */
     uint8_t gateway_id;
     uint16_t standby_for; /* GwId, 0 .. 255, or CONFIG_NO_GATEWAY */
@@ -96,21 +122,9 @@ struct config {
     /* [sessions] */
     uint32_t max_clients;
     uint8_t client_id_max; /* octets */
-    bool resume_ignores_clean;
-    uint64_t awake_max_ms;
-    uint32_t queue_messages;
-    uint64_t queue_bytes;
+    char *unknown_clients; /* "accept", "reject" */
     uint64_t total_bytes;
-    char *overflow;   /* "drop_oldest", "drop_newest", "latest" */
-    char *queue_qos0; /* "never", "asleep", "always" */
-    uint64_t max_age_ms;
-    uint64_t expiry_ms;
     uint64_t spool_bytes;
-    char *uplink_ack; /* "broker", "store" */
-    uint64_t store_after_ms;
-    uint64_t retry_ms;
-    uint32_t retry_count;
-    double tolerance;
     /* [store] */
     bool sync_full;
     uint64_t commit_interval_ms;
@@ -123,6 +137,7 @@ struct config {
     char *home_assistant; /* discovery prefix; empty: off */
 
     struct config_topics topics; /* [topics] */
+    struct config_strings rules; /* [map] */
     struct config_link *links;
     size_t link_count;
     struct config_client *clients;

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include <dormouse/framing.h>
+#include <dormouse/log.h>
 
 #include "config_fields.h"
+#include "topic_map.h"
 
 static void report_link(struct config_loader *loader, size_t index, const char *key,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -147,11 +149,122 @@ check_http(struct config_loader *loader)
                              "needs token_file: it is no loopback address");
 }
 
+/* Reports an error of a key of a [client] section. */
+static void
+report_client(struct config_loader *loader, const struct config_client *client, const char *key,
+              const struct config_place *place, const char *reason)
+{
+    char where[192], pattern[128];
+    snprintf(where, sizeof(where), "[client %s] %s",
+             log_escape(pattern, sizeof(pattern), dm_span_text(client->pattern)), key);
+    config_loader_report(loader, false, place, where, reason);
+}
+
+/* The link that the text begins with the name of: `len` octets of it. */
+static const struct config_link *
+find_link(const struct config *config, const char *name, size_t len)
+{
+    for (size_t i = 0; i < config->link_count; i++)
+        if (strlen(config->links[i].name) == len && memcmp(config->links[i].name, name, len) == 0)
+            return &config->links[i];
+    return NULL;
+}
+
+static bool
+lists_link(const struct config_client *client, const struct config_link *link)
+{
+    for (size_t i = 0; i < client->links.count; i++)
+        if (strcmp(client->links.items[i], link->name) == 0)
+            return true;
+    return client->links.count == 0;
+}
+
+static void
+check_client_links(struct config_loader *loader, const struct config_client *client,
+                   const struct client_places *places)
+{
+    char reason[CONFIG_REASON_SIZE];
+    for (size_t i = 0; i < client->links.count; i++) {
+        const char *name = client->links.items[i];
+        if (find_link(loader->config, name, strlen(name)) != NULL)
+            continue;
+        snprintf(reason, sizeof(reason), "\"%s\" is the name of no [udp] or [serial] section",
+                 name);
+        report_client(loader, client, "links", &places->links, reason);
+    }
+    if (client->address == NULL)
+        return;
+    bool udp = client->address[0] == 'u';
+    const char *name = strchr(client->address, ':') + 1; /* its form was checked */
+    const struct config_link *link = find_link(loader->config, name, strcspn(name, ":"));
+    if (link == NULL || (link->kind == CONFIG_UDP) != udp)
+        report_client(loader, client, "address", &places->address,
+                      "there is no such [udp] or [serial] section");
+    else if (!lists_link(client, link))
+        report_client(loader, client, "address", &places->address, "is on none of its links");
+}
+
+/* Two rules must not rewrite one name, nor make one name of two. */
+static void
+check_rules(struct config_loader *loader)
+{
+    const struct config_strings *rules = &loader->config->rules;
+    struct topic_rule parsed[CONFIG_LIST_MAX];
+    char reason[CONFIG_REASON_SIZE], shown[128];
+    for (size_t i = 0; i < rules->count; i++) {
+        if (topic_rule_parse(rules->items[i], &parsed[i]) != NULL) /* it was checked: no memory */
+            config_loader_note(loader, DM_NO_MEMORY);
+        for (size_t n = 0; parsed[i].left != NULL && n < i; n++) {
+            if (parsed[n].left == NULL || !topic_rules_overlap(&parsed[n], &parsed[i]))
+                continue;
+            snprintf(reason, sizeof(reason), "a topic can fall under \"%s\", too",
+                     log_escape(shown, sizeof(shown), dm_span_text(rules->items[n])));
+            config_loader_report(loader, false, &loader->rule_places[i], "[map] rule", reason);
+        }
+    }
+    for (size_t i = 0; i < rules->count; i++)
+        topic_rule_fini(&parsed[i]);
+}
+
+static bool
+strings_use_client_id(const struct config_strings *strings)
+{
+    for (size_t i = 0; i < strings->count; i++)
+        if (strstr(strings->items[i], "%c") != NULL)
+            return true;
+    return false;
+}
+
+static bool
+uses_client_id(const struct config_client *client)
+{
+    for (size_t i = 0; i < client->topics.count; i++)
+        if (strstr(client->topics.items[i].name, "%c") != NULL)
+            return true;
+    if (client->topic_prefix != NULL && strstr(client->topic_prefix, "%c") != NULL)
+        return true;
+    return strings_use_client_id(&client->publish) || strings_use_client_id(&client->subscribe);
+}
+
+static void
+check_clients(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    for (size_t i = 0; i < config->client_count; i++) {
+        struct config_client *client = &config->clients[i];
+        config_loader_note(loader, config_fields_inherit(client, config));
+        client->uses_client_id = uses_client_id(client);
+        check_client_links(loader, client, &loader->client_places[i]);
+    }
+}
+
 void
 config_loader_check(struct config_loader *loader, const char *path)
 {
     const struct config *config = loader->config;
     check_links(loader, path);
+    check_clients(loader);
+    check_rules(loader);
     check_password(loader);
     check_http(loader);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */

@@ -27,7 +27,7 @@ print_process_keys(FILE *out)
     for (size_t i = 0; i < config_key_count; i++)
         if (config_keys[i].section == SECTION_SESSIONS && !config_keys[i].per_client)
             fprintf(out, " %s", config_keys[i].name);
-    fputs(". Not built in yet.\n", out);
+    fputs(".\n", out);
 }
 
 void

@@ -10,6 +10,10 @@
 #include "config.h"
 #include "config_reader.h"
 
+/* A key of [sessions] is the same member of both. */
+_Static_assert(offsetof(struct config, settings) == 0, "settings come first");
+_Static_assert(offsetof(struct config_client, settings) == 0, "settings come first");
+
 static void *
 member_of(const struct config_key *key, void *object)
 {
@@ -224,6 +228,41 @@ config_fields_complete(enum config_section section, void *object)
     return result;
 }
 
+/* The bit of a key that [client] knows too. */
+static uint32_t
+own_bit(const struct config_key *key)
+{
+    unsigned number = 0;
+    assert(key->per_client);
+    for (const struct config_key *other = config_keys; other < key; other++)
+        number += other->per_client;
+    assert(number < 32);
+    return UINT32_C(1) << number;
+}
+
+void
+config_field_own(const struct config_key *key, struct config_client *client)
+{
+    client->own_settings |= own_bit(key);
+}
+
+enum dm_result
+config_fields_inherit(struct config_client *client, const struct config *config)
+{
+    enum dm_result result = DM_OK;
+    for (size_t i = 0; i < config_key_count && result == DM_OK; i++) {
+        const struct config_key *key = &config_keys[i];
+        if (!key->per_client || key->size == 0 || (client->own_settings & own_bit(key)) != 0)
+            continue;
+        const char *from = (const char *)config + key->offset;
+        if (is_text(key->type))
+            result = replace_text(member_of(key, client), *(char *const *)from);
+        else
+            memcpy(member_of(key, client), from, key->size);
+    }
+    return result;
+}
+
 static void
 free_topics(struct config_topics *topics)
 {
@@ -238,7 +277,8 @@ config_fields_free(enum config_section section, void *object)
 {
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
-        if (key->section != section || key->size == 0)
+        bool known = key->section == section || (section == SECTION_CLIENT && key->per_client);
+        if (!known || key->size == 0)
             continue;
         if (key->type == CONFIG_LIST || key->type == CONFIG_WORDS)
             config_strings_free(member_of(key, object));

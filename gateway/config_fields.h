@@ -6,6 +6,7 @@
 
 #include <dormouse/result.h>
 
+#include "config.h"
 #include "config_keys.h"
 #include "config_values.h"
 
@@ -27,6 +28,10 @@ void config_field_clear(const struct config_key *key, void *object);
 enum dm_result config_fields_default(enum config_section section, void *object);
 /* Defaults of the lists that are still empty. */
 enum dm_result config_fields_complete(enum config_section section, void *object);
+/* The section sets this key of [sessions] itself. */
+void config_field_own(const struct config_key *key, struct config_client *client);
+/* Copies the keys of [sessions] that the section does not set. */
+enum dm_result config_fields_inherit(struct config_client *client, const struct config *config);
 void config_fields_free(enum config_section section, void *object);
 
 #endif

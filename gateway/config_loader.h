@@ -11,8 +11,9 @@
 #include "config_keys.h"
 #include "config_reader.h"
 
-#define CONFIG_LINKS_MAX 255     /* the number of a link is one octet of an address */
-#define CONFIG_CLIENTS_MAX 10000 /* every header is compared with all before it */
+#define CONFIG_LINKS_MAX 255             /* the number of a link is one octet of an address */
+#define CONFIG_CLIENTS_MAX 10000         /* every header is compared with all before it */
+#define CONFIG_LIST_MAX CONFIG_RULES_MAX /* every pair is compared */
 #define CONFIG_REASON_SIZE 256
 
 struct config_loader {
@@ -28,8 +29,12 @@ struct config_loader {
     size_t index;          /* of the link or client, in a section that has a name */
     void *given;           /* tsearch tree: the single keys given, each per file and section */
     struct config_place link_places[CONFIG_LINKS_MAX];
+    struct client_places {
+        struct config_place links, address;
+    } * client_places; /* as many as there are clients */
     struct config_place password, password_file, standby_for, http, token_file;
     /* file NULL: not given */
+    struct config_place rule_places[CONFIG_LIST_MAX];
     bool url_given;
 };
 

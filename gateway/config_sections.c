@@ -74,14 +74,33 @@ enter_link(struct config_loader *loader, const struct config_place *place, const
     return result == DM_OK;
 }
 
+/* Makes room for one more client and its places, seldom: there may be thousands. */
 static enum dm_result
-add_client(struct config *config, const char *pattern)
+grow_clients(struct config_loader *loader, size_t count)
 {
-    size_t count = config->client_count;
-    struct config_client *clients = realloc(config->clients, (count + 1) * sizeof(*clients));
+    size_t room = count == 0 ? 1 : 2 * count;
+    if ((count & (count - 1)) != 0)
+        return DM_OK;
+    struct config_client *clients = realloc(loader->config->clients, room * sizeof(*clients));
     if (clients == NULL)
         return DM_NO_MEMORY;
-    config->clients = clients;
+    loader->config->clients = clients;
+    struct client_places *places = realloc(loader->client_places, room * sizeof(*places));
+    if (places == NULL)
+        return DM_NO_MEMORY;
+    loader->client_places = places;
+    return DM_OK;
+}
+
+static enum dm_result
+add_client(struct config_loader *loader, const char *pattern)
+{
+    struct config *config = loader->config;
+    size_t count = config->client_count;
+    if (grow_clients(loader, count) != DM_OK)
+        return DM_NO_MEMORY;
+    struct config_client *clients = config->clients;
+    loader->client_places[count] = (struct client_places){0};
     clients[count] = (struct config_client){.pattern = strdup(pattern)};
     config->client_count++;
     if (clients[count].pattern == NULL)
@@ -105,7 +124,7 @@ enter_client(struct config_loader *loader, const struct config_place *place, con
         return false;
     }
     loader->index = config->client_count;
-    enum dm_result result = add_client(config, pattern);
+    enum dm_result result = add_client(loader, pattern);
     config_loader_note(loader, result);
     return result == DM_OK;
 }

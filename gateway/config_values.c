@@ -257,36 +257,6 @@ config_check_text(const char *text)
     return topic_text_is_valid(dm_span_text(text)) ? NULL : "is not valid UTF-8";
 }
 
-const char *
-config_check_topic(const char *text)
-{
-    if (topic_has_wildcard(dm_span_text(text)))
-        return "contains a wildcard";
-    if (!topic_name_is_valid(dm_span_text(text)))
-        return "is no valid topic name";
-    return topic_is_harmless(dm_span_text(text))
-               ? NULL
-               : "has control characters or too many levels: brokers close the connection over it";
-}
-
-/* Checked with one letter for the client id: one with +, # or / in it takes part in no name with %c
- * (design 9), and no other makes a valid name invalid. */
-const char *
-config_check_client_topic(const char *text)
-{
-    char name[256];
-    size_t len = 0;
-    if (strlen(text) >= sizeof(name)) /* longer than a line */
-        return "is too long";
-    for (; *text != '\0'; text++) {
-        if (*text == '%' && *++text != 'c')
-            return "has a % that is not %c";
-        name[len++] = *text;
-    }
-    name[len] = '\0';
-    return config_check_topic(name);
-}
-
 /* In valid UTF-8: below space, DEL, and U+0080 .. U+009F. */
 static bool
 has_control_character(const char *text)

@@ -176,6 +176,7 @@ add_engine(cJSON *answer, const struct runner *runner)
     control_value_count(in, "unsupported", input.unsupported);
     control_value_count(in, "ignored", status.ignored);
     control_value_count(in, "refused", status.refused);
+    control_value_count(in, "denied", status.denied);
     control_value_count(in, "answers_held", input.held);
     control_value_count(in, "answers_dropped", input.held_dropped);
 }

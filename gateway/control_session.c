@@ -312,6 +312,10 @@ add_detail(void *ctx, const struct engine_session_detail *detail)
 
     cJSON_AddItemToObject(shown->answer, "client_id", control_value_text(session->client_id));
     cJSON_AddBoolToObject(shown->answer, "clean", session->clean);
+    cJSON_AddItemToObject(shown->answer, "section",
+                          session->section != NULL
+                              ? control_value_text(dm_span_text(session->section))
+                              : cJSON_CreateNull());
     control_session_where(shown->answer, shown->source, session);
     add_contact(shown->answer, session);
     add_will(shown->answer, detail);

@@ -211,6 +211,8 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->options = options;
     e->emit = emit;
     e->ctx = ctx;
+    e->handshake_ms = handshake_patience(options);
+    e->uplink_store_ms = ENGINE_NEVER;
     pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
@@ -222,7 +224,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
     packet_id_reserve(e, ENGINE_FOREIGN_PACKET_ID);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
-    if (e->links == NULL) {
+    if (e->links == NULL || !names_init(e)) {
         engine_free(e);
         return NULL;
     }
@@ -263,8 +265,13 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->names);
     free(e->heap);
     free(e->links);
-    free(e->scratch);
-    free(e->expanded);
+    buffer_fini(&e->upstream_text);
+    buffer_fini(&e->predefined);
+    buffer_fini(&e->allowed);
+    buffer_fini(&e->mapped);
+    buffer_fini(&e->prefixed);
+    buffer_fini(&e->lowered);
+    unmapped_free(e);
     free(e);
 }
 
@@ -274,6 +281,16 @@ uint64_t
 engine_gateway_ms(const struct engine *e)
 {
     return e->now_ms + (uint64_t)e->clock_offset_ms;
+}
+
+uint64_t
+engine_from_gateway(const struct engine *e, uint64_t gateway_ms)
+{
+    uint64_t now_ms = engine_gateway_ms(e);
+
+    if (gateway_ms == ENGINE_NEVER)
+        return ENGINE_NEVER;
+    return gateway_ms > now_ms ? e->now_ms + (gateway_ms - now_ms) : e->now_ms;
 }
 
 void
@@ -336,8 +353,10 @@ engine_start(struct engine *e, uint64_t now_ms)
     pointer_index_fini(&e->messages_loaded);
     upstream_ids_start(e);
     changes_start(e);
+    upstream_ids_renew(e);
     discovery_start(e);
     filters_sort(e);
+    access_start(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
     DL_FOREACH (e->filters, f)
         f->leaving = f->subscriptions == NULL;
@@ -346,6 +365,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         /* Those of messages that were not on disk are not known, and a late PUBACK must not count
          * for another message: no two starts go on from the same one. */
         s->last_msg_id = (uint16_t)(s->last_msg_id + now_ms % MSG_ID_GAP);
+        queue_date(e, s);
         downlink_pump(e, s);
         session_schedule(e, s);
     }
@@ -405,7 +425,7 @@ engine_sent(struct engine *e, uint64_t now_ms, const struct dm_address *to)
     if (s == NULL || !s->late)
         return;
     s->late = false;
-    s->retry_at_ms = engine_add_ms(now_ms, e->options->retry_ms);
+    s->retry_at_ms = engine_add_ms(now_ms, s->settings->retry_ms);
     session_schedule(e, s);
 }
 

@@ -17,6 +17,7 @@
 
 #include "mqtt.h"
 #include "store.h"
+#include "topic_map.h"
 #include "upstream.h"
 
 #define ENGINE_NEVER UINT64_MAX
@@ -89,12 +90,41 @@ struct engine_link {
     size_t topic_count;
 };
 
+/* What may differ from client to client. Durations in milliseconds, ENGINE_NEVER = off. */
+struct engine_settings {
+    uint32_t queue_messages;
+    enum engine_overflow overflow;
+    uint64_t queue_bytes; /* topic and payload octets */
+    enum engine_queue_qos0 queue_qos0;
+    uint32_t retry_count;    /* N_retry */
+    uint64_t retry_ms;       /* T_retry */
+    uint64_t max_age_ms;     /* messages that waited longer are dropped */
+    uint64_t expiry_ms;      /* a persistent session without contact is removed after this */
+    uint64_t store_after_ms; /* what is not acknowledged for so long is put on disk */
+    uint64_t
+        awake_max_ms; /* messages that arrive later in an awake period wait for the next (R97) */
+    uint32_t tolerance_percent; /* 150 = 1.5 times the keep-alive or sleep duration (R75, R92) */
+    bool uplink_ack_store;      /* acknowledge the device from the store, not from the broker */
+    bool resume_ignores_clean;  /* a device that comes back from sleep keeps its session (R100) */
+};
+
 /* What is configured for the devices whose client id matches `pattern` ("*" any run of characters,
  * "?" any one); the first that matches counts. */
 struct engine_client {
     const char *pattern;
     const struct engine_topic *topics; /* pre-defined ids; "%c" in a name is the client id */
     size_t topic_count;
+    const struct engine_settings *settings; /* NULL: those of the engine */
+    bool uses_client_id; /* "%c" stands in one of its texts: see topic_section_matches */
+    /* Topic filters, with "%c": what it may publish and subscribe to. NULL: everything. */
+    const char *const *publish;
+    size_t publish_count;
+    const char *const *subscribe;
+    size_t subscribe_count;
+    const char
+        *topic_prefix; /* put before its names on the way up; "%c" is the client id; NULL: none */
+    const bool *links; /* by link: it may use it; NULL: all */
+    const struct dm_address *address; /* the only one; NULL: any */
 };
 
 #define ENGINE_NO_GATEWAY (-1)
@@ -107,34 +137,24 @@ struct engine_options {
     size_t topic_count;
     const struct engine_client *clients;
     size_t client_count;
+    bool reject_unknown;            /* nobody but `clients` may connect */
+    const struct topic_rule *rules; /* between names of devices and of the broker */
+    size_t rule_count;
     uint8_t gateway_id;    /* GwId */
     int standby_for;       /* GwId of a gateway that is to be replaced when it falls silent (R12);
                             * ENGINE_NO_GATEWAY: none */
     uint64_t advertise_ms; /* T_ADV */
-    const char *topic_prefix; /* put before every name on the way up; "" = none */
-    const char *broker_key;   /* names the broker session: URL and client id */
     /* "dormouse/NAME/": the gateway's own topics at the broker. They come to no device through a
      * wildcard, and changes are tracked for them. "" = none, and nothing is. */
     const char *status_topics;
+    const char *topic_prefix;        /* put before every name on the way up; "" = none */
+    const char *broker_key;          /* names the broker session: URL and client id */
+    struct engine_settings settings; /* of every client that has none of its own */
     uint32_t max_clients;
-    uint8_t client_id_max;     /* octets; a longer one is refused (R20) */
-    bool resume_ignores_clean; /* a device that comes back from sleep keeps its session (R100) */
-    uint64_t
-        awake_max_ms; /* messages that arrive later in an awake period wait for the next (R97) */
-    uint32_t queue_messages; /* per session */
-    uint64_t queue_bytes;    /* per session: topic and payload octets */
-    uint64_t total_bytes;    /* all sessions, with ENGINE_MESSAGE_OVERHEAD for each message */
-    enum engine_overflow overflow;
-    enum engine_queue_qos0 queue_qos0;
-    uint64_t max_age_ms;   /* messages that waited longer are dropped */
-    uint64_t expiry_ms;    /* a persistent session without contact is removed after this */
-    uint64_t spool_bytes;  /* uplink messages waiting, with ENGINE_MESSAGE_OVERHEAD for each */
-    bool uplink_ack_store; /* acknowledge devices from the store, not from the broker */
-    uint64_t store_after_ms;
-    uint64_t retry_ms;          /* T_retry */
-    uint32_t retry_count;       /* N_retry */
-    uint32_t tolerance_percent; /* 150 = 1.5 times the keep-alive or sleep duration (R75, R92) */
-    uint16_t receive_maximum;   /* messages the broker may have open towards us */
+    uint8_t client_id_max;    /* octets; a longer one is refused (R20) */
+    uint64_t total_bytes;     /* all sessions, with ENGINE_MESSAGE_OVERHEAD for each message */
+    uint64_t spool_bytes;     /* uplink messages waiting, with ENGINE_MESSAGE_OVERHEAD for each */
+    uint16_t receive_maximum; /* messages the broker may have open towards us */
 };
 
 enum engine_state {                      /* of a session, R91 and figure 4 of the specification */
@@ -174,13 +194,15 @@ struct engine_status {
     uint64_t searches;    /* SEARCHGW answered */
     bool standing_by;     /* silent, because another gateway is there (R12) */
     uint64_t refused;     /* messages of unknown or disconnected peers */
+    uint64_t denied;      /* what the configuration does not allow a device */
     bool degraded;
 };
 
 struct engine_session_status {
     struct dm_span client_id;
     bool clean;
-    bool will; /* it has one that is published when it is lost */
+    bool will;           /* it has one that is published when it is lost */
+    const char *section; /* pattern of its [client] section; NULL: none */
     enum engine_state state;
     bool has_address;
     struct dm_address address;

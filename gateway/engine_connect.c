@@ -16,7 +16,7 @@ connect_answer(struct engine *e, const struct dm_address *to, uint64_t needs,
 
 /* Whether a CONNECT can be served at all. */
 static enum mqttsn_return_code
-connect_code(const struct engine *e, const struct mqttsn_packet *packet,
+connect_code(struct engine *e, const struct dm_address *from, const struct mqttsn_packet *packet,
              const struct session *existing)
 {
     if (packet->protocol_id != MQTTSN_PROTOCOL_ID) /* R19 */
@@ -24,6 +24,14 @@ connect_code(const struct engine *e, const struct mqttsn_packet *packet,
     if (packet->client_id.len == 0 || packet->client_id.len > e->options->client_id_max ||
         !topic_text_is_valid(packet->client_id)) /* R20 */
         return MQTTSN_NOT_SUPPORTED;
+    struct party party = existing != NULL ? party_of(existing) : party_named(e, packet->client_id);
+
+    if (!access_is_known(e, &party) || !access_is_here(&party, from)) { /* M13 */
+        access_denied(e, packet->client_id,
+                      access_is_known(e, &party) ? "CONNECT from this address" : "CONNECT",
+                      (struct dm_span){0});
+        return MQTTSN_NOT_SUPPORTED;
+    }
     if (!engine_can_promise(e) ||
         (existing == NULL && e->by_number.count >= e->options->max_clients) || /* R29 */
         (packet->will && e->handshake_count >= HANDSHAKES_MAX))
@@ -121,7 +129,7 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     record_session(e, s);
     if (request->replaces_will) {
         will_set(e, s, request->will); /* R30: overwritten by the new data */
-        s->handshake_again_ms = engine_add_ms(e->now_ms, handshake_period(e));
+        s->handshake_again_ms = engine_add_ms(e->now_ms, e->handshake_ms);
     }
     log_info("session", "client %s: connected, %s%s, keep alive %u s",
              log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
@@ -135,11 +143,11 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
 
 /* What CleanSession means: R100 offers to ignore it when a device comes back from sleep. */
 static bool
-is_clean(const struct engine *e, const struct session *s, const struct mqttsn_packet *packet)
+is_clean(const struct session *s, const struct mqttsn_packet *packet)
 {
     bool resumes = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
 
-    return resumes && e->options->resume_ignores_clean ? s->clean : packet->clean_session;
+    return resumes && s->settings->resume_ignores_clean ? s->clean : packet->clean_session;
 }
 
 static void
@@ -158,12 +166,12 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
     struct connect request = {
         .client_id = packet->client_id,
         .keepalive_s = packet->duration_s,
-        .clean = is_clean(e, s, packet),
+        .clean = is_clean(s, packet),
     };
 
     if (handshake_repeated(e, from, packet, &request))
         return;
-    enum mqttsn_return_code code = connect_code(e, packet, s);
+    enum mqttsn_return_code code = connect_code(e, from, packet, s);
 
     if (code != MQTTSN_ACCEPTED) {
         connect_refuse(e, from, packet->client_id, code);
@@ -247,6 +255,10 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
 {
     if (packet->client_id.len > 0) /* the client id wins over the address (R95, M44) */
         s = session_find(e, packet->client_id);
+    if (s != NULL && !access_is_here(&(struct party){.client = s->client}, from)) {
+        access_denied(e, packet->client_id, "PINGREQ from this address", (struct dm_span){0});
+        s = NULL;
+    }
     if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
         e->status.refused++;
         if (engine_may_reply(e, from))

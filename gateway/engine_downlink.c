@@ -33,9 +33,9 @@ downlink_cancel(struct session *s)
 
 /* The time to the answer counts from when the message leaves. */
 static void
-await_answer(struct engine *e, struct session *s)
+await_answer(const struct engine *e, struct session *s)
 {
-    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, e->options->retry_ms);
+    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, s->settings->retry_ms);
 }
 
 static void
@@ -73,7 +73,7 @@ send_register(struct engine *e, struct session *s)
                     &(struct mqttsn_packet){.type = MQTTSN_REGISTER,
                                             .topic_id = s->register_topic_id,
                                             .msg_id = s->register_msg_id,
-                                            .topic_name = name_span(r->name)});
+                                            .topic_name = name_of_session(e, s, r->name)});
 }
 
 static bool
@@ -113,12 +113,13 @@ link_mtu(const struct engine *e, uint8_t link)
 }
 
 static bool
-is_too_long(const struct engine *e, const struct session *s, const struct delivery *d,
+is_too_long(struct engine *e, const struct session *s, const struct delivery *d,
             enum topic_choice choice)
 {
     size_t mtu = link_mtu(e, s->address.link);
     size_t publish = 7 + (size_t)d->message->len;
-    size_t registration = choice == TOPIC_REGISTER ? 6 + d->message->topic->len : 0;
+    size_t registration =
+        choice == TOPIC_REGISTER ? 6 + name_of_session(e, s, d->message->topic).len : 0;
     size_t longest = publish > registration ? publish : registration;
 
     return longest + (longest > 255 ? 2 : 0) > mtu;
@@ -137,7 +138,7 @@ send_head(struct engine *e, struct session *s)
             open_exchange(e, s, EXCHANGE_PUBREL);
         return false;
     }
-    if (message_is_expired(e, d->message)) {
+    if (delivery_is_expired(e, s, d)) {
         queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
         return true;
     }
@@ -197,8 +198,10 @@ downlink_waits_for_disk(const struct engine *e, const struct session *s)
 static bool
 is_for_next_period(const struct engine *e, const struct session *s)
 {
+    uint64_t age_ms = engine_gateway_ms(e) - s->queue->arrived_ms;
+
     return s->state == ENGINE_AWAKE &&
-           s->queue->arrived_ms > engine_add_ms(s->awake_since_ms, e->options->awake_max_ms);
+           e->now_ms - s->awake_since_ms > engine_add_ms(age_ms, s->settings->awake_max_ms);
 }
 
 /* The device does not know the id of the head yet: the REGACK or SUBACK with it waits for the disk.
@@ -339,15 +342,15 @@ downlink_retry(struct engine *e, struct session *s)
         return;
     }
     if (s->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
-        s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms); /* it has not left yet */
+        s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms); /* it has not left yet */
         return;
     }
-    if (s->retries >= e->options->retry_count) {
+    if (s->retries >= s->settings->retry_count) {
         give_up_round(e, s);
         return;
     }
     s->retries++;
-    s->retry_at_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+    s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms);
     downlink_repeat(e, s);
 }
 

@@ -227,6 +227,30 @@ upstream_ids_start(struct engine *e)
     e->last_upstream_id = last + UPSTREAM_ID_GAP <= UPSTREAM_ID_MAX ? last + UPSTREAM_ID_GAP : 1;
 }
 
+/* The broker may hold that of a subscription under the filter that it was before the configuration
+ * of names changed. */
+void
+upstream_ids_renew(struct engine *e)
+{
+    struct session *s;
+    struct subscription *sub;
+
+    DL_FOREACH (e->sessions, s) {
+        LL_FOREACH (s->subscriptions, sub) {
+            const struct filter_id *id = filter_by_id(e, sub->upstream_id);
+
+            if (id == NULL || id->filter == sub->filter)
+                continue;
+            sub->upstream_id = upstream_id_take(e);
+            sub->confirmed = false;
+            if (!filter_add_id(e, sub->filter, sub->upstream_id))
+                continue; /* routed by matching */
+            sub->seq = record_subscription(e, sub);
+            s->seq = sub->seq;
+        }
+    }
+}
+
 void
 upstream_ids_reserve(struct engine *e)
 {

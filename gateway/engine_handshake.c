@@ -11,9 +11,19 @@
  */
 
 uint64_t
-handshake_period(const struct engine *e)
+handshake_patience(const struct engine_options *options)
 {
-    return e->options->retry_ms * (e->options->retry_count + UINT64_C(1)); /* R23 */
+    const struct engine_settings *settings = &options->settings;
+    uint64_t longest_ms = settings->retry_ms * (settings->retry_count + UINT64_C(1));
+
+    for (size_t i = 0; i < options->client_count; i++) {
+        settings = options->clients[i].settings;
+        uint64_t period_ms =
+            settings != NULL ? settings->retry_ms * (settings->retry_count + UINT64_C(1)) : 0;
+
+        longest_ms = period_ms > longest_ms ? period_ms : longest_ms;
+    }
+    return longest_ms;
 }
 
 struct handshake *
@@ -74,7 +84,7 @@ handshake_progress(struct engine *e, struct handshake *h)
 {
     DL_DELETE(e->handshakes, h);
     DL_APPEND(e->handshakes, h);
-    h->deadline_ms = engine_add_ms(e->now_ms, handshake_period(e));
+    h->deadline_ms = engine_add_ms(e->now_ms, e->handshake_ms);
     if (h->session == NULL)
         return;
     session_heard(e, h->session); /* R76 */
@@ -222,13 +232,14 @@ handle_willtopic(struct engine *e, const struct dm_address *from, struct session
         handshake_finish(e, h, (struct dm_span){0});
         return;
     }
-    bool valid = will_topic_is_valid(packet->topic_name);
+    struct party party = party_named(e, dm_span(h->client_id, h->client_id_len));
+    struct dm_span up = will_take_topic(e, &party, packet->topic_name);
 
-    if (valid && will_has_room(e, packet->topic_name.len))
-        handshake_set_topic(e, h, name_get(e, packet->topic_name));
+    if (up.len > 0 && will_has_room(e, up.len))
+        handshake_set_topic(e, h, name_get(e, up));
     if (h->topic == NULL) { /* M16, or no room */
         connect_refuse(e, from, dm_span(h->client_id, h->client_id_len),
-                       valid ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
+                       up.len > 0 ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
         handshake_drop(e, h);
         return;
     }

@@ -223,18 +223,15 @@ device_name(const struct engine *e, struct dm_span topic, struct dm_span *name)
 static uint64_t
 expiry_of(const struct engine *e, const struct mqtt_packet *packet)
 {
-    uint64_t left_ms =
-        packet->has_message_expiry ? packet->message_expiry_s * UINT64_C(1000) : ENGINE_NEVER;
-
-    if (e->options->max_age_ms < left_ms)
-        left_ms = e->options->max_age_ms;
-    return engine_add_ms(engine_gateway_ms(e), left_ms);
+    return packet->has_message_expiry
+               ? engine_add_ms(engine_gateway_ms(e), packet->message_expiry_s * UINT64_C(1000))
+               : ENGINE_NEVER;
 }
 
 static struct message *
 new_message(struct engine *e, const struct mqtt_packet *packet, struct dm_span topic)
 {
-    struct name *name = name_get(e, topic);
+    struct name *name = names_have_room(e, topic) ? name_get(e, topic) : NULL;
     struct message *m =
         name != NULL ? message_new(e, name, packet->payload, packet->qos, packet->retain) : NULL;
 

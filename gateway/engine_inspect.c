@@ -65,12 +65,14 @@ engine_show(const struct engine *e, uint64_t now_ms, struct dm_span client_id,
     struct dm_span filters[SUBSCRIPTIONS_MAX];
     const struct session *s = session_find(e, client_id);
     struct engine_session_detail detail = {0};
+    struct buffer texts = {0};
+    struct buffer will_topic = {0};
 
     if (s == NULL)
         return DM_NOT_FOUND;
-    session_status(s, now_ms, filters, &detail.session);
+    session_status(e, s, now_ms, filters, &texts, &detail.session);
     if (detail.session.will) {
-        detail.will_topic = name_span(s->will->topic);
+        detail.will_topic = name_shown(e, s, s->will->topic, &will_topic);
         detail.will_message = dm_span(s->will->message, s->will->len);
         detail.will_qos = s->will->qos;
         detail.will_retain = s->will->retain;
@@ -88,6 +90,8 @@ engine_show(const struct engine *e, uint64_t now_ms, struct dm_span client_id,
     detail.link_has_room = !s->blocked;
     detail.open_uplinks = s->open_uplinks;
     visit(ctx, &detail);
+    buffer_fini(&texts);
+    buffer_fini(&will_topic);
     return DM_OK;
 }
 
@@ -97,6 +101,7 @@ engine_each_message(const struct engine *e, uint64_t now_ms, struct dm_span clie
 {
     const struct session *s = session_find(e, client_id);
     const struct delivery *d;
+    struct buffer text = {0};
 
     if (s == NULL)
         return DM_NOT_FOUND;
@@ -104,15 +109,16 @@ engine_each_message(const struct engine *e, uint64_t now_ms, struct dm_span clie
 
     DL_FOREACH (s->queue, d)
         visit(ctx, &(struct engine_message_status){
-                       .topic = name_span(d->message->topic),
+                       .topic = name_shown(e, s, d->message->topic, &text),
                        .octets = d->message->len,
                        .qos = d->qos,
                        .retain = d->message->retain,
                        .stored = d->stored,
                        .progress = progress_of(e, s, d),
-                       .age_ms = age_of(now_ms, d->arrived_ms),
-                       .expires_ms = time_until(gateway_ms, d->message->expires_ms),
+                       .age_ms = age_of(gateway_ms, d->arrived_ms),
+                       .expires_ms = time_until(gateway_ms, delivery_expiry(s, d)),
                    });
+    buffer_fini(&text);
     return DM_OK;
 }
 
@@ -122,6 +128,7 @@ engine_each_subscription(const struct engine *e, struct dm_span client_id,
 {
     const struct session *s = session_find(e, client_id);
     const struct subscription *sub;
+    struct buffer text = {0};
 
     if (s == NULL)
         return DM_NOT_FOUND;
@@ -130,13 +137,14 @@ engine_each_subscription(const struct engine *e, struct dm_span client_id,
         uint16_t registered = r != NULL ? r->id : 0;
 
         visit(ctx, &(struct engine_subscription_status){
-                       .filter = name_span(sub->filter->name),
+                       .filter = name_shown(e, s, sub->filter->name, &text),
                        .qos = sub->qos,
                        .type = sub->type,
                        .topic_id = sub->type == MQTTSN_TOPIC_NORMAL ? registered : sub->topic_id,
                        .confirmed = sub->confirmed,
                    });
     }
+    buffer_fini(&text);
     return DM_OK;
 }
 
@@ -145,6 +153,7 @@ engine_each_topic(const struct engine *e, struct dm_span client_id, engine_visit
                   void *ctx)
 {
     const struct session *s = session_find(e, client_id);
+    struct buffer text = {0};
 
     if (s == NULL)
         return DM_NOT_FOUND;
@@ -153,11 +162,12 @@ engine_each_topic(const struct engine *e, struct dm_span client_id, engine_visit
 
         visit(ctx, &(struct engine_topic_status){
                        .id = r->id,
-                       .name = name_span(r->name),
+                       .name = name_shown(e, s, r->name, &text),
                        .known = r->known_epoch == s->epoch,
                        .refused = r->refused,
                    });
     }
+    buffer_fini(&text);
     return DM_OK;
 }
 

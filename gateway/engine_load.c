@@ -2,6 +2,8 @@
 /* How the rows of the store become an engine again. */
 #include "engine_private.h"
 
+#include <stdlib.h>
+
 #include "topic.h"
 
 static enum dm_result
@@ -21,8 +23,11 @@ load_session(struct engine *e, const struct store_record *record, const struct d
     s->sleep_s = record->sleep_s;
     s->epoch = record->epoch;
     s->last_msg_id = record->msg_id;
+    struct party party = party_of(s);
+
     if (address != NULL && address->link < e->options->link_count &&
-        session_find_address(e, address) == NULL && !session_bind(e, s, address))
+        access_is_here(&party, address) && session_find_address(e, address) == NULL &&
+        !session_bind(e, s, address))
         return DM_NO_MEMORY;
     s->image = (struct session_image){.present = true,
                                       .clean = s->clean,
@@ -40,9 +45,13 @@ load_will(struct engine *e, struct session *s, const struct store_record *record
 {
     if (record->qos > 2 || (record->name.len > 0 && !will_topic_is_valid(record->name)))
         return DM_MALFORMED;
-    struct name *topic = record->name.len > 0 ? name_get(e, record->name) : NULL;
+    struct party party = party_of(s);
+    /* Without a counterpart it is not published; the row stays for the next configuration. */
+    struct dm_span up =
+        record->name.len > 0 ? name_up(e, &party, record->name) : (struct dm_span){0};
+    struct name *topic = up.len > 0 ? name_get(e, up) : NULL;
 
-    if (topic == NULL && record->name.len > 0)
+    if (topic == NULL && up.len > 0)
         return DM_NO_MEMORY;
     will_free(e, s->will);
     s->will = will_new(e, topic, record->payload, record->qos, record->retain);
@@ -85,13 +94,44 @@ load_filter(struct engine *e, const struct store_record *record)
     return DM_OK;
 }
 
+void
+unmapped_free(struct engine *e)
+{
+    struct unmapped *u;
+    struct unmapped *next;
+
+    LL_FOREACH_SAFE (e->unmapped, u, next)
+        free(u);
+    e->unmapped = NULL;
+}
+
+/* With the names as they are configured now the device cannot have it: ended at the start. */
+static enum dm_result
+note_unmapped(struct engine *e, const struct store_record *record)
+{
+    struct unmapped *u = malloc(sizeof *u + record->name.len);
+
+    if (u == NULL)
+        return DM_NO_MEMORY;
+    u->session = record->session;
+    u->len = record->name.len;
+    memcpy(u->filter, record->name.data, record->name.len);
+    LL_PREPEND(e->unmapped, u);
+    return DM_OK;
+}
+
 static enum dm_result
 load_subscription(struct engine *e, struct session *s, const struct store_record *record)
 {
     if (!topic_filter_is_valid(record->name) || record->qos > 2 ||
         record->topic_type > MQTTSN_TOPIC_SHORT || s->subscription_count >= SUBSCRIPTIONS_MAX)
         return DM_MALFORMED;
-    struct name *name = name_get(e, record->name);
+    struct party party = party_of(s);
+    struct dm_span up = name_up(e, &party, record->name);
+
+    if (up.len == 0)
+        return note_unmapped(e, record);
+    struct name *name = name_get(e, up);
     struct subscription *sub = name != NULL ? subscription_new(e, s, name, record->order) : NULL;
 
     name_unref(e, name);
@@ -118,7 +158,7 @@ load_message(struct engine *e, const struct store_record *record)
 {
     if (!topic_name_is_valid(record->name) || record->qos > 2)
         return DM_MALFORMED;
-    struct name *name = name_get(e, record->name);
+    struct name *name = names_have_room(e, record->name) ? name_get(e, record->name) : NULL;
     struct message *m =
         name != NULL ? message_new(e, name, record->payload, record->qos, record->retain) : NULL;
 
@@ -151,12 +191,34 @@ load_delivery(struct engine *e, struct session *s, const struct store_record *re
     return queue_load(e, s, m, record) ? DM_OK : DM_NO_MEMORY;
 }
 
+static enum dm_result
+load_topic(struct engine *e, struct session *s, const struct store_record *record)
+{
+    struct party party = party_of(s);
+    enum dm_result result = DM_OK;
+
+    if (!topic_name_is_valid(record->name) || record->topic_id == 0 ||
+        record->topic_id == UINT16_MAX)
+        return DM_MALFORMED;
+    struct dm_span up = name_up(e, &party, record->name);
+
+    if (up.len == 0) { /* the id is not known any more, and means nothing else either */
+        if (record->topic_id > s->last_topic_id)
+            s->last_topic_id = record->topic_id;
+        return DM_OK;
+    }
+    struct name *name = name_get(e, up);
+
+    if (name == NULL || registration_load(s, name, record->topic_id, record->epoch) == NULL)
+        result = DM_NO_MEMORY;
+    name_unref(e, name);
+    return result;
+}
+
 enum dm_result
 engine_load(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {
     struct session *s = session_find_number(e, record->session);
-    struct name *name;
-    enum dm_result result = DM_OK;
 
     switch (record->op) {
     case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
@@ -194,14 +256,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_DELIVERY_PUT:
         return s != NULL ? load_delivery(e, s, record) : DM_MALFORMED;
     case STORE_TOPIC_PUT:
-        if (s == NULL || !topic_name_is_valid(record->name) || record->topic_id == 0 ||
-            record->topic_id == UINT16_MAX)
-            return DM_MALFORMED;
-        name = name_get(e, record->name);
-        if (name == NULL || registration_load(s, name, record->topic_id, record->epoch) == NULL)
-            result = DM_NO_MEMORY;
-        name_unref(e, name);
-        return result;
+        return s != NULL ? load_topic(e, s, record) : DM_MALFORMED;
     default:
         return DM_INVALID;
     }

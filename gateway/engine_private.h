@@ -6,6 +6,7 @@
 
 #include <utlist.h>
 
+#include "buffer.h"
 #include "engine.h"
 #include "engine_inspect.h"
 #include "pointer_index.h"
@@ -36,7 +37,8 @@ enum {
     MSG_ID_GAP = 16384, /* at most this many MsgIds are left out at a start; a queue is shorter */
 };
 
-/* A topic name or filter, shared by all who use it. */
+/* A topic name or filter as the broker has it, but for the gateway's prefix, shared by all who use
+ * it: see engine_names.c. */
 struct name {
     uint32_t refs;
     uint32_t hash;
@@ -127,8 +129,8 @@ struct delivery {
     struct delivery *prev, *next;
     struct message *message;
     uint64_t order;
-    uint64_t arrived_ms;
-    uint64_t seq; /* journal number of its row; QoS 2: nothing of it leaves before */
+    uint64_t arrived_ms; /* gateway time; 0: in an earlier process */
+    uint64_t seq;        /* journal number of its row; QoS 2: nothing of it leaves before */
     uint16_t msg_id;
     uint8_t qos;
     uint8_t rounds; /* of retransmission that the device let pass while it talked */
@@ -170,6 +172,14 @@ struct handshake {
     uint16_t keepalive_s;
     uint8_t client_id_len;
     uint8_t client_id[];
+};
+
+/* A row of a subscription that the device cannot have any more. */
+struct unmapped {
+    struct unmapped *next;
+    uint64_t session;
+    size_t len;
+    uint8_t filter[];
 };
 
 /* What a session has to do with the message of `struct copies` that has this number. */
@@ -225,7 +235,8 @@ struct session {
     uint64_t deadline_ms;
     size_t heap_slot; /* 0: not in the heap */
 
-    const struct engine_client *client; /* what is configured for it; NULL: nothing */
+    const struct engine_client *client; /* its section of the configuration; NULL: none */
+    const struct engine_settings *settings;
     struct will *will;
     struct handshake *handshake; /* a new connection is being set up */
     uint64_t handshake_again_ms; /* until then a repeated WILLMSG gets its CONNACK again (R21) */
@@ -291,13 +302,13 @@ struct session {
 struct uplink {
     struct uplink *prev, *next;
     uint64_t order;
-    uint64_t session; /* number; the session may be gone */
-    uint64_t arrived_ms;
-    uint64_t seq;        /* journal number of its record */
-    uint64_t needs;      /* journal number without which it does not leave */
-    uint32_t naps;       /* session.naps at the PUBLISH */
-    uint32_t connection; /* session.connections at the PUBLISH */
-    struct name *topic;  /* device name */
+    uint64_t session;     /* number; the session may be gone */
+    uint64_t store_at_ms; /* when it is put on disk and answered if the broker did not */
+    uint64_t seq;         /* journal number of its record */
+    uint64_t needs;       /* journal number without which it does not leave */
+    uint32_t naps;        /* session.naps at the PUBLISH */
+    uint32_t connection;  /* session.connections at the PUBLISH */
+    struct name *topic;
     uint16_t msg_id;
     uint16_t topic_id; /* as the device wrote it, for the PUBACK */
     enum mqttsn_topic_type topic_type;
@@ -408,6 +419,7 @@ struct engine {
     struct uplink *uplinks;           /* in order of arrival */
     struct uplink *uplink_next;       /* first that is not in flight */
     struct uplink *uplink_unanswered; /* first that may not be answered */
+    uint64_t uplink_store_ms;         /* no uplink is to be put on disk before */
     size_t uplinks_in_flight;
     uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
     uint64_t last_spool;
@@ -420,6 +432,7 @@ struct engine {
 
     struct handshake *handshakes;
     size_t handshake_count;
+    uint64_t handshake_ms;                /* how long one may stand still (R23) */
     struct pointer_index handshake_index; /* by address */
 
     uint64_t advertise_at_ms;
@@ -427,10 +440,14 @@ struct engine {
     uint64_t watched_until_ms; /* the gateway we stand by for lives until then (R12) */
     uint64_t twin_logged_ms;   /* last complaint about another gateway with our GwId */
 
-    uint8_t *scratch; /* prefixed topic name */
-    size_t scratch_room;
-    uint8_t *expanded; /* name of a pre-defined id with the client id in it */
-    size_t expanded_room;
+    /* Each for one purpose, borrowed until it is used the next time. */
+    struct buffer upstream_text;   /* name with the gateway's prefix */
+    struct buffer predefined;      /* name of a pre-defined id with the client id in it */
+    struct buffer allowed;         /* filter with the client id in it */
+    struct buffer mapped;          /* device's name rewritten by a rule */
+    struct buffer prefixed;        /* the same with the client's prefix */
+    struct buffer lowered;         /* broker's name as a device has it */
+    struct unmapped *unmapped;     /* while loading */
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
@@ -460,10 +477,13 @@ uint64_t record_session_delete(struct engine *e, const struct session *s);
 uint64_t record_registration(struct engine *e, const struct session *s,
                              const struct registration *r, bool lazy);
 uint64_t record_subscription(struct engine *e, const struct subscription *sub);
-uint64_t record_subscription_delete(struct engine *e, const struct subscription *sub);
+uint64_t record_subscription_delete(struct engine *e, const struct session *s,
+                                    struct dm_span filter);
 uint64_t record_message(struct engine *e, struct message *m);
 /* What time it is in rows that hold a time. */
 uint64_t engine_gateway_ms(const struct engine *e);
+/* A gateway time as now_ms will show it; not before now. */
+uint64_t engine_from_gateway(const struct engine *e, uint64_t gateway_ms);
 uint64_t record_message_delete(struct engine *e, const struct message *m);
 uint64_t record_delivery(struct engine *e, const struct session *s, const struct delivery *d);
 uint64_t record_delivery_delete(struct engine *e, const struct session *s,
@@ -514,8 +534,10 @@ void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
 struct session *session_first_due(const struct engine *e);
 
-/* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX and is part of the status. */
-void session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters,
+/* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX; it and `texts` are part of the status.
+ */
+void session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
+                    struct dm_span *filters, struct buffer *texts,
                     struct engine_session_status *status);
 
 /* engine_history.c */
@@ -523,6 +545,31 @@ void session_status(const struct session *s, uint64_t now_ms, struct dm_span *fi
  * memory it is forgotten. */
 void session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail);
 void history_free(struct engine *e, struct session *s);
+
+/* engine_access.c: what the configuration allows a device */
+/* Whose names and rights they are: a session, or a client that has none yet. */
+struct party {
+    const struct engine_client *client; /* NULL: no section, everything is allowed */
+    struct dm_span client_id;
+};
+struct party party_of(const struct session *s);
+/* With the configuration section that the client id matches. */
+struct party party_named(const struct engine *e, struct dm_span client_id);
+/* Its client id alone. */
+bool access_is_known(const struct engine *e, const struct party *party);
+/* It may be at this address. */
+bool access_is_here(const struct party *party, const struct dm_address *address);
+/* Names and filters are the device's. */
+bool access_publish(struct engine *e, const struct party *party, struct dm_span name);
+bool access_subscribe(struct engine *e, const struct party *party, struct dm_span filter);
+/* Counts and logs; `what` it tried, and with which topic (empty: with none). */
+void access_denied(struct engine *e, struct dm_span client_id, const char *what,
+                   struct dm_span topic);
+/* After a start: ends what the configuration allows no more. */
+void access_start(struct engine *e);
+
+/* engine_load.c */
+void unmapped_free(struct engine *e);
 
 /* engine_connect.c */
 void handle_connect(struct engine *e, const struct dm_address *from,
@@ -544,9 +591,10 @@ void connect_refuse(struct engine *e, const struct dm_address *from, struct dm_s
 void connect_accept(struct engine *e, const struct dm_address *from, const struct connect *request);
 
 /* engine_handshake.c */
+/* How long one may stand still: as long as the most patient device needs (R23). */
+uint64_t handshake_patience(const struct engine_options *options);
 /* The one from this address; NULL: none. */
 struct handshake *handshake_find(const struct engine *e, const struct dm_address *address);
-uint64_t handshake_period(const struct engine *e);
 /* Asks for the will topic. `s`: the client's session, NULL if it has none. */
 void handshake_start(struct engine *e, const struct dm_address *from, struct session *s,
                      const struct connect *request);
@@ -580,6 +628,8 @@ void will_free(struct engine *e, struct will *will);
 /* Replaces the session's will, NULL: deletes it. Takes `will` over. Records what changes. */
 void will_set(struct engine *e, struct session *s, struct will *will);
 bool will_topic_is_valid(struct dm_span topic);
+/* The broker's name; empty: the device may not have this will topic. */
+struct dm_span will_take_topic(struct engine *e, const struct party *party, struct dm_span topic);
 /* Of a SUBSCRIBE or a will: 0b11 counts as 0 (R44). */
 static inline uint8_t
 requested_qos(const struct mqttsn_packet *packet)
@@ -612,6 +662,27 @@ void change_end(struct engine *e, struct session *s);
 /* All sessions of the store are loaded. */
 void changes_start(struct engine *e);
 void changes_free(struct engine *e);
+/* engine_names.c: between the names of devices and of the broker */
+/* False: no memory. */
+bool names_init(struct engine *e);
+/* Makes sure that name_down works for a broker's name as long as this. False: no memory. */
+bool names_have_room(struct engine *e, struct dm_span name);
+/* The broker's name or filter of a device's; empty: the device cannot have it. Borrowed until the
+ * next call. */
+struct dm_span name_up(struct engine *e, const struct party *party, struct dm_span name);
+/* The reverse; the result is part of `name` or in `buffer`. Empty: no device name of this client.
+ */
+struct dm_span name_down(const struct engine *e, const struct party *party, struct dm_span name,
+                         struct buffer *buffer);
+/* The same for a session; borrowed until the next call or name_reaches. */
+struct dm_span name_of_session(struct engine *e, const struct session *s, const struct name *name);
+/* For people: the broker's name if there is no other. */
+struct dm_span name_shown(const struct engine *e, const struct session *s, const struct name *name,
+                          struct buffer *buffer);
+/* Whether a topic that matches the filter at the broker does so in the names of the device. */
+bool name_reaches(struct engine *e, const struct subscription *sub, struct dm_span name);
+/* The same, and it does match at the broker. */
+bool name_matches(struct engine *e, const struct subscription *sub, struct dm_span name);
 
 /* engine_topics.c */
 struct name *name_get(struct engine *e,
@@ -619,8 +690,6 @@ struct name *name_get(struct engine *e,
 struct name *name_ref(struct name *name);
 void name_unref(struct engine *e, struct name *name);
 struct dm_span name_span(const struct name *name);
-/* The configuration section that the client id matches, NULL if none does. */
-const struct engine_client *topic_client(const struct engine *e, struct dm_span client_id);
 /* Name of a pre-defined id: of the client, the link or all; borrowed until the next call. Empty:
  * unknown. `s` may be NULL. */
 struct dm_span topic_predefined_name(struct engine *e, uint8_t link, const struct session *s,
@@ -660,6 +729,8 @@ void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn
 /* engine_filter.c: what the broker holds for all of them */
 /* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
 void upstream_ids_start(struct engine *e);
+/* Gives new ones to subscriptions whose filter is another one at the broker than before. */
+void upstream_ids_renew(struct engine *e);
 /* Records how far they were used. */
 void upstream_ids_reserve(struct engine *e);
 uint32_t upstream_id_take(struct engine *e);
@@ -693,6 +764,8 @@ void queue_add(struct engine *e, struct session *s, struct message *m, uint8_t q
 /* This and the other loaders of one row: false without memory, which ends the start. */
 bool queue_load(struct engine *e, struct session *s, struct message *m,
                 const struct store_record *record);
+/* What came before the start, nobody knows when, counts as come now. */
+void queue_date(const struct engine *e, struct session *s);
 /* The delivery is over: done or dropped. */
 void queue_remove(struct engine *e, struct session *s, struct delivery *d);
 void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why);
@@ -703,11 +776,15 @@ size_t queue_give_up(struct engine *e, struct session *s);
 /* Commits every QoS 1/2 delivery that is only in memory. */
 void queue_store(struct engine *e, struct session *s);
 void queue_store_due(struct engine *e, struct session *s);
+/* When the first of them is to be committed, by now_ms. */
+uint64_t queue_store_deadline(const struct engine *e, const struct session *s);
 void queue_drop_qos0(struct engine *e, struct session *s);
 /* When the next message expires, by now_ms; ENGINE_NEVER. */
 uint64_t queue_expiry(const struct engine *e, const struct session *s);
 void queue_expire(struct engine *e, struct session *s);
-bool message_is_expired(const struct engine *e, const struct message *m);
+/* When it is too old for this session; gateway time, ENGINE_NEVER. */
+uint64_t delivery_expiry(const struct session *s, const struct delivery *d);
+bool delivery_is_expired(const struct engine *e, const struct session *s, const struct delivery *d);
 void queue_clear(struct engine *e, struct session *s);
 
 /* engine_downlink.c */
@@ -748,6 +825,8 @@ struct uplink *uplink_new(struct engine *e, uint64_t session, struct name *topic
 void uplink_free(struct engine *e, struct uplink *u);
 void uplink_store(struct engine *e, struct uplink *u);
 void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
+/* The device waits for the answer; after so long it gets it from the store. */
+void uplink_await(struct engine *e, struct uplink *u, uint64_t store_after_ms);
 bool uplink_has_room(const struct engine *e, size_t octets);
 void uplink_pump(struct engine *e);
 enum dm_result uplink_load(struct engine *e, const struct store_record *record);
@@ -768,7 +847,7 @@ void upstream_subscribe(struct engine *e, struct name *filter, const struct sess
                         uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct name *filter);
 struct upstream_message {
-    const struct name *name; /* as the device writes it */
+    const struct name *name;
     struct dm_span payload;
     uint64_t needs; /* journal number */
     uint16_t packet_id;

@@ -115,8 +115,8 @@ received_make_room(struct engine *e, struct session *s)
 
 /* ---- topics ---- */
 
-/* The name a PUBLISH means, borrowed. Empty if there is none, and *code says why (reference 2.7).
- */
+/* The device's name that a PUBLISH means, but the broker's if it was registered; borrowed. Empty if
+ * there is none, and *code says why (reference 2.7). */
 static struct dm_span
 publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mqttsn_packet *packet,
               uint8_t short_name[2], enum mqttsn_return_code *code)
@@ -249,7 +249,7 @@ static bool
 accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
               struct dm_span topic)
 {
-    bool store = !e->upstream_up || e->options->uplink_ack_store;
+    bool store = !e->upstream_up || s->settings->uplink_ack_store;
 
     if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->address.link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
@@ -278,8 +278,8 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
         if (!u->stored)
             uplink_store(e, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
-    } else if (e->uplink_unanswered == NULL) {
-        e->uplink_unanswered = u;
+    } else {
+        uplink_await(e, u, s->settings->store_after_ms);
     }
     uplink_pump(e);
     return true;
@@ -331,6 +331,25 @@ publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *pa
         send_congestion(e, s, packet);
 }
 
+/* From the device's name to the broker's, which a registered one is already. False: the
+ * configuration does not allow the device to publish there. Who has no session is let in by its
+ * link alone. */
+static bool
+take_topic(struct engine *e, const struct session *s, bool registered, struct dm_span *topic)
+{
+    struct party party = s != NULL ? party_of(s) : (struct party){0};
+    bool listed = party.client != NULL && party.client->publish != NULL;
+    struct dm_span name = listed && registered ? name_down(e, &party, *topic, &e->lowered) : *topic;
+
+    if (!access_publish(e, &party, name))
+        topic->len = 0;
+    else if (!registered)
+        *topic = name_up(e, &party, *topic);
+    if (topic->len == 0)
+        access_denied(e, party.client_id, "PUBLISH", name);
+    return topic->len > 0;
+}
+
 /* The extension of RSMB and Paho: the topic id is the length of a name that precedes the payload.
  */
 static bool
@@ -359,13 +378,23 @@ publish_without_connection(struct engine *e, const struct dm_address *from, stru
         topic = publish_topic(e, from->link, s, packet, short_name, &code);
     else if (accepted == ENGINE_QOS_MINUS_ONE_NAMES && !split_name(packet, &topic, &payload))
         topic.len = 0;
-    if (topic.len > 0)
-        publish_qos0(e, s, packet, topic, payload);
-    else
+    if (topic.len == 0)
         e->status.ignored++; /* R42 */
+    else if (take_topic(e, s, false, &topic))
+        publish_qos0(e, s, packet, topic, payload);
 }
 
 /* ---- PUBLISH and PUBREL ---- */
+
+/* Not "invalid topic id": the device would register for ever. QoS 0 is dropped in silence. */
+static void
+refuse_publish(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
+{
+    if (packet->qos > 0)
+        send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_NOT_SUPPORTED);
+    else
+        session_note(e, s, ENGINE_EVENT_NOT_CARRIED, MQTTSN_NOT_SUPPORTED);
+}
 
 void
 handle_publish(struct engine *e, const struct dm_address *from, struct session *s,
@@ -382,6 +411,10 @@ handle_publish(struct engine *e, const struct dm_address *from, struct session *
 
     if (topic.len == 0) {
         send_puback(e, s, 0, packet->topic_id, packet->msg_id, code);
+        return;
+    }
+    if (!take_topic(e, s, packet->topic_type == MQTTSN_TOPIC_NORMAL, &topic)) {
+        refuse_publish(e, s, packet);
         return;
     }
     if (packet->qos == 0) {

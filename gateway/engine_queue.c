@@ -40,10 +40,18 @@ message_unref(struct engine *e, struct message *m)
     free(m);
 }
 
-bool
-message_is_expired(const struct engine *e, const struct message *m)
+uint64_t
+delivery_expiry(const struct session *s, const struct delivery *d)
 {
-    return m->expires_ms <= engine_gateway_ms(e);
+    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, s->settings->max_age_ms);
+
+    return too_old_ms < d->message->expires_ms ? too_old_ms : d->message->expires_ms;
+}
+
+bool
+delivery_is_expired(const struct engine *e, const struct session *s, const struct delivery *d)
+{
+    return delivery_expiry(s, d) <= engine_gateway_ms(e);
 }
 
 static uint64_t
@@ -95,11 +103,17 @@ queue_store(struct engine *e, struct session *s)
         topic_prepare(e, s, d->message->topic);
 }
 
+uint64_t
+queue_store_deadline(const struct engine *e, const struct session *s)
+{
+    return engine_from_gateway(e,
+                               engine_add_ms(s->unstored->arrived_ms, s->settings->store_after_ms));
+}
+
 void
 queue_store_due(struct engine *e, struct session *s)
 {
-    while (s->unstored != NULL &&
-           engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms) <= e->now_ms) {
+    while (s->unstored != NULL && queue_store_deadline(e, s) <= e->now_ms) {
         struct delivery *d = s->unstored;
 
         delivery_store(e, s, d);
@@ -174,7 +188,8 @@ count_drop(struct engine *e, struct session *s, const struct name *topic, enum e
     if (log_enabled(levels[why]))
         log_write(levels[why], "queue", "client %s: message on %s dropped: %s",
                   log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-                  log_escape(text, sizeof text, name_span(topic)), engine_drop_text(why));
+                  log_escape(text, sizeof text, name_shown(e, s, topic, &e->lowered)),
+                  engine_drop_text(why));
 }
 
 void
@@ -187,16 +202,16 @@ queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_
 }
 
 static bool
-queue_keeps_qos0(const struct engine *e, const struct session *s)
+queue_keeps_qos0(const struct session *s)
 {
     switch (s->state) {
     case ENGINE_ACTIVE:
     case ENGINE_AWAKE:
         return true;
     case ENGINE_ASLEEP:
-        return e->options->queue_qos0 != ENGINE_QOS0_NEVER;
+        return s->settings->queue_qos0 != ENGINE_QOS0_NEVER;
     default:
-        return e->options->queue_qos0 == ENGINE_QOS0_ALWAYS;
+        return s->settings->queue_qos0 == ENGINE_QOS0_ALWAYS;
     }
 }
 
@@ -206,7 +221,7 @@ queue_drop_qos0(struct engine *e, struct session *s)
     struct delivery *d;
     struct delivery *next;
 
-    if (queue_keeps_qos0(e, s))
+    if (queue_keeps_qos0(s))
         return;
     DL_FOREACH_SAFE (s->queue, d, next) {
         if (d->qos == 0)
@@ -251,11 +266,29 @@ overflow_victim(const struct session *s)
 uint64_t
 queue_expiry(const struct engine *e, const struct session *s)
 {
-    uint64_t gateway_ms = engine_gateway_ms(e);
+    return engine_from_gateway(e, s->expires_ms);
+}
 
-    if (s->expires_ms == ENGINE_NEVER)
-        return ENGINE_NEVER;
-    return s->expires_ms > gateway_ms ? e->now_ms + (s->expires_ms - gateway_ms) : e->now_ms;
+static void
+note_expiry(struct session *s, const struct delivery *d)
+{
+    uint64_t expires_ms = delivery_expiry(s, d);
+
+    if (expires_ms < s->expires_ms)
+        s->expires_ms = expires_ms;
+}
+
+void
+queue_date(const struct engine *e, struct session *s)
+{
+    struct delivery *d;
+
+    s->expires_ms = ENGINE_NEVER;
+    DL_FOREACH (s->queue, d) {
+        if (d->arrived_ms == 0)
+            d->arrived_ms = engine_gateway_ms(e);
+        note_expiry(s, d);
+    }
 }
 
 /* One that is on its way to the device is left alone; if that fails, it goes at the next try. */
@@ -267,9 +300,8 @@ queue_expire(struct engine *e, struct session *s)
 
     s->expires_ms = ENGINE_NEVER;
     DL_FOREACH_SAFE (s->queue, d, next) {
-        if (!message_is_expired(e, d->message)) {
-            if (d->message->expires_ms < s->expires_ms)
-                s->expires_ms = d->message->expires_ms;
+        if (!delivery_is_expired(e, s, d)) {
+            note_expiry(s, d);
         } else if (!queue_is_open(s, d)) {
             queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
         }
@@ -314,19 +346,21 @@ memory_of(uint64_t messages, uint64_t octets)
 static bool
 make_room(struct engine *e, struct session *s, const struct message *m)
 {
-    const struct engine_options *o = e->options;
+    const struct engine_settings *limits = s->settings;
+    uint64_t total = e->options->total_bytes;
     uint64_t octets = m->topic->len + m->len;
     uint64_t others = memory_of(e->status.queued_messages - s->queued,
                                 e->status.queued_octets - s->queued_octets);
 
-    if (octets > o->queue_bytes || others + memory_of(1, octets) > o->total_bytes)
+    if (octets > limits->queue_bytes || others + memory_of(1, octets) > total)
         return false;
-    if (o->overflow == ENGINE_LATEST)
+    if (limits->overflow == ENGINE_LATEST)
         drop_same_topic(e, s, m->topic);
-    while (s->queued + 1 > o->queue_messages || s->queued_octets + octets > o->queue_bytes ||
-           memory_of(e->status.queued_messages + 1, e->status.queued_octets + octets) >
-               o->total_bytes) {
-        struct delivery *victim = o->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
+    while (s->queued + 1 > limits->queue_messages ||
+           s->queued_octets + octets > limits->queue_bytes ||
+           memory_of(e->status.queued_messages + 1, e->status.queued_octets + octets) > total) {
+        struct delivery *victim =
+            limits->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
 
         if (victim == NULL)
             return false;
@@ -336,7 +370,7 @@ make_room(struct engine *e, struct session *s, const struct message *m)
 }
 
 static struct delivery *
-append(struct engine *e, struct session *s, struct message *m)
+append(struct engine *e, struct session *s, struct message *m, uint64_t arrived_ms)
 {
     struct delivery *d = calloc(1, sizeof *d);
 
@@ -344,9 +378,8 @@ append(struct engine *e, struct session *s, struct message *m)
         return NULL;
     d->message = m;
     m->refs++;
-    d->arrived_ms = e->now_ms;
-    if (m->expires_ms < s->expires_ms)
-        s->expires_ms = m->expires_ms;
+    d->arrived_ms = arrived_ms;
+    note_expiry(s, d);
     DL_APPEND(s->queue, d);
     change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued++;
@@ -374,11 +407,11 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
 
     if (m->packet_id != 0 && has_message(s, m)) /* since before the start */
         return;
-    if (qos == 0 && !queue_keeps_qos0(e, s)) {
+    if (qos == 0 && !queue_keeps_qos0(s)) {
         count_drop(e, s, m->topic, ENGINE_DROP_QOS0);
         return;
     }
-    struct delivery *d = make_room(e, s, m) ? append(e, s, m) : NULL;
+    struct delivery *d = make_room(e, s, m) ? append(e, s, m, engine_gateway_ms(e)) : NULL;
 
     if (d == NULL) {
         count_drop(e, s, m->topic, ENGINE_DROP_OVERFLOW);
@@ -400,11 +433,22 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
     }
 }
 
+/* The row tells when it is too old, if there is such a time. */
+static uint64_t
+loaded_arrival(const struct session *s, const struct store_record *record)
+{
+    uint64_t max_age_ms = s->settings->max_age_ms;
+
+    if (record->expires == 0 || max_age_ms == ENGINE_NEVER)
+        return 0;
+    return record->expires > max_age_ms ? record->expires - max_age_ms : 1;
+}
+
 bool
 queue_load(struct engine *e, struct session *s, struct message *m,
            const struct store_record *record)
 {
-    struct delivery *d = append(e, s, m);
+    struct delivery *d = append(e, s, m, loaded_arrival(s, record));
 
     if (d == NULL)
         return false;

@@ -108,32 +108,32 @@ record_registration(struct engine *e, const struct session *s, const struct regi
                                               .session = s->number,
                                               .topic_id = r->id,
                                               .epoch = r->known_epoch,
-                                              .name = name_span(r->name)},
+                                              .name = name_of_session(e, s, r->name)},
                        NULL);
 }
 
 uint64_t
 record_subscription(struct engine *e, const struct subscription *sub)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_SUBSCRIPTION_PUT,
-                                              .session = sub->session->number,
-                                              .name = name_span(sub->filter->name),
-                                              .topic_type = (uint8_t)sub->type,
-                                              .topic_id = sub->topic_id,
-                                              .qos = sub->qos,
-                                              .upstream_id = sub->upstream_id,
-                                              .order = sub->order},
-                       NULL);
+    return emit_record(
+        e,
+        &(struct store_record){.op = STORE_SUBSCRIPTION_PUT,
+                               .session = sub->session->number,
+                               .name = name_of_session(e, sub->session, sub->filter->name),
+                               .topic_type = (uint8_t)sub->type,
+                               .topic_id = sub->topic_id,
+                               .qos = sub->qos,
+                               .upstream_id = sub->upstream_id,
+                               .order = sub->order},
+        NULL);
 }
 
 uint64_t
-record_subscription_delete(struct engine *e, const struct subscription *sub)
+record_subscription_delete(struct engine *e, const struct session *s, struct dm_span filter)
 {
     return emit_record(e,
-                       &(struct store_record){.op = STORE_SUBSCRIPTION_DELETE,
-                                              .session = sub->session->number,
-                                              .name = name_span(sub->filter->name)},
+                       &(struct store_record){
+                           .op = STORE_SUBSCRIPTION_DELETE, .session = s->number, .name = filter},
                        NULL);
 }
 
@@ -184,16 +184,22 @@ record_message_delete(struct engine *e, const struct message *m)
 uint64_t
 record_delivery(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_DELIVERY_PUT,
-                                              .session = s->number,
-                                              .order = d->order,
-                                              .message = d->message->number,
-                                              .msg_id = d->msg_id,
-                                              .qos = d->qos,
-                                              .sent = d->sent,
-                                              .released = d->released},
-                       NULL);
+    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, s->settings->max_age_ms);
+
+    if (too_old_ms != ENGINE_NEVER)
+        record_clock(e);
+    return emit_record(
+        e,
+        &(struct store_record){.op = STORE_DELIVERY_PUT,
+                               .session = s->number,
+                               .order = d->order,
+                               .message = d->message->number,
+                               .msg_id = d->msg_id,
+                               .qos = d->qos,
+                               .sent = d->sent,
+                               .released = d->released,
+                               .expires = too_old_ms != ENGINE_NEVER ? too_old_ms : 0},
+        NULL);
 }
 
 uint64_t
@@ -215,8 +221,9 @@ record_will(struct engine *e, const struct session *s)
     return emit_record(e,
                        &(struct store_record){.op = STORE_WILL_PUT,
                                               .session = s->number,
-                                              .name = will->topic != NULL ? name_span(will->topic)
-                                                                          : (struct dm_span){0},
+                                              .name = will->topic != NULL
+                                                          ? name_of_session(e, s, will->topic)
+                                                          : (struct dm_span){0},
                                               .payload = dm_span(will->message, will->len),
                                               .qos = will->qos,
                                               .retain = will->retain},

@@ -20,14 +20,13 @@ copies_since(const struct subscription *sub)
 /* The subscription of the session that matches for the longest time; `held`: that the broker holds.
  */
 static struct subscription *
-oldest_match(const struct session *s, struct dm_span topic, bool held)
+oldest_match(struct engine *e, const struct session *s, struct dm_span topic, bool held)
 {
     struct subscription *sub;
     struct subscription *oldest = NULL;
 
     LL_FOREACH (s->subscriptions, sub) {
-        if ((held && !filter_is_held(sub->filter)) ||
-            !topic_matches(name_span(sub->filter->name), topic))
+        if ((held && !filter_is_held(sub->filter)) || !name_matches(e, sub, topic))
             continue;
         if (oldest == NULL || copies_since(sub) < copies_since(oldest))
             oldest = sub;
@@ -38,13 +37,13 @@ oldest_match(const struct session *s, struct dm_span topic, bool held)
 /* The highest QoS of the session's matching subscriptions: overlapping ones deliver once, at the
  * best. */
 static uint8_t
-best_qos(const struct session *s, struct dm_span topic)
+best_qos(struct engine *e, const struct session *s, struct dm_span topic)
 {
     const struct subscription *sub;
     uint8_t qos = 0;
 
     LL_FOREACH (s->subscriptions, sub)
-        if (sub->qos > qos && topic_matches(name_span(sub->filter->name), topic))
+        if (sub->qos > qos && name_matches(e, sub, topic))
             qos = sub->qos;
     return qos;
 }
@@ -178,7 +177,7 @@ mark_of(struct session *s, const struct message *m)
 static bool
 had_its_copy(struct engine *e, const struct session *s, const struct message *m)
 {
-    const struct subscription *primary = oldest_match(s, name_span(m->topic), true);
+    const struct subscription *primary = oldest_match(e, s, name_span(m->topic), true);
     const struct copies *c = copies_of(e, m);
 
     for (size_t i = 0; primary != NULL && c != NULL && i < c->id_count; i++) {
@@ -243,12 +242,13 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
     if (!topic_matches(name_span(f->name), topic))
         return;
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
-        struct subscription *primary = oldest_match(sub->session, topic, held);
+        struct subscription *primary = oldest_match(e, sub->session, topic, held);
 
-        if (has_copy(e, sub->session, m) || (!held && had_its_copy(e, sub->session, m)))
+        if (!name_reaches(e, sub, topic) || has_copy(e, sub->session, m) ||
+            (!held && had_its_copy(e, sub->session, m)))
             continue;
         if (primary == NULL || primary == sub)
-            deliver(e, m, sub, best_qos(sub->session, topic));
+            deliver(e, m, sub, best_qos(e, sub->session, topic));
         else
             set_copy(e, sub->session, m, false);
     }
@@ -277,11 +277,11 @@ route_to_those_who_waited(struct engine *e, struct message *m)
         const struct copy_mark *mark = mark_of(s, m);
         const struct subscription *sub =
             mark->number == c->number && !mark->has_copy && mark->lost_one
-                ? oldest_match(s, topic, false)
+                ? oldest_match(e, s, topic, false)
                 : NULL;
 
         if (sub != NULL)
-            deliver(e, m, sub, best_qos(s, topic));
+            deliver(e, m, sub, best_qos(e, s, topic));
     }
 }
 
@@ -294,7 +294,8 @@ route_retained_by_id(struct engine *e, struct message *m, const struct filter *f
     DL_FOREACH2 (f->subscriptions, sub, filter_next) {
         if (sub->upstream_id != id)
             continue;
-        deliver(e, m, sub, sub->qos);
+        if (name_reaches(e, sub, name_span(m->topic)))
+            deliver(e, m, sub, sub->qos);
         return;
     }
 }
@@ -315,7 +316,7 @@ route_retained_recent(struct engine *e, struct message *m)
         /* No session: a filter made again after a reconnect; its retained messages were had before.
          */
         sub = s != NULL ? subscription_find(s, recent->filter) : NULL;
-        if (sub != NULL)
+        if (sub != NULL && name_reaches(e, sub, name_span(m->topic)))
             deliver(e, m, sub, sub->qos);
         return;
     }

@@ -112,7 +112,9 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->number = number;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
-    s->client = topic_client(e, client_id);
+    s->client = party_named(e, client_id).client;
+    s->settings = s->client != NULL && s->client->settings != NULL ? s->client->settings
+                                                                   : &e->options->settings;
     s->unanswered = UINT32_MAX;
     s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
@@ -300,7 +302,7 @@ session_supervision(const struct engine *e, const struct session *s)
     case ENGINE_ACTIVE:
         if (s->keepalive_s == 0) /* R28 */
             return ENGINE_NEVER;
-        period_ms = s->keepalive_s * UINT64_C(10) * e->options->tolerance_percent;
+        period_ms = s->keepalive_s * UINT64_C(10) * s->settings->tolerance_percent;
         break;
     case ENGINE_ASLEEP:
         /* The return from sleep is not recorded: until it says so after a restart, the device may
@@ -308,11 +310,11 @@ session_supervision(const struct engine *e, const struct session *s)
         if (s->maybe_active && s->keepalive_s == 0)
             return ENGINE_NEVER;
         period_ms = s->maybe_active && s->keepalive_s > s->sleep_s ? s->keepalive_s : s->sleep_s;
-        period_ms *= UINT64_C(10) * e->options->tolerance_percent;
+        period_ms *= UINT64_C(10) * s->settings->tolerance_percent;
         break;
     case ENGINE_DISCONNECTED:
     case ENGINE_LOST:
-        period_ms = e->options->expiry_ms;
+        period_ms = s->settings->expiry_ms;
         break;
     default: /* awake: the timer stands still (R93), retransmission ends the period (R99) */
         return ENGINE_NEVER;
@@ -336,8 +338,7 @@ session_schedule(struct engine *e, struct session *s)
     if (s->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
         deadline = earlier(deadline, s->pause_until_ms);
     if (s->unstored != NULL)
-        deadline =
-            earlier(deadline, engine_add_ms(s->unstored->arrived_ms, e->options->store_after_ms));
+        deadline = earlier(deadline, queue_store_deadline(e, s));
     s->deadline_ms = earlier(deadline, queue_expiry(e, s));
     heap_settle(e, s);
 }

@@ -31,19 +31,46 @@ engine_status(const struct engine *e, struct engine_status *status)
     }
 }
 
-void
-session_status(const struct session *s, uint64_t now_ms, struct dm_span *filters,
-               struct engine_session_status *status)
+/* The filters as the device wrote them. */
+static size_t
+collect_filters(const struct engine *e, const struct session *s, struct dm_span *filters,
+                struct buffer *texts)
 {
+    struct buffer text = {0};
     const struct subscription *sub;
     size_t count = 0;
 
-    LL_FOREACH (s->subscriptions, sub)
-        filters[count++] = name_span(sub->filter->name);
+    texts->len = 0;
+    LL_FOREACH (s->subscriptions, sub) {
+        struct dm_span filter = name_shown(e, s, sub->filter->name, &text);
+        bool made = text.octets != NULL && filter.data == text.octets;
+
+        if (made && !buffer_append(texts, filter)) /* no memory: as the broker has it */
+            filters[count++] = name_span(sub->filter->name);
+        else /* where in `texts` is known when all are there */
+            filters[count++] = made ? dm_span(NULL, filter.len) : filter;
+    }
+    for (size_t i = 0, at = 0; i < count; i++) {
+        if (filters[i].data != NULL)
+            continue;
+        filters[i].data = texts->octets + at;
+        at += filters[i].len;
+    }
+    buffer_fini(&text);
+    return count;
+}
+
+void
+session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
+               struct dm_span *filters, struct buffer *texts, struct engine_session_status *status)
+{
+    size_t count = collect_filters(e, s, filters, texts);
+
     *status = (struct engine_session_status){
         .client_id = dm_span(s->client_id, s->client_id_len),
         .clean = s->clean,
         .will = s->will != NULL && s->will->topic != NULL,
+        .section = s->client != NULL ? s->client->pattern : NULL,
         .state = s->state,
         .has_address = s->bound,
         .address = s->address,
@@ -66,12 +93,14 @@ engine_each_session(const struct engine *e, uint64_t now_ms, engine_visit *visit
 {
     struct dm_span filters[SUBSCRIPTIONS_MAX];
     struct engine_session_status status;
+    struct buffer texts = {0};
     const struct session *s;
 
     DL_FOREACH (e->sessions, s) {
-        session_status(s, now_ms, filters, &status);
+        session_status(e, s, now_ms, filters, &texts, &status);
         visit(ctx, &status);
     }
+    buffer_fini(&texts);
 }
 
 const char *

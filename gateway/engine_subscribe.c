@@ -70,7 +70,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     filter_id_remember(e, sub);
     if (record) { /* the session stays */
         route_disturb(e, s);
-        s->seq = record_subscription_delete(e, sub);
+        s->seq = record_subscription_delete(e, s, name_of_session(e, s, f->name));
     }
     suback_settled(s, sub);
     LL_DELETE(s->subscriptions, sub);
@@ -168,6 +168,20 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     return filter;
 }
 
+/* The broker's filter; empty: the configuration does not allow it. */
+static struct dm_span
+take_filter(struct engine *e, const struct session *s, struct dm_span filter)
+{
+    struct party party = party_of(s);
+    struct dm_span up = {0};
+
+    if (access_subscribe(e, &party, filter))
+        up = name_up(e, &party, filter);
+    if (up.len == 0)
+        access_denied(e, party.client_id, "SUBSCRIBE", filter);
+    return up;
+}
+
 /* M52: the device has given up an earlier request for this filter or under this MsgId. */
 static void
 give_up_subacks(struct session *s, struct subscription *renewed, uint16_t msg_id)
@@ -229,6 +243,10 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     enum mqttsn_return_code code;
     struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
 
+    if (filter.len > 0) {
+        filter = take_filter(e, s, filter);
+        code = MQTTSN_NOT_SUPPORTED;
+    }
     if (filter.len == 0) {
         session_note(e, s, ENGINE_EVENT_NOT_SUBSCRIBED, (uint64_t)code);
         send_suback(e, s, packet->msg_id, 0, 0, code);
@@ -268,6 +286,10 @@ handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_pack
     uint8_t short_name[2];
     enum mqttsn_return_code code;
     struct dm_span filter = requested_filter(e, s, packet, short_name, &code);
+    struct party party = party_of(s);
+
+    if (filter.len > 0)
+        filter = name_up(e, &party, filter);
     struct name *name = filter.len > 0 ? name_get(e, filter) : NULL;
     struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
 

@@ -66,76 +66,20 @@ find_predefined(const struct engine_topic *topics, size_t count, uint16_t id)
     return NULL;
 }
 
-/* A client id that would change the meaning of a topic never matches a section with "%c" (design
- * 9).
- */
-static bool
-client_id_fits_topics(struct dm_span client_id)
-{
-    for (size_t i = 0; i < client_id.len; i++)
-        if (client_id.data[i] == '+' || client_id.data[i] == '#' || client_id.data[i] == '/')
-            return false;
-    return true;
-}
-
-static bool
-names_client_id(const struct engine_client *client)
-{
-    for (size_t i = 0; i < client->topic_count; i++)
-        if (strstr(client->topics[i].name, "%c") != NULL)
-            return true;
-    return false;
-}
-
-const struct engine_client *
-topic_client(const struct engine *e, struct dm_span client_id)
-{
-    for (size_t i = 0; i < e->options->client_count; i++) {
-        const struct engine_client *client = &e->options->clients[i];
-
-        if (topic_pattern_matches(dm_span_text(client->pattern), client_id) &&
-            (client_id_fits_topics(client_id) || !names_client_id(client)))
-            return client;
-    }
-    return NULL;
-}
-
-static bool
-append(struct engine *e, size_t *len, const void *octets, size_t count)
-{
-    if (*len + count > e->expanded_room) {
-        uint8_t *grown = realloc(e->expanded, *len + count);
-
-        if (grown == NULL)
-            return false;
-        e->expanded = grown;
-        e->expanded_room = *len + count;
-    }
-    if (count > 0)
-        memcpy(e->expanded + *len, octets, count);
-    *len += count;
-    return true;
-}
-
 /* The name with the client id for each "%c"; empty if that is not possible. */
 static struct dm_span
 expand(struct engine *e, const struct session *s, const char *name)
 {
-    const char *mark = strstr(name, "%c");
-    size_t len = 0;
+    static const struct dm_span none = {0};
 
-    if (mark == NULL)
+    if (strstr(name, "%c") == NULL)
         return dm_span_text(name);
-    for (; mark != NULL; name = mark + 2, mark = strstr(name, "%c"))
-        if (!append(e, &len, name, (size_t)(mark - name)) ||
-            !append(e, &len, s->client_id, s->client_id_len))
-            return (struct dm_span){0};
-    if (!append(e, &len, name, strlen(name)))
-        return (struct dm_span){0};
-    struct dm_span expanded = dm_span(e->expanded, len);
+    e->predefined.len = 0;
+    if (!buffer_append_client(&e->predefined, name, dm_span(s->client_id, s->client_id_len)))
+        return none;
+    struct dm_span expanded = buffer_span(&e->predefined);
 
-    return topic_name_is_valid(expanded) && topic_is_harmless(expanded) ? expanded
-                                                                        : (struct dm_span){0};
+    return topic_name_is_valid(expanded) && topic_is_harmless(expanded) ? expanded : none;
 }
 
 struct dm_span
@@ -181,12 +125,13 @@ topic_note_predefined(struct session *s, uint16_t id)
 static uint16_t
 predefined_id_of(struct engine *e, const struct session *s, const struct name *name)
 {
+    struct dm_span own = name_of_session(e, s, name);
+
     for (size_t i = 0; s->client != NULL && i < s->client->topic_count; i++)
-        if (dm_span_equal(expand(e, s, s->client->topics[i].name), name_span(name)))
+        if (dm_span_equal(expand(e, s, s->client->topics[i].name), own))
             return s->client->topics[i].id;
     for (size_t i = 0; i < s->predefined_count; i++)
-        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]),
-                          name_span(name)))
+        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]), own))
             return s->predefined[i];
     return 0;
 }
@@ -288,20 +233,35 @@ registrations_free(struct engine *e, struct session *s)
     s->registration_room = 0;
 }
 
+/* The broker's name; empty: what the device neither may publish nor gets to see needs no id. */
+static struct dm_span
+take_name(struct engine *e, const struct session *s, struct dm_span name)
+{
+    struct party party = party_of(s);
+    struct dm_span up = {0};
+
+    if (access_publish(e, &party, name) || access_subscribe(e, &party, name))
+        up = name_up(e, &party, name);
+    if (up.len == 0)
+        access_denied(e, party.client_id, "REGISTER", name);
+    return up;
+}
+
 void
 handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
     struct mqttsn_packet answer = {
         .type = MQTTSN_REGACK, .msg_id = packet->msg_id, .return_code = MQTTSN_ACCEPTED};
     bool made = false;
+    bool valid = topic_name_is_valid(packet->topic_name) && topic_is_harmless(packet->topic_name);
+    struct dm_span up = valid ? take_name(e, s, packet->topic_name) : (struct dm_span){0};
     struct name *name = NULL;
     struct registration *r = NULL;
 
-    if (!topic_name_is_valid(packet->topic_name) ||
-        !topic_is_harmless(packet->topic_name)) { /* R55, M18, M19 */
+    if (up.len == 0) { /* R55, M13, M18, M19 */
         answer.return_code = MQTTSN_NOT_SUPPORTED;
     } else {
-        name = name_get(e, packet->topic_name);
+        name = name_get(e, up);
         if (name != NULL && engine_takes_request(e, s))
             r = registration_get(e, s, name, &made);
         if (r == NULL)
@@ -367,11 +327,15 @@ topic_for_device(struct engine *e, struct session *s, struct name *name,
         *id = predefined;
         return TOPIC_READY;
     }
-    if (r == NULL && name->len == 2) { /* reference 2.5, 6: the two octets are the id */
+    struct dm_span own = name_of_session(e, s, name);
+
+    if (r == NULL && own.len == 2) { /* reference 2.5, 6: the two octets are the id */
         *type = MQTTSN_TOPIC_SHORT;
-        *id = (uint16_t)(name->text[0] << 8 | name->text[1]);
+        *id = (uint16_t)(own.data[0] << 8 | own.data[1]);
         return TOPIC_READY;
     }
+    if (own.len == 0) /* of an earlier configuration: the device cannot have it */
+        return TOPIC_REFUSED;
     if (r == NULL)
         r = registration_get(e, s, name, &made);
     if (r == NULL || r->refused)
@@ -387,7 +351,10 @@ topic_prepare(struct engine *e, struct session *s, struct name *name)
 {
     bool made = false;
 
-    if (name->len == 2 || exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
+    size_t own_len = name_of_session(e, s, name).len;
+
+    if (own_len == 0 || own_len == 2 ||
+        exact_subscription(s, name, MQTTSN_TOPIC_PREDEFINED) != NULL ||
         exact_subscription(s, name, MQTTSN_TOPIC_SHORT) != NULL ||
         (registration_by_name(s, name) == NULL && predefined_id_of(e, s, name) != 0))
         return;

@@ -44,8 +44,10 @@ uplink_new(struct engine *e, uint64_t session, struct name *topic, struct dm_spa
 
     if (u == NULL)
         return NULL;
-    *u = (struct uplink){
-        .topic = name_ref(topic), .arrived_ms = e->now_ms, .len = (uint32_t)payload.len, .qos = 1};
+    *u = (struct uplink){.topic = name_ref(topic),
+                         .store_at_ms = ENGINE_NEVER,
+                         .len = (uint32_t)payload.len,
+                         .qos = 1};
     if (payload.len > 0)
         memcpy(u->payload, payload.data, payload.len);
     u->session = session;
@@ -119,32 +121,50 @@ uplink_store(struct engine *e, struct uplink *u)
     u->stored = true;
 }
 
-static void
-answer_until(struct engine *e, uint64_t arrived_ms)
+void
+uplink_await(struct engine *e, struct uplink *u, uint64_t store_after_ms)
 {
-    while (e->uplink_unanswered != NULL && e->uplink_unanswered->arrived_ms <= arrived_ms) {
-        struct uplink *u = e->uplink_unanswered;
-
-        if (!u->stored && u->qos > 0)
-            uplink_store(e, u);
-        uplink_answer(e, u, MQTTSN_ACCEPTED);
-        e->uplink_unanswered = u->next;
+    if (e->uplink_unanswered == NULL) {
+        e->uplink_unanswered = u;
+        e->uplink_store_ms = ENGINE_NEVER;
     }
+    u->store_at_ms = engine_add_ms(e->now_ms, store_after_ms);
+    if (u->store_at_ms < e->uplink_store_ms)
+        e->uplink_store_ms = u->store_at_ms;
 }
 
+/* Takes over what the broker has not acknowledged and is to be stored by then. */
+static void
+store_until(struct engine *e, uint64_t until_ms)
+{
+    struct uplink *u;
+
+    e->uplink_store_ms = ENGINE_NEVER;
+    for (u = e->uplink_unanswered; u != NULL; u = u->next) {
+        if (!u->answered && u->store_at_ms <= until_ms) {
+            if (!u->stored)
+                uplink_store(e, u);
+            uplink_answer(e, u, MQTTSN_ACCEPTED);
+        } else if (!u->answered && u->store_at_ms < e->uplink_store_ms) {
+            e->uplink_store_ms = u->store_at_ms;
+        }
+    }
+    while (e->uplink_unanswered != NULL && e->uplink_unanswered->answered)
+        e->uplink_unanswered = e->uplink_unanswered->next;
+}
+
+/* The first that waited for may be gone: then this is too early, once. */
 static uint64_t
 store_deadline(const struct engine *e)
 {
-    return e->uplink_unanswered != NULL
-               ? engine_add_ms(e->uplink_unanswered->arrived_ms, e->options->store_after_ms)
-               : ENGINE_NEVER;
+    return e->uplink_unanswered != NULL ? e->uplink_store_ms : ENGINE_NEVER;
 }
 
 void
 uplink_time(struct engine *e)
 {
     if (store_deadline(e) <= e->now_ms)
-        answer_until(e, e->now_ms - e->options->store_after_ms);
+        store_until(e, e->now_ms);
     if (e->uplink_pause_until_ms != 0 && e->uplink_pause_until_ms <= e->now_ms) {
         e->uplink_pause_until_ms = 0;
         uplink_pump(e);
@@ -331,7 +351,7 @@ uplink_disconnected(struct engine *e)
     }
     e->uplinks_in_flight = 0;
     e->uplink_next = e->uplinks;
-    answer_until(e, e->now_ms); /* the devices need not wait for the broker to come back */
+    store_until(e, ENGINE_NEVER); /* the devices need not wait for the broker to come back */
 }
 
 static enum mqttsn_return_code
@@ -379,8 +399,8 @@ uplink_postpone(struct engine *e, struct uplink *u)
 
     if (e->uplink_pause_until_ms <= e->now_ms)
         log_warning("uplink", "the broker's quota is exceeded: sending again in %llu s",
-                    (unsigned long long)(e->options->retry_ms / 1000));
-    e->uplink_pause_until_ms = engine_add_ms(e->now_ms, e->options->retry_ms);
+                    (unsigned long long)(e->options->settings.retry_ms / 1000));
+    e->uplink_pause_until_ms = engine_add_ms(e->now_ms, e->options->settings.retry_ms);
     u->in_flight = false;
     u->sent = false; /* its exchange has ended */
     e->uplinks_in_flight--;

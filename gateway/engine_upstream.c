@@ -50,21 +50,14 @@ packet_id_take(struct engine *e)
 static struct dm_span
 upstream_name(struct engine *e, struct dm_span name)
 {
-    size_t prefix = strlen(e->options->topic_prefix);
+    struct dm_span prefix = dm_span_text(e->options->topic_prefix);
 
-    if (prefix == 0)
+    if (prefix.len == 0)
         return name;
-    if (prefix + name.len > e->scratch_room) {
-        uint8_t *grown = realloc(e->scratch, prefix + name.len);
-
-        if (grown == NULL)
-            return (struct dm_span){0};
-        e->scratch = grown;
-        e->scratch_room = prefix + name.len;
-    }
-    memcpy(e->scratch, e->options->topic_prefix, prefix);
-    memcpy(e->scratch + prefix, name.data, name.len);
-    return dm_span(e->scratch, prefix + name.len);
+    e->upstream_text.len = 0;
+    if (!buffer_append(&e->upstream_text, prefix) || !buffer_append(&e->upstream_text, name))
+        return (struct dm_span){0};
+    return buffer_span(&e->upstream_text);
 }
 
 bool
@@ -231,7 +224,8 @@ subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
 
     log_warning("upstream", "client %s: broker refuses the subscription to %s, reason 0x%02x",
                 log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-                log_escape(filter, sizeof filter, name_span(sub->filter->name)), reason);
+                log_escape(filter, sizeof filter, name_of_session(e, s, sub->filter->name)),
+                reason);
     bool told_otherwise = !sub->owes_suback;
 
     subscription_answer(e, sub, suback_code(reason));

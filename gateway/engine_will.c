@@ -20,6 +20,20 @@ will_topic_is_valid(struct dm_span topic)
     return topic_name_is_valid(topic) && topic_is_harmless(topic); /* R55 */
 }
 
+struct dm_span
+will_take_topic(struct engine *e, const struct party *party, struct dm_span topic)
+{
+    struct dm_span up = {0};
+
+    if (!will_topic_is_valid(topic))
+        return up;
+    if (access_publish(e, party, topic))
+        up = name_up(e, party, topic);
+    if (up.len == 0)
+        access_denied(e, party->client_id, "a will", topic);
+    return up;
+}
+
 bool
 will_has_room(const struct engine *e, size_t octets)
 {
@@ -93,16 +107,19 @@ void
 handle_willtopicupd(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
     enum mqttsn_return_code code = MQTTSN_ACCEPTED;
+    struct party party = party_of(s);
+    struct dm_span up = {0};
 
-    if (packet->has_flags && !will_topic_is_valid(packet->topic_name)) {
+    if (packet->has_flags)
+        up = will_take_topic(e, &party, packet->topic_name);
+    if (packet->has_flags && up.len == 0) {
         code = MQTTSN_NOT_SUPPORTED; /* M51: the old will is kept */
     } else if (!engine_can_promise(e)) {
         code = MQTTSN_CONGESTION;
     } else if (!packet->has_flags) {
         will_set(e, s, NULL); /* R37: topic and message */
     } else {
-        bool room = will_has_room(e, packet->topic_name.len);
-        struct name *topic = room ? name_get(e, packet->topic_name) : NULL;
+        struct name *topic = will_has_room(e, up.len) ? name_get(e, up) : NULL;
         struct will *will = topic != NULL ? will_new(e, topic, will_message(s->will),
                                                      requested_qos(packet), packet->retain)
                                           : NULL;
@@ -145,7 +162,7 @@ will_spool(struct engine *e, struct session *s)
     if (will == NULL || will->topic == NULL)
         return NULL;
     log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len));
-    log_escape(topic, sizeof topic, name_span(will->topic));
+    log_escape(topic, sizeof topic, name_of_session(e, s, will->topic));
     struct uplink *u = uplink_has_room(e, will_octets(will))
                            ? uplink_new(e, s->number, will->topic, will_message(will))
                            : NULL;

@@ -96,6 +96,7 @@ add_input(struct evbuffer *out, const struct engine_status *status, const struct
     sample(out, "rejected_messages_total", "reason", "unsupported", input.unsupported);
     sample(out, "rejected_messages_total", "reason", "unexpected", status->ignored);
     sample(out, "rejected_messages_total", "reason", "unknown_peer", status->refused);
+    sample(out, "rejected_messages_total", "reason", "not_allowed", status->denied);
     gauge(out, "held_answers", input.held, "Answers that wait for the disk.");
     gauge(out, "held_bytes", input.held_octets, "Octets of answers that wait for the disk.");
     counter(out, "held_answers_dropped_total", input.held_dropped,

@@ -38,8 +38,7 @@ enum store_op {
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
     /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is
-     * owed)
-     */
+     * owed), expires (for this session; its message may do so earlier) */
     STORE_DELIVERY_PUT,
     STORE_DELIVERY_DELETE,
     /* key: order. session, msg_id, packet_id (0: never sent), name, payload, qos, retain */

@@ -103,6 +103,7 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     " filters BLOB NOT NULL,"
     " taken INTEGER NOT NULL,"
     " PRIMARY KEY (session, qos)) WITHOUT ROWID;",
+    "ALTER TABLE delivery ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -178,6 +179,7 @@ static const struct schema_column delivery_columns[] = {
     COLUMN("qos", U8, qos),
     COLUMN("sent", BOOL, sent),
     COLUMN("released", BOOL, released),
+    COLUMN("expires", U64, expires),
 };
 static const struct schema_column spool_columns[] = {
     COLUMN("position", U64, order), COLUMN("session", U64, session),

@@ -140,6 +140,90 @@ topic_matches(struct dm_span filter, struct dm_span name)
     return n == name.len;
 }
 
+struct topic_levels
+topic_levels(struct dm_span text)
+{
+    return (struct topic_levels){.rest = text, .more = true};
+}
+
+bool
+topic_next_level(struct topic_levels *levels, struct dm_span *level)
+{
+    struct dm_span rest = levels->rest;
+    size_t len = 0;
+
+    if (!levels->more)
+        return false;
+    while (len < rest.len && rest.data[len] != '/')
+        len++;
+    *level = dm_span(rest.data, len);
+    levels->more = len < rest.len;
+    levels->rest =
+        levels->more ? dm_span(rest.data + len + 1, rest.len - len - 1) : (struct dm_span){0};
+    return true;
+}
+
+static bool
+is_level(struct dm_span level, uint8_t wildcard)
+{
+    return level.len == 1 && level.data[0] == wildcard;
+}
+
+/* A wildcard in front matches no name that starts with $. */
+static bool
+hides_dollar(struct dm_span a, struct dm_span b)
+{
+    return (a.data[0] == '+' || a.data[0] == '#') && b.data[0] == '$';
+}
+
+bool
+topic_filter_covers(struct dm_span wide, struct dm_span narrow)
+{
+    struct topic_levels of_wide = topic_levels(wide), of_narrow = topic_levels(narrow);
+    struct dm_span w, n;
+
+    if (hides_dollar(wide, narrow))
+        return false;
+    while (topic_next_level(&of_wide, &w)) {
+        if (is_level(w, '#')) /* a/# matches a, too */
+            return true;
+        if (!topic_next_level(&of_narrow, &n) || is_level(n, '#') ||
+            (!is_level(w, '+') && !dm_span_equal(w, n)))
+            return false;
+    }
+    return !of_narrow.more;
+}
+
+bool
+topic_filters_overlap(struct dm_span a, struct dm_span b)
+{
+    struct topic_levels levels_a = topic_levels(a), levels_b = topic_levels(b);
+    struct dm_span of_a, of_b;
+
+    if (hides_dollar(a, b) || hides_dollar(b, a))
+        return false;
+    for (;;) {
+        bool has_a = topic_next_level(&levels_a, &of_a);
+        bool has_b = topic_next_level(&levels_b, &of_b);
+
+        if (!has_a || !has_b) /* a/# matches a */
+            return has_a == has_b || is_level(has_a ? of_a : of_b, '#');
+        if (is_level(of_a, '#') || is_level(of_b, '#'))
+            return true;
+        if (!is_level(of_a, '+') && !is_level(of_b, '+') && !dm_span_equal(of_a, of_b))
+            return false;
+    }
+}
+
+bool
+topic_section_matches(const char *pattern, bool uses_client_id, struct dm_span client_id)
+{
+    for (size_t i = 0; uses_client_id && i < client_id.len; i++)
+        if (client_id.data[i] == '+' || client_id.data[i] == '#' || client_id.data[i] == '/')
+            return false;
+    return topic_pattern_matches(dm_span_text(pattern), client_id);
+}
+
 bool
 topic_pattern_matches(struct dm_span pattern, struct dm_span text)
 {

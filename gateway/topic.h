@@ -23,6 +23,23 @@ bool topic_is_harmless(struct dm_span text);
 /* A filter to subscribe to: + and # only where they may stand (R71). */
 bool topic_filter_is_valid(struct dm_span filter);
 bool topic_has_wildcard(struct dm_span filter);
+/* The levels of a name or filter, cut off one by one. */
+struct topic_levels {
+    struct dm_span rest; /* data NULL: none */
+    bool more;           /* there is another, perhaps empty */
+};
+struct topic_levels topic_levels(struct dm_span text);
+/* False: there is none left. */
+bool topic_next_level(struct topic_levels *levels, struct dm_span *level);
+/*
+ * Of two filters, both valid. Covers: whatever `narrow` matches, `wide` matches too. Overlap: there
+ * may be a name that both match.
+ */
+bool topic_filter_covers(struct dm_span wide, struct dm_span narrow);
+bool topic_filters_overlap(struct dm_span a, struct dm_span b);
+/* Whether a section of the configuration is for this client: a client id with +, # or / in it would
+ * change the levels of a topic and never matches a section that uses "%c" (design 9). */
+bool topic_section_matches(const char *pattern, bool uses_client_id, struct dm_span client_id);
 /* Client id patterns: "*" is any run of octets, "?" any one. */
 bool topic_pattern_matches(struct dm_span pattern, struct dm_span text);
 /* Both valid. A filter that starts with a wildcard matches no name that starts with $. */

@@ -3,15 +3,17 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "check_client.h"
 #include "command.h"
 #include "config.h"
 
 static const char usage[] =
-    "Usage: dormouse check FILE\n"
+    "Usage: dormouse check FILE [--client ID]\n"
     "       dormouse check --example\n"
     "Reads a configuration file, with conf.d/*.ini beside it, and reports its errors\n"
-    "and warnings. --example prints a commented file with every key.\n"
-    "Exit status: 0 the gateway would start; 1 it would not.\n";
+    "and warnings. --client shows which section the device with client ID gets, and\n"
+    "what follows from it. --example prints a commented file with every key.\n"
+    "Exit status: 0 the gateway would start, and not refuse the device; 1 otherwise.\n";
 
 static void
 on_report(void *ctx, bool warning, const char *text)
@@ -21,23 +23,37 @@ on_report(void *ctx, bool warning, const char *text)
 }
 
 static int
-check_file(const char *path)
+check_file(const char *path, const char *client_id)
 {
     struct config *config = NULL;
+    bool served = true;
 
     if (config_load(path, on_report, NULL, &config) != DM_OK)
         return EXIT_STATUS_USAGE;
+    if (client_id != NULL)
+        served = check_client_print(config, client_id, stdout);
+    else
+        printf("%s: ok\n", path);
     config_free(config);
-    printf("%s: ok\n", path);
-    return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+    return fflush(stdout) == 0 && served ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
+}
+
+static int
+wrong_usage(const char *what, const char *word)
+{
+    fprintf(stderr, "dormouse check: %s%s (see dormouse check --help)\n", what, word);
+    return EXIT_STATUS_USAGE;
 }
 
 int
 check_run(struct command_globals *globals, int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"example", no_argument, NULL, 'e'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option longs[] = {{"example", no_argument, NULL, 'e'},
+                                          {"client", required_argument, NULL, 'i'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     bool example = false;
+    const char *client_id = NULL;
     int code;
 
     (void)globals;
@@ -48,20 +64,18 @@ check_run(struct command_globals *globals, int argc, char **argv)
             fputs(usage, stdout);
             return EXIT_STATUS_OK;
         }
-        if (code != 'e') {
-            fprintf(stderr, "dormouse check: unknown option '%s' (see dormouse check --help)\n",
-                    argv[optind - 1]);
-            return EXIT_STATUS_USAGE;
-        }
-        example = true;
+        if (code == '?' || code == ':')
+            return wrong_usage("unknown option ", argv[optind - 1]);
+        example = example || code == 'e';
+        if (code == 'i')
+            client_id = optarg;
     }
-    if (argc - optind != (example ? 0 : 1)) {
-        fprintf(stderr, "dormouse check: %s (see dormouse check --help)\n",
-                example ? "--example takes no file" : "one file is needed");
-        return EXIT_STATUS_USAGE;
-    }
+    if (argc - optind != (example ? 0 : 1))
+        return wrong_usage(example ? "--example takes no file" : "one file is needed", "");
+    if (example && client_id != NULL)
+        return wrong_usage("--client needs a file", "");
     if (!example)
-        return check_file(argv[optind]);
+        return check_file(argv[optind], client_id);
     config_print_example(stdout);
     return fflush(stdout) == 0 ? EXIT_STATUS_OK : EXIT_STATUS_USAGE;
 }

@@ -119,8 +119,10 @@ print_load(const cJSON *answer, FILE *out)
         {"expired", "expired"},   {"operator", "by the operator"}};
     static const struct labelled_count wills[] = {
         {"kept", "kept"}, {"published", "published"}, {"handshakes", "being set up"}};
-    static const struct labelled_count bad[] = {
-        {"malformed", "malformed"}, {"unsupported", "unsupported"}, {"ignored", "ignored"}};
+    static const struct labelled_count bad[] = {{"malformed", "malformed"},
+                                                {"unsupported", "unsupported"},
+                                                {"ignored", "ignored"},
+                                                {"denied", "not allowed"}};
     const cJSON *sessions = cJSON_GetObjectItemCaseSensitive(answer, "sessions");
     const cJSON *queue = cJSON_GetObjectItemCaseSensitive(answer, "queue");
     const cJSON *spool = cJSON_GetObjectItemCaseSensitive(answer, "spool");

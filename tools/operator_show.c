@@ -37,6 +37,8 @@ print_head(const cJSON *answer, FILE *out)
     fprintf(out, "Device    %s: %s, %s session\n", values_text(a, answer, "client_id"),
             values_text(b, answer, "state"),
             values_is_true(answer, "clean") ? "clean" : "persistent");
+    if (cJSON_IsString(member(answer, "section")))
+        fprintf(out, "Section   [client %s]\n", values_text(a, answer, "section"));
     fprintf(out, "Address   %s, signal %s\n", values_text(a, answer, "address"),
             values_signal(b, answer));
     fprintf(out, "Heard     %s ago, keep alive %s s, last sleep %s s\n",

@@ -10,9 +10,9 @@
 #define BLANKS " \t"
 
 const char *const log_modules[] = {
-    "app",    "config",  "control", "discovery", "engine", "http",    "libevent",
-    "packet", "pairing", "queue",   "runner",    "serial", "session", "status",
-    "store",  "udp",     "uplink",  "upstream",  "will",   NULL,
+    "access",   "app",    "config",  "control", "discovery", "engine", "http",
+    "libevent", "packet", "pairing", "queue",   "runner",    "serial", "session",
+    "status",   "store",  "udp",     "uplink",  "upstream",  "will",   NULL,
 };
 
 _Static_assert(sizeof log_modules / sizeof log_modules[0] <= MODULES_MAX, "room for each module");

@@ -240,9 +240,10 @@ visit_session(void *ctx, const struct engine_session_status *session)
     FUZZ_CHECK(session->state < ENGINE_STATE_COUNT, "a state that does not exist");
     FUZZ_CHECK(session->client_id.len > 0 && session->client_id.len <= options->client_id_max,
                "a client id that was to be refused");
-    FUZZ_CHECK(session->queued_messages <= options->queue_messages &&
-                   session->queued_octets <= options->queue_bytes,
-               "a queue beyond its limit");
+    if (session->section == NULL)
+        FUZZ_CHECK(session->queued_messages <= options->settings.queue_messages &&
+                       session->queued_octets <= options->settings.queue_bytes,
+                   "a queue beyond its limit");
     FUZZ_CHECK(session->last_contact_ms <= world->now_ms, "heard in the future");
     survey->sessions[session->state]++;
     survey->messages += session->queued_messages;
@@ -307,6 +308,8 @@ end_step(struct world *world)
 static void
 start_engine(struct world *world)
 {
+    if (world->configure != NULL)
+        world->configure(&world->options, world->rights);
     world->engine = engine_new(&world->options, emit, world);
     if (world->engine == NULL)
         abort();

@@ -40,6 +40,9 @@ struct world_held {
 
 struct world {
     struct engine_options options;
+    /* Before each start: what clients may do and how topics are named; NULL: as it is. */
+    void (*configure)(struct engine_options *options, uint8_t rights);
+    uint8_t rights;
     struct engine_link links[WORLD_LINKS];
     struct engine *engine;
     struct engine_disk disk;

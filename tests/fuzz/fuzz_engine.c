@@ -29,7 +29,47 @@ static const uint8_t reasons[] = {0, 0, 0, 1, 2, 0x10, 0x80, 0x87, 0x91, 0x97};
 static const struct engine_topic of_all[] = {{7, "yard/button"}, {8, "yard/lamp"}};
 static const struct engine_topic of_link[] = {{7, "link/button"}, {9, long_name}};
 static const struct engine_topic of_client[] = {{20, "dev/%c/x"}, {8, "dev/%c/lamp"}};
-static const struct engine_client clients[] = {{"d*", of_client, 2}, {"?", of_link, 1}};
+static const char *const lists[] = {"t/+", "dev/%c/#", "u/1"};
+static struct topic_rule rules[] = {
+    {.left = "t/+", .right = "u/%1/x", .right_filter = "u/+/x"},
+    {.left = "dev/#", .right = "t/%1", .right_filter = "t/#", .rest = 1},
+};
+static const bool first_link[WORLD_LINKS] = {true};
+static struct engine_settings own_settings;
+
+/* The rights of clients, and names at the broker: another start, perhaps another configuration. */
+static void
+configure_rights(struct engine_options *options, uint8_t rights)
+{
+    static struct engine_client clients[2];
+    bool listed = rights & 1;
+    bool prefixed = rights & 2;
+
+    own_settings = options->settings;
+    own_settings.queue_messages = 2;
+    own_settings.store_after_ms = 500;
+    own_settings.max_age_ms = 20000;
+    own_settings.retry_ms = 3000;
+    clients[0] = (struct engine_client){.pattern = "d*",
+                                        .topics = of_client,
+                                        .topic_count = 2,
+                                        .uses_client_id = true,
+                                        .publish = listed ? lists : NULL,
+                                        .publish_count = 3,
+                                        .subscribe = listed ? lists : NULL,
+                                        .subscribe_count = 2,
+                                        .topic_prefix = prefixed ? "p/%c/" : NULL,
+                                        .settings = rights & 16 ? &own_settings : NULL};
+    clients[1] = (struct engine_client){.pattern = "?",
+                                        .topics = of_link,
+                                        .topic_count = 1,
+                                        .links = rights & 8 ? first_link : NULL,
+                                        .topic_prefix = prefixed ? "t/" : NULL};
+    options->clients = clients;
+    options->reject_unknown = rights & 32;
+    options->rules = rules;
+    options->rule_count = rights & 4 ? 1 + (rights >> 6 & 1) : 0;
+}
 
 #define CHOOSE(input, table) (table)[fuzz_octet(input) % (sizeof(table) / sizeof((table)[0]))]
 
@@ -41,10 +81,10 @@ configure_limits(struct engine_options *options, struct fuzz_input *input)
     uint8_t limits = fuzz_octet(input);
     uint8_t octets = fuzz_octet(input);
 
-    options->queue_messages = 1 + (limits & 7u);
+    options->settings.queue_messages = 1 + (limits & 7u);
     options->max_clients = 1 + (limits >> 3 & 3u);
     options->receive_maximum = (uint16_t)(1 + (limits >> 5));
-    options->queue_bytes = UINT64_C(16) << (octets & 7);
+    options->settings.queue_bytes = UINT64_C(16) << (octets & 7);
     options->total_bytes = UINT64_C(256) << (octets >> 3 & 7);
     options->spool_bytes = UINT64_C(256) << (octets >> 5 << 1);
 }
@@ -69,7 +109,6 @@ configure(struct world *world, struct fuzz_input *input)
         .link_count = WORLD_LINKS,
         .topics = of_all,
         .topic_count = 2,
-        .clients = clients,
         .client_count = flags & 1 ? 2 : 0,
         .gateway_id = 1,
         .standby_for = flags & 2 ? 2 : ENGINE_NO_GATEWAY,
@@ -77,19 +116,21 @@ configure(struct world *world, struct fuzz_input *input)
         .topic_prefix = flags & 8 ? "site/" : "",
         .broker_key = "broker",
         .client_id_max = 24,
-        .resume_ignores_clean = flags & 16,
-        .uplink_ack_store = flags & 32,
-        .awake_max_ms = flags & 64 ? 5000 : ENGINE_NEVER,
-        .max_age_ms = flags & 128 ? 60000 : ENGINE_NEVER,
-        .expiry_ms = flags & 128 ? 3600000 : ENGINE_NEVER,
-        .overflow = (enum engine_overflow)((ways & 3) % 3),
-        .queue_qos0 = (enum engine_queue_qos0)((ways >> 2 & 3) % 3),
-        .store_after_ms = ways & 64 ? 1000 : 0,
-        .retry_ms = 10000,
-        .retry_count = ways & 128 ? 3 : 0,
-        .tolerance_percent = 150,
+        .settings.resume_ignores_clean = flags & 16,
+        .settings.uplink_ack_store = flags & 32,
+        .settings.awake_max_ms = flags & 64 ? 5000 : ENGINE_NEVER,
+        .settings.max_age_ms = flags & 128 ? 60000 : ENGINE_NEVER,
+        .settings.expiry_ms = flags & 128 ? 3600000 : ENGINE_NEVER,
+        .settings.overflow = (enum engine_overflow)((ways & 3) % 3),
+        .settings.queue_qos0 = (enum engine_queue_qos0)((ways >> 2 & 3) % 3),
+        .settings.store_after_ms = ways & 64 ? 1000 : 0,
+        .settings.retry_ms = 10000,
+        .settings.retry_count = ways & 128 ? 3 : 0,
+        .settings.tolerance_percent = 150,
     };
     configure_limits(&world->options, input);
+    world->configure = configure_rights;
+    world->rights = input->left > 0 ? input->at[--input->left] : 0; /* the last octet */
 }
 
 /* ---- devices ---- */
@@ -341,6 +382,8 @@ restart(struct world *world, struct fuzz_input *input)
 {
     uint8_t way = fuzz_octet(input);
 
+    if (way & 4)
+        world->rights ^= way & 0xf8;
     world_restart(world, way & 1, way & 2);
 }
 

@@ -17,6 +17,9 @@ arm(void *ctx, uint64_t deadline_ms)
     ((struct world *)ctx)->gateway.deadline_ms = deadline_ms;
 }
 
+/* To the broker it is the same whose prefix it is. */
+static const struct engine_client every_client = {.pattern = "*", .topic_prefix = TOPICS_PREFIX};
+
 void
 gateway_init(struct world *w)
 {
@@ -34,24 +37,26 @@ gateway_init(struct world *w)
         .gateway_id = 1,
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
-        .topic_prefix = weather->prefix ? TOPICS_PREFIX : "",
+        .topic_prefix = weather->prefix && !weather->prefix_of_clients ? TOPICS_PREFIX : "",
+        .clients = &every_client,
+        .client_count = weather->prefix_of_clients,
         .broker_key = "mqtt://broker dormouse",
         .max_clients = SIM_DEVICES_MAX + STRANGER_CLIENTS,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
-        .awake_max_ms = SIM_AWAKE_MAX_MS,
-        .queue_messages = weather->queue_messages,
-        .queue_bytes = weather->queue_bytes,
+        .settings.awake_max_ms = SIM_AWAKE_MAX_MS,
+        .settings.queue_messages = weather->queue_messages,
+        .settings.queue_bytes = weather->queue_bytes,
         .total_bytes = (uint64_t)weather->queue_bytes * 4,
-        .overflow = (enum engine_overflow)weather->overflow,
-        .queue_qos0 = ENGINE_QOS0_ASLEEP,
-        .max_age_ms = weather->max_age_ms,
-        .expiry_ms = ENGINE_NEVER,
+        .settings.overflow = (enum engine_overflow)weather->overflow,
+        .settings.queue_qos0 = ENGINE_QOS0_ASLEEP,
+        .settings.max_age_ms = weather->max_age_ms,
+        .settings.expiry_ms = ENGINE_NEVER,
         .spool_bytes = weather->spool_bytes,
-        .uplink_ack_store = weather->uplink_ack_store,
-        .store_after_ms = 1000,
-        .retry_ms = 10000,
-        .retry_count = 3,
-        .tolerance_percent = SIM_TOLERANCE_PERCENT,
+        .settings.uplink_ack_store = weather->uplink_ack_store,
+        .settings.store_after_ms = 1000,
+        .settings.retry_ms = 10000,
+        .settings.retry_count = 3,
+        .settings.tolerance_percent = SIM_TOLERANCE_PERCENT,
         .receive_maximum = (uint16_t)weather->receive_maximum,
     };
 }

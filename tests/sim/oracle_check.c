@@ -139,7 +139,8 @@ check_limits(struct world *w, const struct engine_status *status)
         const struct snapshot *is = &w->oracle.seen[d];
 
         octets += is->queued_octets;
-        if (is->queued > options->queue_messages || is->queued_octets > options->queue_bytes)
+        if (is->queued > options->settings.queue_messages ||
+            is->queued_octets > options->settings.queue_bytes)
             world_fail(w, "every table keeps its limit", "d%02u: %llu messages, %llu octets", d,
                        (unsigned long long)is->queued, (unsigned long long)is->queued_octets);
     }

@@ -86,6 +86,7 @@ draw_chaos(struct weather *w, struct random_source *random)
     w->forget = one_in(random, 8);
     w->nonsense_ms = one_in(random, 4) ? between(random, 500, 10000) : 0;
     w->declined = one_in(random, 8) ? between(random, 5, 50) : 0;
+    w->prefix_of_clients = w->prefix && one_in(random, 2);
 }
 
 static void

@@ -37,7 +37,7 @@ struct weather {
     bool mqtt5;
     bool merged_copies; /* one copy with all identifiers, not one per filter */
     bool overlap;
-    bool prefix;
+    bool prefix, prefix_of_clients;              /* of the gateway, or of a [client] section */
     unsigned window;                             /* messages it sends without acknowledgement */
     unsigned send_maximum;                       /* messages it takes without acknowledgement */
     unsigned broker_ms;                          /* usual delay */

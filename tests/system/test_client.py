@@ -412,6 +412,60 @@ class Check(Command):
         path.write_text(example.stdout.replace("#[udp lan]", "[udp lan]"))
         self.assert_done(self.command("check", path))
 
+    def client(self, client_id, status=0):
+        self.gateway.write_config()
+        done = self.command("check", self.gateway.file, "--client", client_id)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done.stdout.splitlines()
+
+    def test_section_of_a_client_is_shown_with_what_follows(self):
+        self.gateway.config.update({
+            "sessions": {"retry": "90s", "queue_bytes": "3M"},
+            "client pump-?": {"publish": "p/%c/#", "topics.20": "p/%c/speed", "links": "lan",
+                              "max_age": "never", "store_after": "1500ms", "tolerance": "2.5"},
+            "client *": {"subscribe": "all", "topics.7": "other"},
+            "topics": {"7": "common", "20": "hidden"}})
+        lines = self.client("pump-3")
+        self.assertEqual(lines[0], "[client pump-?]")
+        for line in ("publish = p/pump-3/#", "; subscribe: everything is allowed", "links = lan",
+                     "retry = 90s", "queue_bytes = 3M", "max_age = never", "store_after = 1500ms",
+                     "tolerance = 2.5", "overflow = drop_oldest", "topics.20 = p/pump-3/speed",
+                     "topics.7 = common  ; of [topics]", "queue_messages = 1000"):
+            self.assertIn(line, lines)
+        self.assertNotIn("topics.20 = hidden  ; of [topics]", lines)
+        lines = self.client("pump-/")
+        self.assertEqual(lines[:2], ["[client *]", "; not [client pump-?]: it uses %c, and the "
+                                     "client id has +, # or / in it"])
+        self.assertIn("subscribe = all", lines)
+
+    def test_names_of_a_client_at_the_broker_are_shown(self):
+        self.gateway.config["broker"]["topic_prefix"] = "farm/"
+        self.gateway.config["client pump-*"] = {"topic_prefix": "p/%c/", "topics.3": "speed"}
+        self.gateway.config["map"] = {"rule": "sensors/+/t -> site1/%1/temperature"}
+        lines = self.client("pump-3")
+        for line in ("topic_prefix = p/pump-3/", "; any/name is farm/p/pump-3/any/name at the broker",
+                     "; sensors/x/t is farm/p/pump-3/site1/x/temperature at the broker"):
+            self.assertIn(line, lines)
+        self.assertIn("; sensors/x/t is farm/site1/x/temperature at the broker", self.client("b"))
+
+    def test_client_that_would_be_refused_is_told_why(self):
+        self.gateway.config["sessions"] = {"unknown_clients": "reject", "client_id_max": "10"}
+        self.gateway.config["client a*"] = {}
+        self.assertEqual(self.client("abc")[0], "[client a*]")
+        self.assertEqual(self.client("b", USAGE), [
+            "; no [client] section",
+            "; CONNECT is refused: no section matches, and unknown_clients = reject"])
+        self.assertEqual(self.client("a2345678901", USAGE)[1],
+                         "; CONNECT is refused: the client id is longer than client_id_max")
+
+    def test_what_is_shown_of_a_client_is_a_section(self):
+        self.gateway.config["client a"] = {"publish": "x/#", "address": "udp:lan:1.2.3.4:5"}
+        shown = self.client("a")
+        path = self.directory / "again.ini"
+        path.write_text("[udp lan]\n" + "\n".join(shown) + "\n")
+        self.assert_done(self.command("check", path))
+        self.assertIn("address = udp:lan:1.2.3.4:5", shown)
+
     def test_fragments_beside_it_count(self):  # design section 9
         self.gateway.write_config()
         fragments = self.directory / "conf.d"

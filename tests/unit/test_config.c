@@ -87,9 +87,8 @@ static void
 section_header_longer_than_49_octets_is_refused(void)
 {
     check_reports(
-        "[udp x]\n[client aaaaaaaaaabbbbbbbbbbccccccccccddddddddddee]\nretry = 5s\n",
-        "W main.ini:3: [client aaaaaaaaaabbbbbbbbbbccccccccccddddddddddee] retry: not built in "
-        "yet; ignored\n");
+        "[udp x]\n[client aaaaaaaaaabbbbbbbbbbccccccccccddddddddddee]\nbad = 5s\n",
+        "E main.ini:3: [client aaaaaaaaaabbbbbbbbbbccccccccccddddddddddee] bad: unknown key\n");
     check_reports("[udp x]\n[client aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeee]\nretry = 5s\n",
                   "E main.ini:2: section header longer than 49 octets\n");
 }

@@ -154,10 +154,167 @@ bad_topic_of_a_client_is_refused(void)
 static void
 other_keys_of_a_client_still_say_that_they_are_missing(void)
 {
-    check_reports("[udp x]\n[client a]\ntopics.1 = a\nretry = 5s\npublish = a/#\n",
-                  "W main.ini:4: [client a] retry: not built in yet; ignored\n"
-                  "E main.ini:5: [client a] publish: not built in yet; refused, because it would "
+    check_reports("[udp x]\n[client a]\ntopics.1 = a\nupstream = own\nusername = a\n",
+                  "E main.ini:4: [client a] upstream: not built in yet; refused, because it would "
+                  "protect nothing\n"
+                  "E main.ini:5: [client a] username: not built in yet; refused, because it would "
                   "protect nothing\n");
+}
+
+/* Also if [sessions] comes later. */
+static void
+client_has_the_settings_of_sessions_but_for_its_own(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[client a]\nretry = 5s\noverflow = latest\ntolerance = 3\n"
+                       "[client b]\n[sessions]\nretry = 7s\noverflow = drop_newest\n"
+                       "queue_messages = 9\nmax_age = 1h\nresume_ignores_clean = yes\n");
+    const struct config_settings *a = &config->clients[0].settings;
+    const struct config_settings *b = &config->clients[1].settings;
+    CU_ASSERT_EQUAL(a->retry_ms, 5000);
+    CU_ASSERT_STRING_EQUAL(a->overflow, "latest");
+    CU_ASSERT_EQUAL(a->tolerance, 3);
+    CU_ASSERT_EQUAL(a->queue_messages, 9);
+    CU_ASSERT_EQUAL(a->max_age_ms, 3600000);
+    CU_ASSERT_TRUE(a->resume_ignores_clean);
+    CU_ASSERT_STRING_EQUAL(a->uplink_ack, "broker");
+    CU_ASSERT_EQUAL(b->retry_ms, 7000);
+    CU_ASSERT_STRING_EQUAL(b->overflow, "drop_newest");
+    CU_ASSERT_EQUAL(b->tolerance, 1.5);
+    CU_ASSERT_NOT_EQUAL(config->clients[0].own_settings, 0);
+    CU_ASSERT_EQUAL(config->clients[1].own_settings, 0);
+    config_fixture_fini(&fixture);
+}
+
+/* What is the default elsewhere is a choice in [client]. */
+static void
+client_can_go_back_to_the_default(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[sessions]\nmax_age = 1h\n[client a]\nmax_age = never\n");
+    CU_ASSERT_EQUAL(config->clients[0].settings.max_age_ms, CONFIG_NEVER);
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_setting_of_a_client_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\nretry = 5\nmax_clients = 5\n",
+                  "E main.ini:3: [client a] retry: \"5\" is no duration: a number and ms, s, m, h "
+                  "or d\n"
+                  "E main.ini:4: [client a] max_clients: unknown key\n");
+}
+
+static void
+rights_of_a_client_are_read(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp lan]\n[serial barn]\ndevice = /dev/b\n[client a]\npublish = a/%c/#\n"
+                       "publish = b\nsubscribe = +/c\nlinks = lan, barn\n"
+                       "address = serial:barn:01ab\n[client b]\n");
+    const struct config_client *a = &config->clients[0], *b = &config->clients[1];
+    CU_ASSERT_EQUAL_FATAL(a->publish.count, 2);
+    CU_ASSERT_STRING_EQUAL(a->publish.items[0], "a/%c/#");
+    CU_ASSERT_STRING_EQUAL(a->publish.items[1], "b");
+    CU_ASSERT_EQUAL_FATAL(a->subscribe.count, 1);
+    CU_ASSERT_STRING_EQUAL(a->subscribe.items[0], "+/c");
+    CU_ASSERT_EQUAL_FATAL(a->links.count, 2);
+    CU_ASSERT_STRING_EQUAL(a->links.items[1], "barn");
+    CU_ASSERT_STRING_EQUAL(a->address, "serial:barn:01ab");
+    CU_ASSERT_TRUE(a->uses_client_id);
+    CU_ASSERT_EQUAL(b->publish.count + b->subscribe.count + b->links.count, 0);
+    CU_ASSERT_PTR_NULL(b->address);
+    CU_ASSERT_FALSE(b->uses_client_id);
+    CU_ASSERT_STRING_EQUAL(config->unknown_clients, "accept");
+    config_fixture_fini(&fixture);
+}
+
+static void
+client_id_is_used_by_topics_and_lists(void)
+{
+    static const char *const keys[] = {"topics.1 = %c", "publish = x/%c", "subscribe = x/%c/#",
+                                       "topic_prefix = %c/"};
+    struct config_fixture fixture;
+    char text[64];
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        snprintf(text, sizeof(text), "[udp x]\n[client a]\n%s\n", keys[i]);
+        CU_ASSERT_TRUE(load(&fixture, text)->clients[0].uses_client_id);
+        config_fixture_fini(&fixture);
+    }
+}
+
+static void
+links_and_address_of_a_client_must_exist(void)
+{
+    check_reports("[client p-*]\nlinks = lan attic\naddress = udp:attic:1.2.3.4:5\n[udp lan]\n"
+                  "[client q]\naddress = serial:lan:01\n[client r]\nlinks = lan\n"
+                  "address = serial:barn:01\n[serial barn]\ndevice = /dev/b\n",
+                  "E main.ini:2: [client p-*] links: \"attic\" is the name of no [udp] or [serial] "
+                  "section\n"
+                  "E main.ini:3: [client p-*] address: there is no such [udp] or [serial] section\n"
+                  "E main.ini:6: [client q] address: there is no such [udp] or [serial] section\n"
+                  "E main.ini:9: [client r] address: is on none of its links\n");
+}
+
+static void
+address_has_the_form_of_its_link(void)
+{
+    static const char *const good[] = {
+        "udp:a:1.2.3.4:5", "udp:a:[fe80::1%2]:5", "udp:a:1.2.3.4:5/", "udp:a:1.2.3.4:5/01ab",
+        "serial:b:",       "serial:b:/",          "serial:b:01ab"};
+    static const char *const bad[] = {"",
+                                      "udp",
+                                      "udp:a",
+                                      "udp:a:",
+                                      "udp:a:host:5",
+                                      "udp::1.2.3.4:5",
+                                      "udp:a:1.2.3.4:5/1",
+                                      "udp:a:1.2.3.4:5/xy",
+                                      "tcp:a:1.2.3.4:5",
+                                      "serial:b",
+                                      "serial:b:xy",
+                                      "serial:/dev/b:01"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CU_ASSERT_PTR_NULL(config_check_address(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_PTR_NOT_NULL(config_check_address(bad[i]));
+}
+
+static void
+rules_that_overlap_are_refused_with_their_lines(void)
+{
+    check_reports("[udp x]\n[map]\nrule = a/+ -> x/%1\nrule = b -> x/y\nrule = c->d\n"
+                  "rule = a/b -> e\n",
+                  "E main.ini:4: [map] rule: a topic can fall under \"a/+ -> x/%1\", too\n"
+                  "E main.ini:6: [map] rule: a topic can fall under \"a/+ -> x/%1\", too\n");
+}
+
+static void
+rules_and_prefix_are_read(void)
+{
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[map]\nrule = a/+ -> x/%1\nrule = b -> c\n"
+                       "[client a]\ntopic_prefix = p/%c/\n[client b]\ntopic_prefix =\n");
+    CU_ASSERT_EQUAL_FATAL(config->rules.count, 2);
+    CU_ASSERT_STRING_EQUAL(config->rules.items[0], "a/+ -> x/%1");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].topic_prefix, "p/%c/");
+    CU_ASSERT_PTR_NULL(config->clients[1].topic_prefix);
+    config_fixture_fini(&fixture);
+}
+
+static void
+bad_prefix_is_refused(void)
+{
+    check_reports("[udp x]\n[client a]\ntopic_prefix = p\n[client b]\ntopic_prefix = +/\n"
+                  "[client c]\ntopic_prefix = $a/\n[client d]\ntopic_prefix = %d/\n",
+                  "E main.ini:3: [client a] topic_prefix: \"p\" does not end in /\n"
+                  "E main.ini:5: [client b] topic_prefix: \"+/\" contains a wildcard\n"
+                  "E main.ini:7: [client c] topic_prefix: \"$a/\" begins with $\n"
+                  "E main.ini:9: [client d] topic_prefix: \"%d/\" has a % that is not %c\n");
 }
 
 static void
@@ -193,6 +350,16 @@ static const struct unit_test tests[] = {
     UNIT_TEST(percent_sign_of_other_sections_stays_as_it_is),
     UNIT_TEST(bad_topic_of_a_client_is_refused),
     UNIT_TEST(other_keys_of_a_client_still_say_that_they_are_missing),
+    UNIT_TEST(client_has_the_settings_of_sessions_but_for_its_own),
+    UNIT_TEST(client_can_go_back_to_the_default),
+    UNIT_TEST(bad_setting_of_a_client_is_refused),
+    UNIT_TEST(rights_of_a_client_are_read),
+    UNIT_TEST(client_id_is_used_by_topics_and_lists),
+    UNIT_TEST(links_and_address_of_a_client_must_exist),
+    UNIT_TEST(address_has_the_form_of_its_link),
+    UNIT_TEST(rules_that_overlap_are_refused_with_their_lines),
+    UNIT_TEST(rules_and_prefix_are_read),
+    UNIT_TEST(bad_prefix_is_refused),
     UNIT_TEST(more_than_10000_clients_are_refused),
 };
 

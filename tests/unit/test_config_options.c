@@ -63,8 +63,8 @@ engine_gets_the_defaults(void)
     CU_ASSERT_EQUAL(fixture.engine->advertise_ms, 16 * 60000);
     CU_ASSERT_EQUAL(fixture.engine->client_count, 0);
     CU_ASSERT_EQUAL(fixture.engine->client_id_max, 252);
-    CU_ASSERT_FALSE(fixture.engine->resume_ignores_clean);
-    CU_ASSERT_EQUAL(fixture.engine->awake_max_ms, 60000);
+    CU_ASSERT_FALSE(fixture.engine->settings.resume_ignores_clean);
+    CU_ASSERT_EQUAL(fixture.engine->settings.awake_max_ms, 60000);
     CU_ASSERT_EQUAL_FATAL(fixture.engine->link_count, 1);
     CU_ASSERT_FALSE(fixture.engine->links[0].advertise);
     CU_ASSERT_EQUAL(fixture.engine->links[0].qos_minus_one, ENGINE_QOS_MINUS_ONE_NO);
@@ -82,8 +82,8 @@ engine_gets_what_is_configured(void)
     CU_ASSERT_EQUAL(fixture.engine->standby_for, 255);
     CU_ASSERT_EQUAL(fixture.engine->advertise_ms, ENGINE_NEVER);
     CU_ASSERT_EQUAL(fixture.engine->client_id_max, 23);
-    CU_ASSERT_TRUE(fixture.engine->resume_ignores_clean);
-    CU_ASSERT_EQUAL(fixture.engine->awake_max_ms, ENGINE_NEVER);
+    CU_ASSERT_TRUE(fixture.engine->settings.resume_ignores_clean);
+    CU_ASSERT_EQUAL(fixture.engine->settings.awake_max_ms, ENGINE_NEVER);
     teardown(&fixture);
 }
 
@@ -104,6 +104,65 @@ engine_gets_clients_with_topics_in_the_order_of_the_file(void)
     CU_ASSERT_EQUAL(fixture.engine->clients[1].topic_count, 0);
     CU_ASSERT_EQUAL_FATAL(fixture.engine->topic_count, 1);
     CU_ASSERT_STRING_EQUAL(fixture.engine->topics[0].name, "one");
+    teardown(&fixture);
+}
+
+static void
+engine_gets_settings_of_clients_that_have_their_own(void)
+{
+    struct options_fixture fixture;
+    setup(&fixture, "[udp x]\n[sessions]\nretry_count = 7\nmax_age = never\n"
+                    "[client a]\nqueue_messages = 5\nqueue_bytes = 2k\noverflow = latest\n"
+                    "queue_qos0 = always\nexpiry = 1h\nuplink_ack = store\nstore_after = 3s\n"
+                    "retry = 4s\ntolerance = 2\nawake_max = 5s\n[client b]\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.engine->client_count, 2);
+    const struct engine_settings *own = fixture.engine->clients[0].settings;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(own);
+    CU_ASSERT_EQUAL(own->queue_messages, 5);
+    CU_ASSERT_EQUAL(own->queue_bytes, 2048);
+    CU_ASSERT_EQUAL(own->overflow, ENGINE_LATEST);
+    CU_ASSERT_EQUAL(own->queue_qos0, ENGINE_QOS0_ALWAYS);
+    CU_ASSERT_EQUAL(own->max_age_ms, ENGINE_NEVER);
+    CU_ASSERT_EQUAL(own->expiry_ms, 3600000);
+    CU_ASSERT_TRUE(own->uplink_ack_store);
+    CU_ASSERT_EQUAL(own->store_after_ms, 3000);
+    CU_ASSERT_EQUAL(own->retry_ms, 4000);
+    CU_ASSERT_EQUAL(own->retry_count, 7);
+    CU_ASSERT_EQUAL(own->tolerance_percent, 200);
+    CU_ASSERT_FALSE(own->resume_ignores_clean);
+    CU_ASSERT_EQUAL(own->awake_max_ms, 5000);
+    CU_ASSERT_PTR_NULL(fixture.engine->clients[1].settings);
+    CU_ASSERT_EQUAL(fixture.engine->settings.retry_count, 7);
+    CU_ASSERT_EQUAL(fixture.engine->settings.retry_ms, 10000);
+    teardown(&fixture);
+}
+
+static void
+engine_gets_rights_of_clients(void)
+{
+    struct options_fixture fixture;
+    setup(&fixture, "[sessions]\nunknown_clients = reject\n[udp x]\n[serial y]\ndevice = /dev/y\n"
+                    "[client a]\npublish = a/%c\nsubscribe = b\nlinks = y\n"
+                    "topic_prefix = p/%c/\n[client b]\n[map]\nrule = a/+ -> x/%1\n");
+    const struct engine_client *client = &fixture.engine->clients[0];
+    CU_ASSERT_TRUE(fixture.engine->reject_unknown);
+    CU_ASSERT_TRUE(client->uses_client_id);
+    CU_ASSERT_EQUAL_FATAL(client->publish_count, 1);
+    CU_ASSERT_STRING_EQUAL(client->publish[0], "a/%c");
+    CU_ASSERT_EQUAL_FATAL(client->subscribe_count, 1);
+    CU_ASSERT_STRING_EQUAL(client->subscribe[0], "b");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(client->links);
+    CU_ASSERT_FALSE(client->links[0]);
+    CU_ASSERT_TRUE(client->links[1]);
+    CU_ASSERT_PTR_NULL(client->address);
+    client++;
+    CU_ASSERT_PTR_NULL(client->publish);
+    CU_ASSERT_PTR_NULL(client->subscribe);
+    CU_ASSERT_PTR_NULL(client->links);
+    CU_ASSERT_PTR_NULL(client->topic_prefix);
+    CU_ASSERT_STRING_EQUAL(fixture.engine->clients[0].topic_prefix, "p/%c/");
+    CU_ASSERT_EQUAL_FATAL(fixture.engine->rule_count, 1);
+    CU_ASSERT_STRING_EQUAL(fixture.engine->rules[0].right_filter, "x/+");
     teardown(&fixture);
 }
 
@@ -199,6 +258,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(engine_gets_the_defaults),
     UNIT_TEST(engine_gets_what_is_configured),
     UNIT_TEST(engine_gets_clients_with_topics_in_the_order_of_the_file),
+    UNIT_TEST(engine_gets_settings_of_clients_that_have_their_own),
+    UNIT_TEST(engine_gets_rights_of_clients),
     UNIT_TEST(links_advertise_with_a_group_or_when_told),
     UNIT_TEST(links_have_their_choice_of_qos_minus_one),
     UNIT_TEST(udp_gets_groups_interface_and_hop_limit),

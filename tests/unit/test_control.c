@@ -106,10 +106,10 @@ begin(struct bench *b)
         .broker_key = "broker",
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
-        .expiry_ms = ENGINE_NEVER,
-        .retry_ms = 10000,
-        .retry_count = 3,
-        .tolerance_percent = 150,
+        .settings.expiry_ms = ENGINE_NEVER,
+        .settings.retry_ms = 10000,
+        .settings.retry_count = 3,
+        .settings.tolerance_percent = 150,
         .receive_maximum = 100,
     };
     b->runner = runner_new(&options);

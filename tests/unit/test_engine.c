@@ -1156,7 +1156,7 @@ queue_qos0_always_keeps_it_for_offline_devices_and_an_orderly_restart(void)
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.queue_qos0 = ENGINE_QOS0_ALWAYS;
+    rig.options.settings.queue_qos0 = ENGINE_QOS0_ALWAYS;
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1);
     rig_disconnect(&rig, 'A', 0);
@@ -1178,7 +1178,7 @@ session_without_contact_expires(void) /* R80 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.expiry_ms = 1000000;
+    rig.options.settings.expiry_ms = 1000000;
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1);
     rig_disconnect(&rig, 'A', 0);
@@ -1247,8 +1247,8 @@ overflow_drops_by_policy_and_counts(void) /* R102 */
         struct engine_status status;
 
         rig_init(&rig);
-        rig.options.queue_messages = 2;
-        rig.options.overflow = cases[i].policy;
+        rig.options.settings.queue_messages = 2;
+        rig.options.settings.overflow = cases[i].policy;
         rig_broker_up(&rig, MQTT_5, false);
         rig_device_subscribed(&rig, 'A', "aaa", false, "a", 1);
         rig_disconnect(&rig, 'A', 600);

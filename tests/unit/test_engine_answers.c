@@ -276,7 +276,7 @@ message_whose_short_id_was_given_up_is_repeated_with_a_registered_one(void)
                                      .msg_id = 4});
     rig_commit(&rig);
     rig_clear(&rig);
-    rig_wait(&rig, rig.options.retry_ms);
+    rig_wait(&rig, rig.options.settings.retry_ms);
     CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 ab msg 2\n"));
     rig_clear(&rig);
     rig_regack(&rig, 'A', 1, 2, MQTTSN_ACCEPTED);

@@ -156,7 +156,7 @@ device_is_acknowledged_from_the_store_if_so_configured(void) /* design 5 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.uplink_ack_store = true;
+    rig.options.settings.uplink_ack_store = true;
     rig_broker_up(&rig, MQTT_5, false);
     rig_device(&rig, 'A', "dev", false);
     publish(&rig, 1, 1, false, "x");

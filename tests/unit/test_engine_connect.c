@@ -231,9 +231,9 @@ live(char *text, size_t size, enum log_level level)
     rig_wait(&rig, 40000); /* four times T_retry */
     rig_disconnect(&rig, 'A', 60);
     rig_commit(&rig);
-    rig.options.queue_qos0 = ENGINE_QOS0_NEVER;
+    rig.options.settings.queue_qos0 = ENGINE_QOS0_NEVER;
     rig_broker_publish(&rig, "cmd", "not queued", 0, 0, 0);
-    rig.options.queue_messages = 0;
+    rig.options.settings.queue_messages = 0;
     rig_broker_publish(&rig, "cmd", "too many", 1, 2, 0);
     rig_wait(&rig, 90001);
     rig_device(&rig, 'B', "two", true);

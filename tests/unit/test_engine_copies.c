@@ -215,7 +215,7 @@ static void
 begin_full(struct rig *rig)
 {
     rig_init(rig);
-    rig->options.queue_messages = 2;
+    rig->options.settings.queue_messages = 2;
     rig_broker_up(rig, MQTT_5, false);
     rig_device_subscribed(rig, 'A', "aaa", false, "a", 2);
     rig_disconnect(rig, 'A', 600);

@@ -274,7 +274,7 @@ qos_minus_one_of_a_connected_device_is_a_sign_of_life(void) /* R43 */
 static const struct engine_topic pump_topics[] = {{7, "pumps/%c/button"}, {1, "pumps/%c/speed"}};
 static const struct engine_topic other_topics[] = {{7, "other"}};
 static const struct engine_client clients[] = {
-    {.pattern = "pump-*", .topics = pump_topics, .topic_count = 2},
+    {.pattern = "pump-*", .topics = pump_topics, .topic_count = 2, .uses_client_id = true},
     {.pattern = "*", .topics = other_topics, .topic_count = 1},
 };
 
@@ -376,7 +376,7 @@ messages_that_come_long_after_waking_wait_for_the_next_period(void) /* R97 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.awake_max_ms = 5000;
+    rig.options.settings.awake_max_ms = 5000;
     rig_broker_up(&rig, MQTT_5, false);
     rig_device_subscribed(&rig, 'A', "aaa", false, "t", 1);
     rig_disconnect(&rig, 'A', 600);
@@ -407,7 +407,7 @@ connect_from_sleep_keeps_the_session_if_clean_is_to_be_ignored(void) /* R100 */
     struct rig rig;
 
     rig_init(&rig);
-    rig.options.resume_ignores_clean = true;
+    rig.options.settings.resume_ignores_clean = true;
     rig_device_subscribed(&rig, 'A', "aaa", false, "t", 1);
     rig_disconnect(&rig, 'A', 600);
     rig_commit(&rig);

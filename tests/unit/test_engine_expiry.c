@@ -92,7 +92,7 @@ max_age_counts_where_it_is_shorter(void)
     struct rig rig;
 
     begin(&rig);
-    rig.options.max_age_ms = 20000;
+    rig.options.settings.max_age_ms = 20000;
     publish(&rig, "10", 1, 9, 10);
     publish(&rig, "30", 1, 10, 30);
     publish(&rig, "never", 1, 11, -1);

@@ -61,7 +61,7 @@ full_queue_gives_up_the_oldest_qos0_first(void)
     struct rig rig;
 
     begin(&rig);
-    rig.options.queue_messages = 3;
+    rig.options.settings.queue_messages = 3;
     rig_device_subscribed(&rig, 'A', "dev", false, "cmd", 2);
     rig_disconnect(&rig, 'A', 600);
     rig_broker_publish(&rig, "cmd", "1", 1, 1, 0);
@@ -107,7 +107,7 @@ latest_keeps_the_newest_of_each_topic_but_what_is_open(void)
     struct rig rig;
 
     begin(&rig);
-    rig.options.overflow = ENGINE_LATEST;
+    rig.options.settings.overflow = ENGINE_LATEST;
     rig_device_subscribed(&rig, 'A', "dev", false, "cmd", 1);
     rig_subscribe(&rig, 'A', "other", 1, 2);
     rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);

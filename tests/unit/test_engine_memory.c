@@ -415,7 +415,7 @@ take_step(struct world *w, const struct step *step)
         if (accepted)
             return true;
         if (w->rig.engine != NULL)
-            rig_wait(&w->rig, w->rig.options.retry_ms);
+            rig_wait(&w->rig, w->rig.options.settings.retry_ms);
     }
     printf("\n%s: never accepted\n", step->what);
     return false;
@@ -443,12 +443,23 @@ check_arrival(const struct world *w)
     CU_ASSERT_PTR_NULL(w->rig.disk.fault);
 }
 
-/* The whole life, with the n-th allocation failing. False: there are not that many. */
+/* The whole life, with the n-th allocation failing. False: there are not that many. `mapped`: the
+ * prefix is that of the client, and there are rules. */
 static bool
-live(unsigned long fail_at, bool lasting)
+live(unsigned long fail_at, bool lasting, bool mapped)
 {
     static const struct engine_topic topics[] = {{20, "in/%c"}};
-    static const struct engine_client client = {"d*", topics, 1};
+    static const char *const lists[] = {"in/%c", "#"};
+    static struct topic_rule rule = {
+        .left = "w/#", .right = "w/%1", .right_filter = "w/#", .rest = 1};
+    static struct engine_client client = {.pattern = "d*",
+                                          .topics = topics,
+                                          .topic_count = 1,
+                                          .uses_client_id = true,
+                                          .publish = lists,
+                                          .publish_count = 2,
+                                          .subscribe = lists,
+                                          .subscribe_count = 2};
     static struct world w;
     bool going = true;
 
@@ -456,7 +467,10 @@ live(unsigned long fail_at, bool lasting)
     rig_init(&w.rig);
     engine_free(w.rig.engine);
     w.rig.engine = NULL;
-    w.rig.options.topic_prefix = "p/";
+    w.rig.options.topic_prefix = mapped ? "" : "p/";
+    client.topic_prefix = mapped ? "p/" : NULL;
+    w.rig.options.rules = &rule;
+    w.rig.options.rule_count = mapped;
     w.rig.options.clients = &client;
     w.rig.options.client_count = 1;
     failing_memory = (struct failing_memory){.fail_at = fail_at, .lasting = lasting};
@@ -478,7 +492,8 @@ live(unsigned long fail_at, bool lasting)
 static void
 life_with_enough_memory_loses_nothing(void)
 {
-    CU_ASSERT_FALSE(live(0, false));
+    CU_ASSERT_FALSE(live(0, false, false));
+    CU_ASSERT_FALSE(live(0, false, true));
     CU_ASSERT_TRUE(failing_memory.count > 50); /* the engine's allocations do come through here */
 }
 
@@ -487,9 +502,11 @@ allocation_that_fails_costs_a_repetition_or_a_counted_drop(void)
 {
     unsigned long n = 1;
 
-    while (live(n, false))
+    while (live(n, false, false))
         n++;
     CU_ASSERT_TRUE(n > 50);
+    for (n = 1; live(n, false, true);)
+        n++;
 }
 
 static void
@@ -497,7 +514,7 @@ memory_short_for_a_while_costs_a_repetition_or_a_counted_drop(void)
 {
     unsigned long n = 1;
 
-    while (live(n, true))
+    while (live(n, true, false))
         n++;
     CU_ASSERT_TRUE(n > 50);
 }

@@ -335,7 +335,7 @@ message_is_committed_published_released_and_done(void) /* R60 */
     rig.log_records = true;
     rig_broker_publish(&rig, "t/1", "x", 2, 70, 1);
     CU_ASSERT_TRUE(rig_expect(&rig, "# copies 1 qos 2\n# copy 1 qos 2 taken\n"
-                                 "# message 1\n# delivery 1 msg 1\n# inbound 70\n"));
+                                    "# message 1\n# delivery 1 msg 1\n# inbound 70\n"));
     rig_commit(&rig);
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBREC pid 70\nA> PUBLISH 1 qos 2 msg 1 \"x\"\n"));
     rig_step(&rig, 'A', MQTTSN_PUBREC, 1);
@@ -511,7 +511,7 @@ full_queue_does_not_drop_a_released_message(void)
     struct engine_status status;
 
     begin_subscribed(&rig);
-    rig.options.queue_messages = 2;
+    rig.options.settings.queue_messages = 2;
     rig_broker_publish(&rig, "t/1", "one", 2, 70, 1);
     rig_commit(&rig);
     rig_step(&rig, 'A', MQTTSN_PUBREC, 1);

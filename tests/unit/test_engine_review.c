@@ -588,7 +588,8 @@ static void
 predefined_name_that_begins_with_the_client_id_is_expanded(void)
 {
     static const struct engine_topic topics[] = {{20, "%c/speed"}};
-    static const struct engine_client clients[] = {{"pump-*", topics, 1}};
+    static const struct engine_client clients[] = {
+        {.pattern = "pump-*", .topics = topics, .topic_count = 1}};
     struct rig rig;
 
     rig_init(&rig);

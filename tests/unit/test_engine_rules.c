@@ -74,7 +74,7 @@ msg_ids_to_a_device_wrap_past_0_and_past_the_open_one(void)
     rig_wait(&rig, 1000); /* on disk, so that the broker hears of the others */
     rig_commit(&rig);
     /* Each message takes a MsgId; the one before it has to leave a queue of two. */
-    rig.options.queue_messages = 2;
+    rig.options.settings.queue_messages = 2;
     log_set_level(LOG_LEVEL_ERROR);
     for (int i = 2; i <= 0xFFFF; i++) {
         rig_broker_publish(&rig, "a", "x", 1, (uint16_t)(10 + i % 2), 1);

@@ -82,9 +82,9 @@ put_keys(FILE *out)
                 put_key(out, &config_keys[i]);
         if (section != SECTION_CLIENT)
             continue;
-        fputs(".PP\nNot built in yet, otherwise as in [sessions]:", out);
+        fputs(".PP\nAs in [sessions], whose values they replace:", out);
         for (size_t i = 0; i < config_key_count; i++)
-            if (config_keys[i].per_client)
+            if (config_keys[i].per_client && config_keys[i].availability == CONFIG_BUILT_IN)
                 fprintf(out, " %s", config_keys[i].name);
         fputs(".\n", out);
     }

@@ -286,7 +286,7 @@ device_is_shown_with_all_that_is_known(void)
     char *text = print(
         operator_show_print,
         "{\"client_id\":\"d\\u001b1\",\"state\":\"asleep\",\"clean\":false,\"address\":\"udp:lan:"
-        "x\","
+        "x\",\"section\":\"d*\","
         "\"rssi\":-71,\"last_contact_ms\":3200,\"keepalive_s\":60,\"sleep_s\":30,"
         "\"will\":{\"topic\":\"gone\",\"qos\":1,\"retain\":true,\"octets\":3},"
         "\"queue\":{\"messages\":2,\"octets\":17,\"stored\":2,\"qos0\":0,\"qos1\":2,\"qos2\":0,"
@@ -301,6 +301,7 @@ device_is_shown_with_all_that_is_known(void)
 
     CU_ASSERT_STRING_EQUAL(text,
                            "Device    d\\x1b1: asleep, persistent session\n"
+                           "Section   [client d*]\n"
                            "Address   udp:lan:x, signal -71 dBm\n"
                            "Heard     3.2 s ago, keep alive 60 s, last sleep 30 s\n"
                            "Timers    lost in 1 min 26 s without a word of it\n"

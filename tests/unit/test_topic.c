@@ -388,7 +388,107 @@ pattern_star_takes_any_run_and_question_mark_one_octet(void)
     }
 }
 
+/* ---- two filters ---- */
+
+static void
+filter_covers_what_it_surely_matches(void)
+{
+    static const struct {
+        const char *wide, *narrow;
+        bool covers, overlap;
+    } cases[] = {
+        {"a", "a", true, true},           {"a", "b", false, false},
+        {"#", "a/b", true, true},         {"#", "#", true, true},
+        {"#", "+/+", true, true},         {"+", "#", false, true},
+        {"a/#", "a", true, true},         {"a/#", "a/#", true, true},
+        {"a/#", "a/+/b", true, true},     {"a/+", "a/#", false, true},
+        {"a/+", "a/b", true, true},       {"a/+", "a", false, false},
+        {"a/b", "a/+", false, true},      {"a/+/#", "a/#", false, true},
+        {"a/+/#", "a/+", true, true},     {"+/b", "a/+", false, true},
+        {"+/b", "a/c", false, false},     {"a/b/#", "a", false, false},
+        {"#", "$SYS/a", false, false},    {"+/a", "$SYS/a", false, false},
+        {"$SYS/#", "$SYS/a", true, true}, {"$SYS/#", "#", false, false},
+        {"/", "/", true, true},           {"+/+", "/", true, true},
+        {"+", "/", false, false},         {"a/", "a", false, false},
+        {"a/+", "a/", true, true},        {"a/#", "a/", true, true},
+        {"a", "a/#", false, true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dm_span wide = dm_span_text(cases[i].wide), narrow = dm_span_text(cases[i].narrow);
+
+        if (topic_filter_covers(wide, narrow) != cases[i].covers ||
+            topic_filters_overlap(wide, narrow) != cases[i].overlap)
+            printf("\n%s and %s\n", cases[i].wide, cases[i].narrow);
+        CU_ASSERT_EQUAL(topic_filter_covers(wide, narrow), cases[i].covers);
+        CU_ASSERT_EQUAL(topic_filters_overlap(wide, narrow), cases[i].overlap);
+        CU_ASSERT_EQUAL(topic_filters_overlap(narrow, wide), cases[i].overlap);
+    }
+}
+
+/* Up to three levels of the words; '#' ends a filter. Returns the length. */
+static size_t
+random_levels(struct random_source *random, const char *const *words, unsigned word_count,
+              char *text)
+{
+    unsigned levels = 1 + random_below(random, 3);
+
+    *text = '\0';
+    for (unsigned i = 0; i < levels; i++) {
+        const char *word = words[random_below(random, word_count)];
+
+        strcat(strcat(text, i > 0 ? "/" : ""), word);
+        if (*word == '#')
+            break;
+    }
+    return strlen(text);
+}
+
+/* What covering and overlapping mean, over many names; "+/#" covers "#" without its being seen. */
+static void
+relations_of_filters_agree_with_the_names_they_match(void)
+{
+    static const char *const of_filters[] = {"a", "b", "", "$x", "+", "+", "#"};
+    static const char *const of_names[] = {"a", "b", "", "$x", "c"};
+    struct random_source random = random_start("relations of filters", 1);
+    char a[16], b[16], name[16];
+
+    for (unsigned i = 0; i < 3000; i++) {
+        struct dm_span wide = dm_span(a, random_levels(&random, of_filters, 7, a));
+        struct dm_span narrow = dm_span(b, random_levels(&random, of_filters, 7, b));
+        bool both = false, only_narrow = false;
+
+        if (wide.len == 0 || narrow.len == 0)
+            continue;
+        for (unsigned n = 0; n < 400; n++) {
+            struct dm_span text = dm_span(name, random_levels(&random, of_names, 5, name));
+            bool by_wide = topic_matches(wide, text), by_narrow = topic_matches(narrow, text);
+
+            both = both || (by_wide && by_narrow);
+            only_narrow = only_narrow || (by_narrow && !by_wide);
+        }
+        if (topic_filter_covers(wide, narrow) && only_narrow)
+            printf("\n%s does not cover %s\n", a, b);
+        CU_ASSERT_FALSE(topic_filter_covers(wide, narrow) && only_narrow);
+        CU_ASSERT_FALSE(both && !topic_filters_overlap(wide, narrow));
+    }
+}
+
+static void
+section_with_the_client_id_is_not_for_ids_that_change_topics(void)
+{
+    CU_ASSERT_TRUE(topic_section_matches("p*", true, dm_span_text("p-1")));
+    CU_ASSERT_FALSE(topic_section_matches("q*", true, dm_span_text("p-1")));
+    CU_ASSERT_FALSE(topic_section_matches("p*", true, dm_span_text("p/1")));
+    CU_ASSERT_FALSE(topic_section_matches("p*", true, dm_span_text("p+")));
+    CU_ASSERT_FALSE(topic_section_matches("p*", true, dm_span_text("p#")));
+    CU_ASSERT_TRUE(topic_section_matches("p*", false, dm_span_text("p/+#")));
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(filter_covers_what_it_surely_matches),
+    UNIT_TEST(relations_of_filters_agree_with_the_names_they_match),
+    UNIT_TEST(section_with_the_client_id_is_not_for_ids_that_change_topics),
     UNIT_TEST(harmful_names_are_told_apart_from_harmless_ones),
     UNIT_TEST(pattern_star_takes_any_run_and_question_mark_one_octet),
     UNIT_TEST(text_is_valid_up_to_the_borders_of_utf8),

@@ -71,8 +71,12 @@ _dormouse() {
             ;;
         ports) options="--list" ;;
         check)
-            mapfile -t COMPREPLY < <(compgen -f -- "$word")
-            return
+            options="--client --example"
+            globals="--help"
+            if [[ $word != -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                return
+            fi
             ;;
         pub | sub | search | fleet)
             globals=""
