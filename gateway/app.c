@@ -207,27 +207,39 @@ start_links(struct app *app)
     return true;
 }
 
-/* Addresses are texts until the links that know what they mean are open. */
-static bool
-find_addresses(struct app *app)
+bool
+app_find_addresses(const struct app *app, const struct config *config, struct app_options *options,
+                   config_report *report, void *ctx)
 {
-    for (size_t i = 0; i < app->config->client_count; i++) {
-        const struct config_client *client = &app->config->clients[i];
-        struct dm_address *address = &app->options.addresses[i];
-        char pattern[128];
+    for (size_t i = 0; i < config->client_count; i++) {
+        const struct config_client *client = &config->clients[i];
+        struct dm_address address;
+        char pattern[128], text[256];
 
         if (client->address == NULL)
             continue;
         if (transport_address_parse(app->transports, app->transport_count, client->address,
-                                    address) != DM_OK) {
-            log_error("app", "[client %s] address: %s is no address of this link",
-                      log_escape(pattern, sizeof pattern, dm_span_text(client->pattern)),
-                      client->address);
+                                    &address) != DM_OK) {
+            snprintf(text, sizeof text, "[client %s] address: %s is no address of this link",
+                     log_escape(pattern, sizeof pattern, dm_span_text(client->pattern)),
+                     client->address);
+            report(ctx, false, text);
             return false;
         }
-        app->options.clients[i].address = address;
+        if (options != NULL) {
+            options->addresses[i] = address;
+            options->clients[i].address = &options->addresses[i];
+        }
     }
     return true;
+}
+
+static void
+on_bad_address(void *ctx, bool warning, const char *text)
+{
+    (void)ctx;
+    (void)warning;
+    log_error("app", "%s", text);
 }
 
 static bool
@@ -348,8 +360,9 @@ start(struct app *app)
         return false;
     options.engine = &app->options->engine;
     app->runner = runner_new(&options);
-    if (app->runner == NULL || !start_links(app) || !find_addresses(app) || !start_store(app) ||
-        !start_status(app) || !start_upstream(app))
+    if (app->runner == NULL || !start_links(app) ||
+        !app_find_addresses(app, app->config, app->options, on_bad_address, NULL) ||
+        !start_store(app) || !start_status(app) || !start_upstream(app))
         return false;
     runner_start(app->runner);
     start_control(app);

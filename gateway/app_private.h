@@ -44,6 +44,11 @@ void app_notify(const char *state);
 void app_open_http(struct app *app);
 struct status_topics_options app_status_topics(const struct app *app);
 
+/* Addresses of clients are texts until the links that know what they mean are open. `options` NULL:
+ * checks only. False: one is wrong, and reported. */
+bool app_find_addresses(const struct app *app, const struct config *config,
+                        struct app_options *options, config_report *report, void *ctx);
+
 /* As control_reload of control.h; `ctx` is the app. Also logged. */
 enum dm_result app_reload(void *ctx, control_reload_line *line, void *line_ctx);
 

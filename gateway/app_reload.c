@@ -87,7 +87,8 @@ change_to(struct app *app, struct config *next, const struct reload *reload)
         return DM_NO_MEMORY;
     }
     /* From here on the fixed part is in `next`, and the running parts borrow from both. */
-    if (app_options_init(options, next) != DM_OK) {
+    if (app_options_init(options, next) != DM_OK ||
+        !app_find_addresses(app, next, options, on_report, (void *)(uintptr_t)reload)) {
         log_error("app", "out of memory in the middle of a reload: ending, to begin anew");
         abort();
     }
@@ -118,6 +119,10 @@ app_reload(void *ctx, control_reload_line *line, void *line_ctx)
 
     notify_reloading();
     enum dm_result result = config_load(app->path, on_report, &reload, &next);
+    if (result == DM_OK && !app_find_addresses(app, next, NULL, on_report, &reload)) {
+        config_free(next);
+        result = DM_INVALID;
+    }
     if (result == DM_OK) {
         config_compare(app->config, next, on_change, &reload);
         result = change_to(app, next, &reload);

@@ -108,11 +108,40 @@ same_client(const struct config_client *a, const struct config_client *b)
 {
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
+        bool own = key->per_client && config_field_is_own(key, a);
 
-        if (key->section == SECTION_CLIENT && key->size != 0 && !config_field_equal(key, a, b))
+        if ((own || key->section == SECTION_CLIENT) && key->size != 0 &&
+            !config_field_equal(key, a, b))
             return false;
     }
-    return true;
+    return a->own_settings == b->own_settings;
+}
+
+static bool
+has_prefix(const struct config *config)
+{
+    for (size_t i = 0; i < config->client_count; i++)
+        if (config->clients[i].topic_prefix != NULL)
+            return true;
+    return false;
+}
+
+/* The names of a session's topics are made with the prefix of its section: it stays the same while
+ * the gateway runs. */
+static bool
+clients_are_live(const struct config *old, const struct config *next)
+{
+    if (!has_prefix(old) && !has_prefix(next))
+        return true;
+    bool same = old->client_count == next->client_count;
+    for (size_t i = 0; same && i < old->client_count; i++) {
+        const struct config_client *a = &old->clients[i], *b = &next->clients[i];
+
+        same = strcmp(a->pattern, b->pattern) == 0 && a->uses_client_id == b->uses_client_id &&
+               (a->topic_prefix == NULL) == (b->topic_prefix == NULL) &&
+               (a->topic_prefix == NULL || strcmp(a->topic_prefix, b->topic_prefix) == 0);
+    }
+    return same;
 }
 
 static const struct config_client *
@@ -127,19 +156,21 @@ find_client(const struct config *config, const char *pattern)
 static void
 compare_clients(const struct comparison *c, const struct config *old, const struct config *next)
 {
+    bool restart = !clients_are_live(old, next);
+
     for (size_t i = 0; i < old->client_count; i++)
         if (find_client(next, old->clients[i].pattern) == NULL)
-            tell(c, SECTION_CLIENT, false, old->clients[i].pattern, "(removed)");
+            tell(c, SECTION_CLIENT, restart, old->clients[i].pattern, "(removed)");
     for (size_t i = 0; i < next->client_count; i++) {
         const struct config_client *client = &next->clients[i];
         const struct config_client *before = find_client(old, client->pattern);
 
         if (before == NULL)
-            tell(c, SECTION_CLIENT, false, client->pattern, "(new)");
+            tell(c, SECTION_CLIENT, restart, client->pattern, "(new)");
         else if (!same_client(before, client))
-            tell(c, SECTION_CLIENT, false, client->pattern, NULL);
+            tell(c, SECTION_CLIENT, restart, client->pattern, NULL);
         else if (before - old->clients != client - next->clients)
-            tell(c, SECTION_CLIENT, false, client->pattern, "(moved)");
+            tell(c, SECTION_CLIENT, restart, client->pattern, "(moved)");
     }
 }
 
@@ -207,13 +238,30 @@ adopt_links(struct config *old, struct config *next, struct config_link *links)
     old->link_count = 0;
 }
 
+/* The clients of `old`, with what they have of [sessions] from `next`. */
+static enum dm_result
+keep_clients(struct config *old, struct config *next)
+{
+    enum dm_result result = DM_OK;
+
+    for (size_t i = 0; i < old->client_count && result == DM_OK; i++)
+        result = config_fields_inherit(&old->clients[i], next);
+    if (result != DM_OK)
+        return result;
+    swap_octets(&old->clients, &next->clients, sizeof old->clients);
+    swap_octets(&old->client_count, &next->client_count, sizeof old->client_count);
+    return DM_OK;
+}
+
 enum dm_result
 config_adopt(struct config *old, struct config *next)
 {
     struct config_link *links = calloc(old->link_count + 1, sizeof *links);
 
-    if (links == NULL)
+    if (links == NULL || (!clients_are_live(old, next) && keep_clients(old, next) != DM_OK)) {
+        free(links);
         return DM_NO_MEMORY;
+    }
     for (int section = 0; section < SECTION_COUNT; section++)
         if (!config_sections[section].named)
             swap_fixed((enum config_section)section, old, next);

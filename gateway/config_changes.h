@@ -19,8 +19,8 @@ void config_compare(const struct config *old, const struct config *next,
                     config_visit_change *visit, void *ctx);
 
 /*
- * Makes `next` a configuration that a gateway running `old` can take: what needs a restart, and the
- * list of links, is moved over from `old`, so that pointers to it stay good. Release `old` when
+ * Makes `next` a configuration that a gateway running `old` can take: what needs a restart, the list
+ * of links, and all clients if a topic_prefix of one has changed, is moved over from `old`, so that pointers to it stay good. Release `old` when
  * nothing borrows the rest of it any more. DM_NO_MEMORY: nothing is changed.
  */
 enum dm_result config_adopt(struct config *old, struct config *next);

@@ -246,13 +246,19 @@ config_field_own(const struct config_key *key, struct config_client *client)
     client->own_settings |= own_bit(key);
 }
 
+bool
+config_field_is_own(const struct config_key *key, const struct config_client *client)
+{
+    return (client->own_settings & own_bit(key)) != 0;
+}
+
 enum dm_result
 config_fields_inherit(struct config_client *client, const struct config *config)
 {
     enum dm_result result = DM_OK;
     for (size_t i = 0; i < config_key_count && result == DM_OK; i++) {
         const struct config_key *key = &config_keys[i];
-        if (!key->per_client || key->size == 0 || (client->own_settings & own_bit(key)) != 0)
+        if (!key->per_client || key->size == 0 || config_field_is_own(key, client))
             continue;
         const char *from = (const char *)config + key->offset;
         if (is_text(key->type))

@@ -30,6 +30,7 @@ enum dm_result config_fields_default(enum config_section section, void *object);
 enum dm_result config_fields_complete(enum config_section section, void *object);
 /* The section sets this key of [sessions] itself. */
 void config_field_own(const struct config_key *key, struct config_client *client);
+bool config_field_is_own(const struct config_key *key, const struct config_client *client);
 /* Copies the keys of [sessions] that the section does not set. */
 enum dm_result config_fields_inherit(struct config_client *client, const struct config *config);
 void config_fields_free(enum config_section section, void *object);

@@ -356,7 +356,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     upstream_ids_renew(e);
     discovery_start(e);
     filters_sort(e);
-    access_start(e);
+    access_review(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
     DL_FOREACH (e->filters, f)
         f->leaving = f->subscriptions == NULL;
@@ -521,12 +521,14 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
     assert(options->link_count == e->options->link_count);
     engine_at(e, now_ms);
     e->options = options;
+    names_init(e); /* without memory only long names suffer */
     if (readvertise)
         discovery_start(e);
     DL_FOREACH (e->sessions, s) {
-        s->client = topic_client(e, dm_span(s->client_id, s->client_id_len));
+        session_configure(e, s);
         session_schedule(e, s);
     }
+    access_review(e);
 }
 
 void

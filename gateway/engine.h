@@ -275,7 +275,7 @@ enum dm_result engine_drop_queue(struct engine *engine, uint64_t now_ms, struct 
 /* Operator: ends the connection as DISCONNECT of the device would; an awake or active device is
  * told. A clean session ends, no will is published. DM_NOT_FOUND; DM_INVALID: not connected. */
 enum dm_result engine_disconnect(struct engine *engine, uint64_t now_ms, struct dm_span client_id);
-/* Other options from now on, with the same links, prefix, broker key and status topics; the old ones
+/* Other options from now on, with the same links, prefixes, rules, broker key and status topics; the old ones
  * are not looked at any more. What waits already stays, whatever the new limits. */
 void engine_reconfigure(struct engine *engine, uint64_t now_ms,
                         const struct engine_options *options);

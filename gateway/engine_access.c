@@ -93,7 +93,7 @@ access_denied(struct engine *e, struct dm_span client_id, const char *what, stru
                log_escape(text, sizeof text, topic));
 }
 
-/* ---- after a start with another configuration ---- */
+/* ---- with another configuration ---- */
 
 static void
 deny_subscription(struct engine *e, struct session *s, struct dm_span filter)
@@ -133,7 +133,7 @@ end_subscriptions(struct engine *e, struct session *s)
         if (access_subscribe(e, &party, filter))
             continue;
         deny_subscription(e, s, filter);
-        subscription_remove(e, sub, true);
+        subscription_end(e, sub, true);
         ended = true;
     }
     return ended;
@@ -152,7 +152,7 @@ end_will(struct engine *e, struct session *s)
 }
 
 void
-access_start(struct engine *e)
+access_review(struct engine *e)
 {
     struct session *s;
     struct session *next;

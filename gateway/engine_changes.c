@@ -172,18 +172,23 @@ is_due(const struct change *c, uint64_t now_ms, const struct engine_change_pace 
 
 /* False: it was not told. */
 static bool
-tell(struct change *c, uint64_t now_ms, engine_visit_change *visit, void *ctx)
+tell(const struct engine *e, struct change *c, uint64_t now_ms, engine_visit_change *visit,
+     void *ctx)
 {
     struct dm_span filters[SUBSCRIPTIONS_MAX];
+    struct buffer texts = {0};
     struct engine_change change = {.ended = c->session == NULL,
                                    .first = c->told_ms == 0,
                                    .earlier_contact_ms = c->earlier_contact_ms};
 
     if (c->session != NULL)
-        session_status(c->session, now_ms, filters, &change.session);
+        session_status(e, c->session, now_ms, filters, &texts, &change.session);
     else
         change.session.client_id = dm_span(c->client_id, c->client_id_len);
-    return visit(ctx, &change);
+    bool told = visit(ctx, &change);
+
+    buffer_fini(&texts);
+    return told;
 }
 
 bool
@@ -197,7 +202,7 @@ engine_tell_changes(struct engine *e, uint64_t now_ms, const struct engine_chang
     DL_FOREACH_SAFE (e->changes, c, next) {
         if (!is_due(c, now_ms, pace))
             continue;
-        if (told++ == pace->limit || !tell(c, now_ms, visit, ctx))
+        if (told++ == pace->limit || !tell(e, c, now_ms, visit, ctx))
             return false;
         if (c->session == NULL) {
             free_change(e, c);

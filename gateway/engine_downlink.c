@@ -273,15 +273,8 @@ refuse_topic(struct engine *e, struct session *s, struct registration *r)
         if (d->message->topic == r->name && !d->released)
             queue_drop(e, s, d, ENGINE_DROP_REFUSED);
     }
-    if (sub != NULL && sub->type == MQTTSN_TOPIC_NORMAL) {
-        struct name *filter = name_ref(sub->filter->name);
-        bool last = sub->filter->subscription_count == 1;
-
-        subscription_remove(e, sub, true);
-        if (last)
-            upstream_unsubscribe(e, filter);
-        name_unref(e, filter);
-    }
+    if (sub != NULL && sub->type == MQTTSN_TOPIC_NORMAL)
+        subscription_end(e, sub, true);
 }
 
 static enum mqttsn_type

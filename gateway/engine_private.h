@@ -509,6 +509,8 @@ uint64_t record_reserved_id(struct engine *e, uint32_t id);
 struct session *session_find(const struct engine *e, struct dm_span client_id);
 struct session *session_find_address(const struct engine *e, const struct dm_address *address);
 struct session *session_find_number(const struct engine *e, uint64_t number);
+/* Finds what is configured for it. */
+void session_configure(struct engine *e, struct session *s);
 struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t number);
 /* Removes the session with all it has, in memory and on disk. */
 void session_wipe(struct engine *e, struct session *s);
@@ -566,7 +568,7 @@ bool access_subscribe(struct engine *e, const struct party *party, struct dm_spa
 void access_denied(struct engine *e, struct dm_span client_id, const char *what,
                    struct dm_span topic);
 /* After a start: ends what the configuration allows no more. */
-void access_start(struct engine *e);
+void access_review(struct engine *e);
 
 /* engine_load.c */
 void unmapped_free(struct engine *e);
@@ -724,6 +726,8 @@ struct subscription *subscription_new(struct engine *e, struct session *s, struc
                                       uint64_t order);
 /* Takes it out of session and filter; the upstream subscription ends with the last one. */
 void subscription_remove(struct engine *e, struct subscription *sub, bool record);
+/* The same, and tells the broker if it was the last for the filter. */
+void subscription_end(struct engine *e, struct subscription *sub, bool record);
 void subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_return_code code);
 
 /* engine_filter.c: what the broker holds for all of them */

@@ -363,7 +363,8 @@ route_own_topic(struct engine *e, struct message *m, const struct mqtt_packet *p
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         bool asked = !m->retain || !by_id || sub->upstream_id == packet->subscription_ids[0];
 
-        if (meant && asked && !has_copy(e, sub->session, m))
+        if (meant && asked && name_reaches(e, sub, name_span(m->topic)) &&
+            !has_copy(e, sub->session, m))
             deliver(e, m, sub, sub->qos);
     }
 }

@@ -102,6 +102,14 @@ session_first_due(const struct engine *e)
 
 /* ---- making and ending ---- */
 
+void
+session_configure(struct engine *e, struct session *s)
+{
+    s->client = party_named(e, dm_span(s->client_id, s->client_id_len)).client;
+    s->settings = s->client != NULL && s->client->settings != NULL ? s->client->settings
+                                                                   : &e->options->settings;
+}
+
 struct session *
 session_new(struct engine *e, struct dm_span client_id, uint64_t number)
 {
@@ -112,9 +120,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->number = number;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
-    s->client = party_named(e, client_id).client;
-    s->settings = s->client != NULL && s->client->settings != NULL ? s->client->settings
-                                                                   : &e->options->settings;
+    session_configure(e, s);
     s->unanswered = UINT32_MAX;
     s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
@@ -166,15 +172,8 @@ session_wipe(struct engine *e, struct session *s)
     /* Rows of topics, subscriptions and deliveries go with the session's row; bodies have their
      * own. */
     e->wipe_seq = record_session_delete(e, s);
-    LL_FOREACH_SAFE (s->subscriptions, sub, next) {
-        struct name *filter = name_ref(sub->filter->name);
-        bool last = sub->filter->subscription_count == 1;
-
-        subscription_remove(e, sub, false);
-        if (last)
-            upstream_unsubscribe(e, filter);
-        name_unref(e, filter);
-    }
+    LL_FOREACH_SAFE (s->subscriptions, sub, next)
+        subscription_end(e, sub, false);
     session_free(e, s);
 }
 

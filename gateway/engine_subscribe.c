@@ -81,6 +81,18 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     filter_drop_if_unused(e, f);
 }
 
+void
+subscription_end(struct engine *e, struct subscription *sub, bool record)
+{
+    struct name *filter = name_ref(sub->filter->name);
+    bool last = sub->filter->subscription_count == 1;
+
+    subscription_remove(e, sub, record);
+    if (last)
+        upstream_unsubscribe(e, filter);
+    name_unref(e, filter);
+}
+
 /* The id that SUBACK carries (reference 2.4). */
 static uint16_t
 suback_topic_id(struct session *s, const struct subscription *sub)
@@ -294,12 +306,8 @@ handle_unsubscribe(struct engine *e, struct session *s, const struct mqttsn_pack
     struct subscription *sub = name != NULL ? subscription_find(s, name) : NULL;
 
     if (sub != NULL) { /* else R72, M43: answered all the same */
-        bool last = sub->filter->subscription_count == 1;
-
-        subscription_remove(e, sub, true);
+        subscription_end(e, sub, true);
         session_note(e, s, ENGINE_EVENT_UNSUBSCRIBED, 0);
-        if (last)
-            upstream_unsubscribe(e, name);
     }
     name_unref(e, name);
     engine_send(e, s, s->seq,

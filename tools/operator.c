@@ -102,7 +102,8 @@ operator_log(struct command_globals *globals, int argc, char **argv)
         "  packet=debug           of one module; the others stay as they are\n"
         "  'info, packet=debug'   several, as log_level in the configuration\n"
         "  default                what the configuration says\n"
-        "Modules: app, config, control, discovery, engine, http, libevent, packet, pairing,\n"
+        "Modules: access, app, config, control, discovery, engine, http, libevent, packet, "
+        "pairing,\n"
         "queue, runner, serial, session, status, store, udp, uplink, upstream, will.",
         0, 1, NULL};
     char *const *values;

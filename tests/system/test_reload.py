@@ -109,6 +109,54 @@ class Reload(SystemTest):
         self.assertEqual(self.reload()["restart"], [])
         self.assertTrue(old.exists())
 
+    def test_rights_of_devices(self):
+        self.start_gateway()
+        broker = self.broker.client()
+        broker.subscribe("up")
+        device = self.device("pump-1").connect()
+        topic = device.register("up")
+        device.subscribe("cmd/all")
+        device.subscribe("cmd/pump")
+        answer = self.reload(**{"client_pump-*": {"publish": "up", "subscribe": "cmd/pump"}})
+        self.assertEqual(answer["changed"], ["[client pump-*] (new)"])
+        wait_until(lambda: self.broker.lines("Received UNSUBSCRIBE"), "the broker is told")
+        self.assertEqual(self.gateway.sessions()["pump-1"]["subscriptions"], ["cmd/pump"])
+        # It was told that it has the subscription, so it has to begin again.
+        device.ask(sn.pingreq(), sn.DISCONNECT)
+        device.connect()
+        self.assertEqual(device.publish(topic, b"1"), sn.ACCEPTED)
+        self.reload(**{"client_pump-*": {"publish": "elsewhere", "subscribe": "cmd/pump"}})
+        self.assertEqual(device.publish(topic, b"2"), sn.NOT_SUPPORTED)
+        self.assertEqual(self.next_message(broker), ("up", b"1"))
+        answer = self.reload(status=3, **{"client_pump-*": {"address": "udp:nowhere:1.2.3.4:5"}})
+        self.assertIn("[client pump-*] address: ", answer["errors"][0])
+
+    def test_unknown_clients_are_sent_away_when_only_known_ones_may_stay(self):
+        self.start_gateway(**{"client_known": {}})
+        known, stranger = self.device("known").connect(), self.device("stranger").connect()
+        answer = self.reload(sessions={"unknown_clients": "reject"})
+        self.assertEqual(answer["changed"], ["[sessions] unknown_clients"])
+        stranger.ask(sn.pingreq(), sn.DISCONNECT)
+        known.ping()
+        self.assertEqual(stranger.ask(sn.connect("stranger"), sn.CONNACK).code, sn.NOT_SUPPORTED)
+
+    def test_prefix_of_a_client_waits_for_the_restart(self):
+        self.start_gateway(**{"client_pump-*": {"topic_prefix": "old/"}})
+        broker = self.broker.client()
+        broker.subscribe("#")
+        device = self.device("pump-1").connect()
+        device.subscribe("cmd")
+        topic = device.register("up")
+        answer = self.reload(**{"client_pump-*": {"topic_prefix": "new/"}})
+        self.assertEqual((answer["changed"], answer["restart"]), ([], ["[client pump-*]"]))
+        device.publish(topic, b"1")
+        self.assertEqual(self.next_message(broker), ("old/up", b"1"))
+        self.restart_gateway()
+        device.publish(topic, b"2")
+        self.assertEqual(self.next_message(broker), ("new/up", b"2"))
+        broker.publish("new/cmd", b"3")
+        self.assertEqual(self.texts(device, device.take()), [("cmd", b"3")])
+
     def test_sighup_does_the_same(self):
         self.gateway.debug = []
         self.start_gateway(gateway={"log_level": "warning"})

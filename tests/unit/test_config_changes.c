@@ -112,6 +112,39 @@ links_and_clients_are_found_by_their_names(void)
 }
 
 static void
+settings_of_a_client_are_its_own_or_inherited(void)
+{
+    check_changes(BASE, BASE "[client b]\nretry = 12s\n", "now [client b]\n");
+    check_changes(BASE, BASE "[client b]\nretry = 10s\n", "now [client b]\n"); /* pinned now */
+    check_changes(BASE, BASE "[sessions]\nretry = 12s\n", "now [sessions] retry\n");
+    check_changes(BASE "[client b]\nretry = 1s\n", BASE "[client b]\nretry = 2s\n",
+                  "now [client b]\n");
+}
+
+static void
+a_prefix_that_changes_keeps_all_clients_as_they_are(void)
+{
+    struct pair pair;
+
+    check_changes(BASE "[client p]\ntopic_prefix = x/\n",
+                  BASE "[client p]\ntopic_prefix = x/\nretry = 2s\n", "now [client p]\n");
+    check_changes(BASE "[client p]\ntopic_prefix = x/\n", BASE "[client p]\ntopic_prefix = y/\n",
+                  "restart [client p]\n");
+    check_changes(BASE "[client p]\ntopic_prefix = x/\n", BASE "[client q]\n",
+                  "restart [client p] (removed)\nrestart [client q] (new)\n");
+    load(&pair, BASE "[client p]\ntopic_prefix = x/\n[client own]\nretry = 3s\n",
+         BASE "[client q]\n[sessions]\nretry = 12s\n");
+    CU_ASSERT_EQUAL(config_adopt(pair.old.config, pair.next.config), DM_OK);
+    const struct config *next = pair.next.config;
+
+    CU_ASSERT_EQUAL_FATAL(next->client_count, 4);
+    CU_ASSERT_STRING_EQUAL(next->clients[2].topic_prefix, "x/");
+    CU_ASSERT_EQUAL(next->clients[2].settings.retry_ms, 12000); /* of [sessions], which is live */
+    CU_ASSERT_EQUAL(next->clients[3].settings.retry_ms, 3000);
+    done(&pair);
+}
+
+static void
 what_is_adopted_has_the_live_values_and_the_old_fixed_ones(void)
 {
     struct pair pair;
@@ -125,7 +158,7 @@ what_is_adopted_has_the_live_values_and_the_old_fixed_ones(void)
 
     CU_ASSERT_EQUAL(config_adopt(old, next), DM_OK);
     CU_ASSERT_EQUAL(next->gateway_id, 1);
-    CU_ASSERT_EQUAL(next->retry_ms, 11000);
+    CU_ASSERT_EQUAL(next->settings.retry_ms, 11000);
     CU_ASSERT_PTR_EQUAL(next->state_dir, state_dir); /* who borrowed it may go on */
     CU_ASSERT_EQUAL_FATAL(next->link_count, 2);
     CU_ASSERT_STRING_EQUAL(next->links[0].name, "lan");
@@ -157,6 +190,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(the_same_file_has_no_difference),
     UNIT_TEST(every_kind_of_value_is_compared),
     UNIT_TEST(links_and_clients_are_found_by_their_names),
+    UNIT_TEST(settings_of_a_client_are_its_own_or_inherited),
+    UNIT_TEST(a_prefix_that_changes_keeps_all_clients_as_they_are),
     UNIT_TEST(what_is_adopted_has_the_live_values_and_the_old_fixed_ones),
 };
 

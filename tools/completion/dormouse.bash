@@ -9,7 +9,7 @@ _dormouse_client_ids() {
 # LEVELS as "info, packet=debug"; bash takes "=" for a word of its own.
 _dormouse_levels() {
     local word=$1 before=$2 levels="error warning notice info debug" head
-    local modules="app= config= control= discovery= engine= http= libevent= packet= pairing= queue=
+    local modules="access= app= config= control= discovery= engine= http= libevent= packet= pairing= queue=
         runner= serial= session= status= store= udp= uplink= upstream= will="
 
     if [[ $word == = || $before == = ]]; then
