@@ -2,6 +2,7 @@
 /* The configuration of an Eclipse Paho MQTT-SN gateway: gateway.conf and the lists it needs. */
 #include "paho_config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,9 +59,11 @@ role_of(const struct paho_line *line, enum paho_list list)
 static bool
 is_known(const struct paho_config *config, const char *client_id)
 {
-    for (size_t i = 0; i < config->client_count; i++)
+    for (size_t i = 0; i < config->client_count; i++) {
+        assert(config->clients[i].line != NULL);
         if (strcmp(config->clients[i].line->key, client_id) == 0)
             return true;
+    }
     return false;
 }
 

@@ -115,7 +115,7 @@ take_line(struct paho_file *file, enum paho_form form, unsigned number, char *te
 enum dm_result
 paho_file_parse(FILE *in, const char *path, enum paho_form form, struct paho_file *file)
 {
-    char text[PAHO_LINE_MAX + 1];
+    char text[PAHO_LINE_MAX + 1] = "";
     size_t len;
     enum dm_result result = DM_OK;
 
