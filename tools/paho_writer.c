@@ -66,7 +66,7 @@ static const char *
 unwritable(const char *name, const char *value)
 {
     if (strlen(name) + strlen(" = ") + strlen(value) > INI_LINE_MAX)
-        return "the line would be longer than 199 octets";
+        return "would make a line longer than 199 octets";
     if (*value == ';' || *value == '\0')
         return *value == '\0' ? "is empty" : "would be a comment";
     for (const char *at = value; *at != '\0'; at++) {
@@ -88,7 +88,7 @@ paho_put(struct paho_writer *writer, const struct paho_file *file, const struct 
     const char *why = unwritable(name, value);
 
     if (why != NULL) {
-        paho_finding(writer, file, line, "not taken over: the value for %s %s", name, why);
+        paho_finding(writer, file, line, "not taken over: %s %s", name, why);
         return false;
     }
     if (key == NULL || !config_value_parse(key, name, value, &parsed, reason, sizeof(reason))) {

@@ -79,12 +79,25 @@ class Import(SystemTest):
         path.write_text("PredefinedTopic=YES\nPredefinedTopicList=/nowhere/topics.conf\n")
         self.assertEqual(self.take(path, status=1), (
             "", "dormouse import: /nowhere/topics.conf: the list cannot be read: No such file or directory\n"))
+        path.write_text("QoS-1=YES\nQoS-1ClientsList=/nowhere/senders.conf\n")
+        self.assertIn("/nowhere/senders.conf: the list cannot be read", self.take(path, status=1)[1])
         path.write_text("ClientAuthentication=yes\n")
         self.assertIn("clients.conf: the list cannot be read", self.take(path, status=1)[1])
         path.unlink()
         os.mkfifo(path)
         self.assertIn("not a regular file", self.take(path, status=1)[1])
         self.assertIn("Is a directory", self.take(self.directory, status=1)[1])
+
+    def test_lists_are_read_from_where_the_file_says(self):
+        lists = self.directory / "lists"
+        lists.mkdir()
+        (lists / "topics").write_text("*,a/b,1\n")
+        path = self.directory / "gateway.conf"
+        for named in (lists / "topics", "lists/topics"):
+            path.write_text(f"GatewayPortNo=1\nBrokerName=b\nPredefinedTopic=YES\nPredefinedTopicList={named}\n")
+            ini, said = self.take(path)
+            self.assertIn("\n[topics]\n1 = a/b\n", ini)
+            self.assertNotIn("PredefinedTopicList", said)
 
     def test_octets_of_any_kind_are_survived(self):
         path = self.directory / "gateway.conf"

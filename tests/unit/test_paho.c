@@ -288,19 +288,18 @@ forwarders_are_addresses_without_ports(void)
 static void
 hostile_texts_are_escaped_or_refused(void)
 {
-    check_import(
-        MIN "GatewayPortNo=1\nLoginID=a ;b\n\x1b[2J\xff=1\n", NULL, NULL, 0, "[broker]\n",
-        "url = mqtt://b:1883\n; g:4: LoginID: not taken over: the value for username has a "
-        "semicolon behind a space, which would begin a comment\n",
-        "g:4: LoginID: not taken over: the value for username has a semicolon behind a "
-        "space, which would begin a comment\n"
-        "g:5: \\x1b[2J\\xff: unknown key\n");
+    check_import(MIN "GatewayPortNo=1\nLoginID=a ;b\n\x1b[2J\xff=1\n", NULL, NULL, 0, "[broker]\n",
+                 "url = mqtt://b:1883\n; g:4: LoginID: not taken over: username has a "
+                 "semicolon behind a space, which would begin a comment\n",
+                 "g:4: LoginID: not taken over: username has a semicolon behind a "
+                 "space, which would begin a comment\n"
+                 "g:5: \\x1b[2J\\xff: unknown key\n");
     check_import(
         MIN "GatewayPortNo=1\nLoginID=a\x1b[2J\nClientAuthentication=YES\n", "A],192.0.2.1:1\n",
         NULL, 0, "[broker]\n",
-        "url = mqtt://b:1883\n; g:4: LoginID: not taken over: the value for username has a "
+        "url = mqtt://b:1883\n; g:4: LoginID: not taken over: username has a "
         "control character\n",
-        "g:4: LoginID: not taken over: the value for username has a control character\n"
+        "g:4: LoginID: not taken over: username has a control character\n"
         "c:1: A]: not taken over: a section cannot name it: it is empty or has *, ? or ]\n");
 }
 
@@ -334,6 +333,48 @@ topics_go_to_all_to_the_link_and_to_clients(void)
         gateway, clients, topics, 0, "[client K]\n",
         "topics.7 = e\n; t:11: K: not taken over: line 6 has another name for topic id 7\n",
         findings);
+}
+
+static void
+client_ids_that_come_again_count_once(void)
+{
+    check_import(MIN "GatewayPortNo=1\n", "K,192.0.2.1:5,forwarder\nK,192.0.2.1:6\n", "K,a,1\n", 0,
+                 "\n[client K]\n", "topics.1 = a\n",
+                 "g:2: AggregatingGateway: any device may connect, not only the clients of the "
+                 "list; for these alone set ClientAuthentication=YES and import again\n"
+                 "c:2: K: not taken over: the client id was there before\n");
+}
+
+static void
+client_ids_of_sections_have_at_most_42_octets(void)
+{
+    check_import(MIN "GatewayPortNo=1\n", NULL, "123456789-123456789-123456789-123456789-xx,a,1\n",
+                 0, "[client 123456789-123456789-123456789-123456789-xx]\n", "topics.1 = a\n", "");
+    check_import(MIN "GatewayPortNo=1\n", NULL, "123456789-123456789-123456789-123456789-xxx,a,1\n",
+                 0, "not taken over: ", "client ids in sections have at most 42 octets\n",
+                 "t:1: 123456789-123456789-123456789-123456789-xxx: not taken over: client ids in "
+                 "sections have at most 42 octets\n");
+}
+
+static void
+values_that_no_line_can_hold_are_refused(void)
+{
+    char gateway[400] = MIN "GatewayPortNo=1\nLoginID=";
+    const char *reason = "g:4: LoginID: not taken over: username would be a comment\n";
+
+    check_import(MIN "GatewayPortNo=1\nLoginID=;b\n", NULL, NULL, 0, "mqtt://b:1883\n; ", reason,
+                 reason);
+    memset(gateway + strlen(gateway), 'x', 189);
+    reason = "g:4: LoginID: not taken over: username would make a line longer than 199 "
+             "octets\n";
+    check_import(gateway, NULL, NULL, 0, "mqtt://b:1883\n; ", reason, reason);
+    gateway[strlen(gateway) - 1] = '\0';
+    struct paho_fixture fixture;
+    paho_fixture_init(&fixture, gateway, NULL, NULL);
+    paho_fixture_write(&fixture, 0);
+    CU_ASSERT_EQUAL(fixture.count, 0);
+    check_reports(fixture.ini, "");
+    paho_fixture_fini(&fixture);
 }
 
 /* The words of the INI that are built in are accepted as they stand. */
@@ -385,6 +426,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(forwarders_are_addresses_without_ports),
     UNIT_TEST(hostile_texts_are_escaped_or_refused),
     UNIT_TEST(topics_go_to_all_to_the_link_and_to_clients),
+    UNIT_TEST(client_ids_that_come_again_count_once),
+    UNIT_TEST(client_ids_of_sections_have_at_most_42_octets),
+    UNIT_TEST(values_that_no_line_can_hold_are_refused),
     UNIT_TEST(written_file_is_accepted),
 };
 
