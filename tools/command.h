@@ -56,6 +56,7 @@ int operator_log(struct command_globals *globals, int argc, char **argv);
 int operator_trace(struct command_globals *globals, int argc, char **argv);
 int ports_run(struct command_globals *globals, int argc, char **argv);
 int check_run(struct command_globals *globals, int argc, char **argv);
+int import_run(struct command_globals *globals, int argc, char **argv);
 int pub_run(struct command_globals *globals, int argc, char **argv);
 int sub_run(struct command_globals *globals, int argc, char **argv);
 int search_run(struct command_globals *globals, int argc, char **argv);

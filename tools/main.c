@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"log", operator_log, true, "show or change what the gateway logs"},
     {"ports", ports_run, true, "show the gateway's ports, or with --list this machine's"},
     {"check", check_run, false, "check a configuration file, or print an example"},
+    {"import", import_run, false, "turn another gateway's configuration into one of Dormouse"},
     {"pub", pub_run, false, "send messages as an MQTT-SN device"},
     {"sub", sub_run, false, "receive messages as an MQTT-SN device, awake or sleeping"},
     {"search", search_run, false, "list the MQTT-SN gateways that answer"},

@@ -247,7 +247,8 @@ class Gateway(Server):
             "broker": {"url": url, "client_id": "dormouse-test"},
             "sessions": {"retry": "1s"},
             "udp lan": {"listen": f"127.0.0.1:{port}"},
-            "control": {"socket": self.socket, "http": ""},
+            # Without status topics: many tests watch all topics, or count packets.
+            "control": {"socket": self.socket, "http": "", "status_topics": ""},
         }
 
     def write_config(self):

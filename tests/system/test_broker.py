@@ -324,7 +324,7 @@ class OldBroker(SystemTest):
     def test_auto_falls_back_to_3_1_1_when_version_5_is_refused(self):
         peer = mqtt.OldBroker(self.broker.port)
         self.addCleanup(peer.close)
-        self.start_gateway(online=False, control={"status_topics": ""})
+        self.start_gateway(online=False)
         self.assertEqual(peer.accept(), 5)
         self.assertEqual(peer.accept(), 4)  # wipes what an older gateway may have left
         self.assertEqual(peer.accept(), 4)
@@ -343,8 +343,7 @@ class OldBroker(SystemTest):
     def test_puback_to_the_broker_waits_for_the_device_or_the_disk(self):  # R104, rule 1
         peer = mqtt.OldBroker(self.broker.port)
         self.addCleanup(peer.close)
-        self.start_gateway(online=False, sessions={"store_after": "1h"},
-                           control={"status_topics": ""})
+        self.start_gateway(online=False, sessions={"store_after": "1h"})
         for _ in range(3):
             peer.accept()
         device = self.device("d").connect()

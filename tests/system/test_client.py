@@ -45,8 +45,7 @@ class Command(SystemTest):
 class Publish(Command):
     def setUp(self):
         super().setUp()
-        self.start_gateway(udp_lan={"qos_minus_one": "yes", "topics.7": "yard/button"},
-                           control={"status_topics": ""})
+        self.start_gateway(udp_lan={"qos_minus_one": "yes", "topics.7": "yard/button"})
         self.watcher = self.broker.client()
         self.watcher.subscribe("#")
 

@@ -13,8 +13,7 @@ EXPIRY_S = 60
 
 class Expiry(SystemTest):
     def test_only_sessions_without_contact_for_so_long_are_removed(self):
-        self.start_gateway(sessions={"expiry": f"{EXPIRY_S}s", "tolerance": "1.1"},
-                           control={"status_topics": ""})
+        self.start_gateway(sessions={"expiry": f"{EXPIRY_S}s", "tolerance": "1.1"})
         gone = self.device("gone-for-good").connect()
         gone.subscribe("only/gone")
         lost = self.device("lost-for-good").connect(keepalive=1)

@@ -429,6 +429,8 @@ class Completion(SystemTest):
         self.assertEqual(self.complete("log", "packet", "=", "d"), ["debug"])
         self.assertEqual(self.complete("queue", "x", "--d"), ["--drop"])
         self.assertEqual(self.complete("pair", "barn", "o"), ["on", "off"])
+        self.assertEqual(self.complete("import", "--network", "dtls"), ["dtls", "dtls6"])
+        self.assertEqual(self.complete("import", ""), ["paho"])
 
     def test_every_module_of_the_help_is_offered(self):
         modules = self.command("log", "--help").stdout.partition("Modules: ")[2].partition(".")[0]

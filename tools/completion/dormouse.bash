@@ -24,8 +24,8 @@ _dormouse_levels() {
 
 _dormouse() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="status sessions show queue trace disconnect forget pair log reload ports check pub
-        sub search fleet"
+    local commands="status sessions show queue trace disconnect forget pair log reload ports check
+        import pub sub search fleet"
     local globals="--socket --config --json --help" options="" words="" command="" i
     local -a gateway=()
 
@@ -48,6 +48,7 @@ _dormouse() {
         --state) words="active asleep awake lost disconnected" ;;
         --sort) words="id state contact queue" ;;
         --framing) words="raw slip cobs-crc16 hdlc" ;;
+        --network) words="udp udp6 dtls dtls6 xbee loralink" ;;
         --qos | -q) words="0 1 2" ;;
     esac
     if [[ -n $words ]]; then
@@ -77,6 +78,13 @@ _dormouse() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
                 return
             fi
+            ;;
+        import)
+            if [[ $before == paho ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                return
+            fi
+            globals="--help" options="--network" words="paho"
             ;;
         pub | sub | search | fleet)
             globals=""
