@@ -43,11 +43,11 @@ qos0_policy(const char *text)
 static char *
 make_broker_key(const struct config *config)
 {
-    size_t size = strlen(config->url) + strlen(config->client_id) + 2;
+    size_t size = strlen(config->urls.items[0]) + strlen(config->client_id) + 2;
     char *key = malloc(size);
 
     if (key != NULL)
-        snprintf(key, size, "%s %s", config->url, config->client_id);
+        snprintf(key, size, "%s %s", config->urls.items[0], config->client_id);
     return key;
 }
 
@@ -280,7 +280,10 @@ struct upstream_options
 app_upstream_options(const struct config *config)
 {
     struct upstream_options options = {
-        .url = config->url,
+        .urls = (const char *const *)config->urls.items,
+        .url_count = 1,
+        .return_ms = config->return_ms == CONFIG_NEVER ? UPSTREAM_NEVER : config->return_ms,
+        .tls = {config->ca_file, config->cert_file, config->key_file},
         .client_id = config->client_id,
         .username = config->username,
         .password = config->password,

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "config_keys.h"
 #include "config_reader.h"
+#include "tls.h"
 
 #define CONFIG_LINKS_MAX 255     /* the number of a link is one octet of an address */
 #define CONFIG_CLIENTS_MAX 10000 /* every header is compared with all before it */
@@ -28,9 +29,9 @@ struct config_loader {
     size_t index;          /* of the link or client, in a section that has a name */
     void *given;           /* tsearch tree: the single keys given, each per file and section */
     struct config_place link_places[CONFIG_LINKS_MAX];
-    struct config_place password, password_file, standby_for, http, token_file;
+    struct config_place password, password_file, standby_for, http, token_file, url; /* the last */
+    struct config_place tls_files[3]; /* by enum tls_file */
     /* file NULL: not given */
-    bool url_given;
 };
 
 void config_loader_note(struct config_loader *loader, enum dm_result result);

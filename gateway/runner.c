@@ -305,8 +305,9 @@ on_degraded(void *ctx, bool degraded)
 }
 
 static bool
-on_clean_start(void *ctx)
+on_clean_start(void *ctx, size_t broker)
 {
+    (void)broker;
     return engine_needs_clean_start(((struct runner *)ctx)->engine);
 }
 

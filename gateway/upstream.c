@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection to the broker: attempts with back-off, CONNECT, keep-alive.
+ * The connection to one of the brokers: attempts with back-off, CONNECT, keep-alive.
  *
  * Phases, and event -> new phase:
  *   WAITING    timer -> DIALING
- *   DIALING    TCP connected -> GREETING; no address answers -> WAITING
- *   GREETING   CONNACK accepted -> CONNECTED; refused, closed, silence, malformed -> WAITING
- *   CONNECTED  closed, DISCONNECT, malformed packet, no answer to PINGREQ -> WAITING
+ *   DIALING    socket connected -> GREETING; no address answers -> WAITING
+ *   GREETING   CONNACK accepted -> CONNECTED; refused, closed, silence, malformed, TLS fails ->
+ *              WAITING
+ *   CONNECTED  closed, DISCONNECT, malformed packet, no answer to PINGREQ, the first broker is back
+ *              -> WAITING
  */
 #include "upstream.h"
 
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -23,11 +26,15 @@
 #include "upstream_connect.h"
 #include "upstream_dial.h"
 #include "upstream_stream.h"
+#include "upstream_target.h"
+#include "upstream_watch.h"
+#include "upstream_window.h"
 
 #define CONNACK_TIMEOUT_MS 10000u
 #define PINGRESP_TIMEOUT_MIN_MS 5000u
 #define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
 #define FLUSH_TIMEOUT_MS 1000u
+#define RECEIVE_MAXIMUM_EXCEEDED 0x93 /* MQTT 5 reason code */
 
 enum phase { WAITING, DIALING, GREETING, CONNECTED };
 
@@ -36,26 +43,29 @@ struct connection {
     struct event_base *base;
     struct upstream_events events;
     struct upstream_options options; /* its texts are ours */
-    struct upstream_broker broker;
-    struct upstream_version version;
+    struct upstream_targets targets;
 
     enum phase phase;
     struct event *timer;   /* what it ends depends on the phase */
     struct dial *dial;     /* DIALING */
     struct stream *stream; /* GREETING, CONNECTED */
     struct stream_counters counters;
+    struct upstream_watch *watch;
+    struct upstream_window window;
 
     bool clean_start;      /* of this attempt: it only wipes the broker's session */
-    bool wiped;            /* done; the next attempt connects to stay */
     uint64_t keepalive_ms; /* 0: none */
     uint64_t connected_ms, last_rx_ms, last_tx_ms;
     bool ping_open; /* PINGREQ sent, nothing received since */
 
     uint64_t connects;
-    unsigned failures; /* in a row */
-    char error[UPSTREAM_ERROR_MAX];
-    char logged[UPSTREAM_ERROR_MAX]; /* the last failure that was logged since a success */
 };
+
+static struct upstream_target *
+target_of(struct connection *connection)
+{
+    return upstream_target(&connection->targets);
+}
 
 static uint64_t
 clock_ms(void)
@@ -82,8 +92,10 @@ send_packet(struct connection *connection, const struct mqtt_packet *packet)
 {
     enum dm_result result = stream_send(connection->stream, packet);
 
-    if (result == DM_OK)
+    if (result == DM_OK) {
         connection->last_tx_ms = clock_ms();
+        upstream_window_sent(&connection->window, packet);
+    }
     return result;
 }
 
@@ -91,6 +103,7 @@ send_packet(struct connection *connection, const struct mqtt_packet *packet)
 static void
 release_attempt(struct connection *connection)
 {
+    upstream_watch_stop(connection->watch);
     if (connection->dial != NULL)
         dial_cancel(connection->dial);
     connection->dial = NULL;
@@ -107,7 +120,7 @@ set_error(struct connection *connection, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(connection->error, sizeof connection->error, format, arguments);
+    vsnprintf(target_of(connection)->error, UPSTREAM_ERROR_MAX, format, arguments);
     va_end(arguments);
 }
 
@@ -122,33 +135,33 @@ random_number(void)
     return number;
 }
 
-/* The attempt or connection is over because of connection->error; the next attempt is later. */
+/* The attempt or connection is over because of the target's error; the next attempt is later, and
+ * perhaps to another one. */
 static void
 give_up(struct connection *connection)
 {
     bool was_connected = connection->phase == CONNECTED;
-
-    release_attempt(connection);
-    upstream_version_failed(&connection->version);
-    if (strcmp(connection->error, connection->logged) != 0) {
-        log_warning("upstream", "%s: %s", connection->options.url, connection->error);
-        memcpy(connection->logged, connection->error, sizeof connection->logged);
-    }
+    struct upstream_target *target = target_of(connection);
     /* A broker that accepts and soon closes again is no success: two gateways with one client id
      * would throw each other out twice a second. */
-    if (was_connected && clock_ms() - connection->connected_ms >= STABLE_MS)
-        connection->failures = 0;
-    connection->failures++;
-    arm(connection, upstream_backoff_ms(connection->failures, random_number()));
+    bool stable = was_connected && clock_ms() - connection->connected_ms >= STABLE_MS;
+
+    release_attempt(connection);
+    upstream_version_failed(&target->version);
+    if (strcmp(target->error, target->logged) != 0) {
+        log_warning("upstream", "%s: %s", target->url, target->error);
+        memcpy(target->logged, target->error, sizeof target->logged);
+    }
+    arm(connection, upstream_targets_failed(&connection->targets, stable, random_number()));
     if (was_connected)
         connection->events.on_disconnected(connection->events.ctx);
 }
 
-/* The broker broke the protocol, as connection->error tells: says so and gives up. */
+/* The broker broke the protocol, as the target's error tells: says so and gives up. */
 static void
 reject(struct connection *connection, uint8_t reason)
 {
-    if (connection->version.current == MQTT_5)
+    if (target_of(connection)->version.current == MQTT_5)
         stream_say_goodbye(connection->stream, reason, 0);
     give_up(connection);
 }
@@ -158,15 +171,31 @@ reject(struct connection *connection, uint8_t reason)
 static void
 try_other_version(struct connection *connection, bool named)
 {
-    if (!upstream_version_refused(&connection->version, named)) {
+    struct upstream_target *target = target_of(connection);
+
+    if (!upstream_version_refused(&target->version, named)) {
         give_up(connection);
         return;
     }
-    if (connection->failures == 0) /* not at every retry */
-        log_info("upstream", "%s: %s; trying MQTT 3.1.1", connection->options.url,
-                 connection->error);
+    if (connection->targets.failures == 0) /* not at every retry */
+        log_info("upstream", "%s: %s; trying MQTT 3.1.1", target->url, target->error);
     release_attempt(connection);
     arm(connection, 0);
+}
+
+/* The first broker takes connections again: leaves this one for it. */
+static void
+on_first_back(void *ctx)
+{
+    struct connection *connection = ctx;
+
+    log_notice("upstream", "%s: leaving for %s, which is back", target_of(connection)->url,
+               connection->targets.items[0].url);
+    stream_say_goodbye(connection->stream, 0, FLUSH_TIMEOUT_MS);
+    release_attempt(connection);
+    connection->targets.current = 0;
+    arm(connection, 0);
+    connection->events.on_disconnected(connection->events.ctx);
 }
 
 static void
@@ -205,8 +234,9 @@ on_keepalive(struct connection *connection)
 static void
 enter_connected(struct connection *connection, const struct mqtt_packet *connack)
 {
-    struct upstream_session session =
-        upstream_connack_session(connection->version.current, connack);
+    struct upstream_target *target = target_of(connection);
+    struct upstream_session session = upstream_connack_session(target->version.current, connack);
+    struct tls_status tls;
     unsigned keepalive_s = connection->options.keepalive_s;
 
     if (connack->has_server_keepalive)
@@ -215,15 +245,18 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
         stream_set_send_maximum(connection->stream, connack->maximum_packet_size);
     if (connack->session_expiry_s != UINT32_MAX)
         log_warning("upstream", "%s: the broker forgets our session after %lu s offline",
-                    connection->options.url, (unsigned long)connack->session_expiry_s);
-    log_notice("upstream", "%s: connected with MQTT %s, session %s", connection->options.url,
-               session.version == MQTT_5 ? "5" : "3.1.1",
-               session.session_present ? "present" : "new");
+                    target->url, (unsigned long)connack->session_expiry_s);
+    stream_tls_status(connection->stream, &tls);
+    log_notice("upstream", "%s: connected with MQTT %s%s%s%s%s, session %s", target->url,
+               session.version == MQTT_5 ? "5" : "3.1.1", tls.in_use ? ", " : "", tls.version,
+               tls.in_use ? " " : "", tls.cipher, session.session_present ? "present" : "new");
+    session.broker = connection->targets.current;
     connection->phase = CONNECTED;
-    connection->wiped = false;
+    target->wiped = false;
     connection->connects++;
     connection->connected_ms = clock_ms();
-    connection->error[0] = connection->logged[0] = '\0';
+    target->error[0] = target->logged[0] = '\0';
+    upstream_watch_start(connection->watch, target->url, &tls, connection->targets.current != 0);
     connection->keepalive_ms = (uint64_t)keepalive_s * 1000;
     if (keepalive_s > 0)
         arm_keepalive(connection);
@@ -238,8 +271,8 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
 static void
 connect_to_stay(struct connection *connection)
 {
-    log_debug("upstream", "%s: old session wiped", connection->options.url);
-    connection->wiped = true;
+    log_debug("upstream", "%s: old session wiped", target_of(connection)->url);
+    target_of(connection)->wiped = true;
     stream_say_goodbye(connection->stream, 0, 0);
     release_attempt(connection);
     arm(connection, 0);
@@ -262,7 +295,8 @@ static bool
 on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version version)
 {
     struct connection *connection = ctx;
-    uint8_t reason = version == connection->version.current
+    struct upstream_version *spoken = &target_of(connection)->version;
+    uint8_t reason = version == spoken->current
                          ? upstream_connack_reason(version, connack)
                          : 0x84; /* an answer in the form of 3.1.1 says so whatever its code */
     char text[128];
@@ -271,7 +305,7 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
         set_error(connection, "broker says session present after a clean start");
         reject(connection, 0x82);
     } else if (reason == 0) {
-        connection->version.proven = true;
+        spoken->proven = true;
         if (connection->clean_start)
             connect_to_stay(connection);
         else
@@ -287,6 +321,16 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
     return connection->stream != NULL;
 }
 
+/* MQTT 3.1.1 has none. */
+static uint32_t
+receive_maximum(struct connection *connection)
+{
+    bool told = connection->options.receive_maximum != 0 &&
+                target_of(connection)->version.current == MQTT_5;
+
+    return told ? connection->options.receive_maximum : UINT16_MAX;
+}
+
 /* As on_connack. */
 static bool
 on_packet(void *ctx, const struct mqtt_packet *packet)
@@ -298,6 +342,11 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
         set_error(connection, "broker sent DISCONNECT: %s",
                   reason_text(packet->reason, packet->reason_string, text, sizeof text));
         give_up(connection);
+        return false;
+    }
+    if (!upstream_window_received(&connection->window, packet, receive_maximum(connection))) {
+        set_error(connection, "broker sent more messages at a time than we allow");
+        reject(connection, RECEIVE_MAXIMUM_EXCEEDED);
         return false;
     }
     if (packet->type != MQTT_PINGRESP)
@@ -324,7 +373,9 @@ on_end(void *ctx, uint8_t reason, const char *error)
     bool greeting = connection->phase == GREETING;
 
     set_error(connection, "%s%s", error, greeting && reason == 0 ? " without CONNACK" : "");
-    if (reason != 0)
+    if (reason == STREAM_TLS_FAILED)
+        give_up(connection);
+    else if (reason != 0)
         reject(connection, reason);
     else if (greeting)
         try_other_version(connection, false);
@@ -336,7 +387,9 @@ static void
 greet(struct connection *connection)
 {
     connection->clean_start =
-        connection->events.clean_start(connection->events.ctx) && !connection->wiped;
+        connection->events.clean_start(connection->events.ctx, connection->targets.current) &&
+        !target_of(connection)->wiped;
+    connection->window = (struct upstream_window){0};
     struct mqtt_packet packet =
         upstream_connect_packet(&connection->options, connection->clean_start);
     enum dm_result result = send_packet(connection, &packet);
@@ -350,33 +403,52 @@ greet(struct connection *connection)
     arm(connection, CONNACK_TIMEOUT_MS);
 }
 
+/* NULL with the target's error: a file cannot be used, or no memory. Takes `fd` over. */
+static struct stream *
+open_stream(struct connection *connection, int fd)
+{
+    struct stream_events events = {connection, on_octets, on_connack, on_packet, on_end};
+    struct upstream_target *target = target_of(connection);
+    struct stream_options options = {.fd = fd,
+                                     .version = target->version.current,
+                                     .maximum = connection->options.maximum_packet};
+
+    if (target->broker.tls) {
+        options.tls = tls_new(&connection->options.tls, target->broker.host, target->error,
+                              sizeof target->error);
+        if (options.tls == NULL) {
+            close(fd);
+            return NULL;
+        }
+    }
+    set_error(connection, "%s", dm_result_text(DM_NO_MEMORY));
+    return stream_open(connection->base, &options, &events, &connection->counters);
+}
+
 static void
 on_dialed(void *ctx, int fd, const char *error)
 {
     struct connection *connection = ctx;
-    struct stream_events events = {connection, on_octets, on_connack, on_packet, on_end};
 
     connection->dial = NULL;
-    if (fd >= 0) {
-        connection->stream =
-            stream_open(connection->base, fd, connection->version.current,
-                        connection->options.maximum_packet, &events, &connection->counters);
-        error = dm_result_text(DM_NO_MEMORY);
-    }
-    if (connection->stream != NULL) {
+    if (fd >= 0)
+        connection->stream = open_stream(connection, fd);
+    else
+        set_error(connection, "%s", error);
+    if (connection->stream != NULL)
         greet(connection);
-        return;
-    }
-    set_error(connection, "%s", error);
-    give_up(connection);
+    else
+        give_up(connection);
 }
 
 static void
 start_attempt(struct connection *connection)
 {
+    const struct upstream_broker *broker = &target_of(connection)->broker;
+
     connection->phase = DIALING;
-    connection->dial = dial_start(connection->base, connection->broker.host,
-                                  connection->broker.port, on_dialed, connection);
+    connection->dial =
+        dial_start(connection->base, broker->host, broker->port, on_dialed, connection);
     if (connection->dial == NULL) {
         set_error(connection, "%s", dm_result_text(DM_NO_MEMORY));
         give_up(connection);
@@ -428,6 +500,8 @@ upstream_free(struct upstream *upstream)
     release_attempt(connection);
     if (connection->timer != NULL)
         event_free(connection->timer);
+    upstream_watch_free(connection->watch);
+    upstream_targets_fini(&connection->targets);
     upstream_options_free(&connection->options);
     free(connection);
 }
@@ -436,20 +510,30 @@ static void
 upstream_status(const struct upstream *upstream, struct upstream_status *status)
 {
     const struct connection *connection = (const struct connection *)upstream;
+    const struct upstream_targets *targets = &connection->targets;
+    const struct upstream_target *current = &targets->items[targets->current];
 
     *status = (struct upstream_status){
         .state = connection->phase == CONNECTED ? UPSTREAM_CONNECTED
                  : connection->phase == WAITING ? UPSTREAM_WAITING
                                                 : UPSTREAM_CONNECTING,
-        .version = connection->version.current,
+        .version = current->version.current,
+        .url_count = targets->count,
         .connects = connection->connects,
         .rx_packets = connection->counters.rx_packets,
         .tx_packets = connection->counters.tx_packets,
         .rx_octets = connection->counters.rx_octets,
         .tx_octets = connection->counters.tx_octets,
     };
-    snprintf(status->url, sizeof status->url, "%s", connection->options.url);
-    snprintf(status->error, sizeof status->error, "%s", connection->error);
+    snprintf(status->url, sizeof status->url, "%s", current->url);
+    snprintf(status->error, sizeof status->error, "%s", current->error);
+    if (connection->phase == CONNECTED)
+        stream_tls_status(connection->stream, &status->tls);
+    for (size_t i = 0; i < targets->count; i++) {
+        status->urls[i].url = targets->items[i].url;
+        snprintf(status->urls[i].error, sizeof status->urls[i].error, "%s",
+                 targets->items[i].error);
+    }
 }
 
 struct upstream *
@@ -461,27 +545,27 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
         .free = upstream_free,
         .status = upstream_status,
     };
-    struct upstream_broker broker;
-
-    if (upstream_url_parse(options->url, &broker, error, error_size) != DM_OK)
-        return NULL;
     struct connection *connection = calloc(1, sizeof *connection);
+
+    snprintf(error, error_size, "%s", dm_result_text(DM_NO_MEMORY));
     if (connection == NULL)
-        goto fail;
+        return NULL;
     connection->upstream.ops = &ops;
     connection->base = base;
     connection->events = *events;
-    connection->broker = broker;
-    upstream_version_init(&connection->version, options->version);
     connection->timer = evtimer_new(base, on_timer, connection);
-    if (upstream_options_copy(&connection->options, options) != DM_OK || connection->timer == NULL)
+    if (upstream_options_copy(&connection->options, options) != DM_OK ||
+        connection->timer == NULL ||
+        upstream_targets_init(&connection->targets, options, error, error_size) != DM_OK)
+        goto fail;
+    connection->watch = upstream_watch_new(
+        base, &connection->options, &connection->targets.items[0], on_first_back, connection);
+    if (connection->watch == NULL)
         goto fail;
     arm(connection, 0);
     return &connection->upstream;
 
 fail:
-    if (connection != NULL)
-        upstream_free(&connection->upstream);
-    snprintf(error, error_size, "%s", dm_result_text(DM_NO_MEMORY));
+    upstream_free(&connection->upstream);
     return NULL;
 }

@@ -13,11 +13,13 @@ enum dm_result upstream_options_copy(struct upstream_options *copy,
 void upstream_options_free(struct upstream_options *options);
 
 struct upstream_broker {
-    char host[254]; /* name or address, without brackets */
-    char port[6];
+    bool tls;
+    char host[254]; /* name or address, without brackets; or the path of a Unix socket */
+    char port[6];   /* empty: a Unix socket */
 };
 
-/* Splits mqtt://host[:port]. DM_INVALID: not such a URL; error[] tells why. */
+/* Splits mqtt://host[:port], mqtts://host[:port] or mqtt+unix:///path. DM_INVALID: none of them;
+ * error[] tells why. */
 enum dm_result upstream_url_parse(const char *url, struct upstream_broker *broker, char *error,
                                   size_t error_size);
 

@@ -962,11 +962,11 @@ empty_store_asks_for_a_clean_start_and_a_known_broker_does_not(void)
     struct bench b;
 
     bench_build(&b);
-    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     CU_ASSERT_EQUAL(runner_load(b.runner, &other), DM_OK);
-    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     CU_ASSERT_EQUAL(runner_load(b.runner, &known), DM_OK);
-    CU_ASSERT_FALSE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_FALSE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     bench_fini(&b);
 }
 

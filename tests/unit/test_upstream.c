@@ -54,7 +54,9 @@ struct world {
     struct upstream *upstream;
     struct upstream_options options;
     char url[64];
+    const char *urls[1];
     bool clean_start;
+    size_t asked_for; /* the broker of the last question about it */
     size_t connected, disconnected;
     struct upstream_session session;
     size_t packets;
@@ -237,9 +239,11 @@ start_broker(struct world *world)
 }
 
 static bool
-tell_clean_start(void *ctx)
+tell_clean_start(void *ctx, size_t broker)
 {
     struct world *world = ctx;
+
+    world->asked_for = broker;
     return world->clean_start;
 }
 
@@ -313,7 +317,9 @@ open_upstream(struct world *world, const char *host)
     char error[100] = "";
 
     snprintf(world->url, sizeof world->url, "mqtt://%s:%u", host, world->port);
-    world->options.url = world->url;
+    world->urls[0] = world->url;
+    world->options.urls = world->urls;
+    world->options.url_count = 1;
     world->upstream = upstream_open(world->base, &world->options, &events, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(world->upstream);
 }
@@ -442,12 +448,15 @@ static void
 open_with_bad_url_gives_the_reason(void)
 {
     struct upstream_events events = {0};
-    struct upstream_options options = {.url = "mqtts://a", .client_id = "gw1"};
+    const char *url = "mqtts://";
+    struct upstream_options options = {.urls = &url, .url_count = 1, .client_id = "gw1"};
     struct event_base *base = event_base_new();
     char error[100] = "";
 
     CU_ASSERT_PTR_NULL(upstream_open(base, &options, &events, error, sizeof error));
-    CU_ASSERT_STRING_EQUAL(error, "TLS is not built in");
+    CU_ASSERT_STRING_EQUAL(error,
+                           "the broker's URL is not mqtt://host[:port], mqtts://host[:port] or "
+                           "mqtt+unix:///path");
     event_base_free(base);
 }
 
