@@ -40,15 +40,18 @@ qos0_policy(const char *text)
     return strcmp(text, "always") == 0 ? ENGINE_QOS0_ALWAYS : ENGINE_QOS0_ASLEEP;
 }
 
-static char *
-make_broker_key(const struct config *config)
+/* False: no memory. */
+static bool
+make_broker_keys(struct app_options *options, const struct config *config)
 {
-    size_t size = strlen(config->urls.items[0]) + strlen(config->client_id) + 2;
-    char *key = malloc(size);
-
-    if (key != NULL)
-        snprintf(key, size, "%s %s", config->urls.items[0], config->client_id);
-    return key;
+    for (size_t i = 0; i < config->urls.count; i++) {
+        if (asprintf(&options->broker_keys[i], "%s %s", config->urls.items[i], config->client_id) <
+            0) {
+            options->broker_keys[i] = NULL;
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum engine_qos_minus_one
@@ -111,7 +114,7 @@ app_options_init(struct app_options *options, const struct config *config)
     *options = (struct app_options){0};
     bool copied = copy_sections(options, config);
 
-    options->broker_key = make_broker_key(config);
+    copied = make_broker_keys(options, config) && copied;
     options->engine = (struct engine_options){
         .links = options->links,
         .link_count = config->link_count,
@@ -124,7 +127,8 @@ app_options_init(struct app_options *options, const struct config *config)
             config->standby_for == CONFIG_NO_GATEWAY ? ENGINE_NO_GATEWAY : config->standby_for,
         .advertise_ms = duration(config->advertise_ms),
         .topic_prefix = config->topic_prefix,
-        .broker_key = options->broker_key,
+        .broker_keys = (const char *const *)options->broker_keys,
+        .broker_count = config->urls.count,
         .max_clients = config->max_clients,
         .client_id_max = config->client_id_max,
         .resume_ignores_clean = config->resume_ignores_clean,
@@ -144,7 +148,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .tolerance_percent = (uint32_t)(config->tolerance * 100 + 0.5),
         .receive_maximum = config->receive_maximum,
     };
-    if (copied && options->broker_key != NULL && options->engine.topics != NULL)
+    if (copied && options->engine.topics != NULL)
         return DM_OK;
     app_options_fini(options);
     return DM_NO_MEMORY;
@@ -160,7 +164,8 @@ app_options_fini(struct app_options *options)
     free((void *)(uintptr_t)options->engine.topics);
     free(options->links);
     free(options->clients);
-    free(options->broker_key);
+    for (size_t i = 0; i < UPSTREAM_URLS_MAX; i++)
+        free(options->broker_keys[i]);
     *options = (struct app_options){0};
 }
 
@@ -281,7 +286,7 @@ app_upstream_options(const struct config *config)
 {
     struct upstream_options options = {
         .urls = (const char *const *)config->urls.items,
-        .url_count = 1,
+        .url_count = config->urls.count,
         .return_ms = config->return_ms == CONFIG_NEVER ? UPSTREAM_NEVER : config->return_ms,
         .tls = {config->ca_file, config->cert_file, config->key_file},
         .client_id = config->client_id,

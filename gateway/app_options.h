@@ -9,12 +9,12 @@
 #include "engine.h"
 #include "upstream.h"
 
-/* Everything in it borrows the configuration, but links, clients, topics and broker_key. */
+/* Everything in it borrows the configuration, but links, clients, topics and broker_keys. */
 struct app_options {
     struct engine_options engine;
     struct engine_link *links;
     struct engine_client *clients;
-    char *broker_key;
+    char *broker_keys[UPSTREAM_URLS_MAX];
 };
 
 enum dm_result app_options_init(struct app_options *options, const struct config *config);

@@ -248,6 +248,7 @@ engine_free(struct engine *e)
         session_free(e, e->sessions);
     uplinks_free(e);
     upstream_free(e);
+    brokers_free(e);
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->by_client_id);

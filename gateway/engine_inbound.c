@@ -312,6 +312,22 @@ inbound_forget_all(struct engine *e)
 }
 
 void
+inbound_leave(struct engine *e)
+{
+    struct inbound *in;
+
+    DL_FOREACH (e->inbound[2], in)
+        broker_keep(e, &(struct store_record){.op = STORE_INBOUND_PUT,
+                                              .broker = broker_number(e),
+                                              .packet_id = in->packet_id,
+                                              .content = in->content});
+    inbound_expect_no_more(e);
+    for (uint8_t qos = 1; qos <= 2; qos++)
+        while (e->inbound[qos] != NULL)
+            inbound_free(e, e->inbound[qos]);
+}
+
+void
 inbound_disconnected(struct engine *e)
 {
     struct inbound *in;

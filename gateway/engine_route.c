@@ -125,6 +125,34 @@ route_forget(struct engine *e)
         e->copies[i].content = 0;
 }
 
+void
+route_leave(struct engine *e)
+{
+    uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
+    struct session *s;
+
+    for (uint8_t qos = 1; qos <= 2; qos++) {
+        struct copies *c = &e->copies[qos - 1];
+        struct store_record record = copies_row(e, qos, c, ids);
+
+        if (c->content != 0)
+            broker_keep(e, &record);
+        DL_FOREACH (e->sessions, s) {
+            struct copy_mark *mark = &s->marks[qos - 1];
+
+            if (c->content != 0 && mark->number == c->number && (mark->has_copy || mark->lost_one))
+                broker_keep(e, &(struct store_record){.op = STORE_COPY_PUT,
+                                                      .broker = broker_number(e),
+                                                      .session = s->number,
+                                                      .qos = qos,
+                                                      .message = mark->number,
+                                                      .taken = mark->has_copy});
+            *mark = (struct copy_mark){0};
+        }
+        *c = (struct copies){0};
+    }
+}
+
 static enum dm_result
 load_copies(struct engine *e, const struct store_record *record)
 {

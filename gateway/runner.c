@@ -307,8 +307,7 @@ on_degraded(void *ctx, bool degraded)
 static bool
 on_clean_start(void *ctx, size_t broker)
 {
-    (void)broker;
-    return engine_needs_clean_start(((struct runner *)ctx)->engine);
+    return engine_needs_clean_start(((struct runner *)ctx)->engine, broker);
 }
 
 static void

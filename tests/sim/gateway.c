@@ -17,6 +17,8 @@ arm(void *ctx, uint64_t deadline_ms)
     ((struct world *)ctx)->gateway.deadline_ms = deadline_ms;
 }
 
+static const char *const broker_keys[] = {"mqtt://broker dormouse"};
+
 void
 gateway_init(struct world *w)
 {
@@ -35,7 +37,8 @@ gateway_init(struct world *w)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = weather->prefix ? TOPICS_PREFIX : "",
-        .broker_key = "mqtt://broker dormouse",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = SIM_DEVICES_MAX + STRANGER_CLIENTS,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .awake_max_ms = SIM_AWAKE_MAX_MS,

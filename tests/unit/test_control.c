@@ -81,6 +81,8 @@ receive(struct bench *b, char who, const struct mqttsn_packet *packet)
     b->listener.on_datagram(b->listener.ctx, &from, datagram, len);
 }
 
+static const char *const broker_keys[] = {"broker"};
+
 /* Device A is "aaa", active. */
 static void
 begin(struct bench *b)
@@ -103,7 +105,8 @@ begin(struct bench *b)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
-        .broker_key = "broker",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .expiry_ms = ENGINE_NEVER,

@@ -205,6 +205,8 @@ fake_arm(void *ctx, uint64_t deadline_ms)
 
 /* ---- the bench ---- */
 
+static const char *const broker_keys[] = {"broker"};
+
 /* A runner with its parts, not loaded and not started. */
 static void
 bench_build(struct bench *b)
@@ -231,7 +233,8 @@ bench_build(struct bench *b)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
-        .broker_key = "broker",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .queue_messages = 10,
