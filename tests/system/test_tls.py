@@ -3,6 +3,7 @@
 gateway, and files that change while the gateway runs."""
 
 import shutil
+import socket
 
 from certificates import Authority, openssl
 from harness import SystemTest, main, wait_until
@@ -102,6 +103,74 @@ class Tls(TlsTest):
         self.wait_error("ca_file: holds no certificate that can be used")
         shutil.copy(self.ca.file, file)
         self.gateway.wait_broker("connected")
+
+
+class Refusals(TlsTest):
+    def wait_errors(self, *words):
+        """What each of the URLs failed with."""
+        def all_said():
+            urls = self.gateway.status()["broker"]["urls"]
+            return all(word in one["error"] for word, one in zip(words, urls, strict=True))
+        try:
+            wait_until(all_said, "every URL failed as it should")
+        except AssertionError:
+            self.assertEqual([one["error"] for one in self.gateway.status()["broker"]["urls"]],
+                             list(words))
+
+    def test_of_the_gateway(self):
+        old = self.ca.issue("old", begins=-9, ends=-1)
+        new = self.ca.issue("new", begins=1, ends=9)
+        foreign = Authority(self.directory / "foreign").issue("foreign")
+        named = self.ca.issue("named", "DNS:elsewhere.example,DNS:*.example")
+        hosts = ["localhost"] * 7
+        hosts[3] = "127.0.0.1"
+        ports = [self.listener(one) for one in (
+            old, new, named, self.ca.issue("unaddressed", "DNS:localhost"),
+            self.ca.self_signed("alone"), foreign)]
+        ports.append(self.plain)
+        self.broker.start()
+        self.start_with(*(f"mqtts://{host}:{port}" for host, port in zip(hosts, ports)),
+                        online=False)
+        self.wait_errors("the broker's certificate ended 2",
+                         "the broker's certificate is not valid before 2",
+                         "the broker's certificate is for another host",
+                         "the broker's certificate is for another host",
+                         "the broker's certificate is self-signed",
+                         "the broker's certificate is signed by an unknown CA",
+                         "closed the connection in the TLS handshake")
+        self.assertNotIn("trying MQTT 3.1.1", self.gateway.text())
+
+    def test_of_the_broker(self):
+        strict = self.listener(self.good, "require_certificate true")
+        self.broker.start()
+        certificate, key = Authority(self.directory / "foreign").issue("stranger")
+        self.start_with(f"mqtts://localhost:{strict}", online=False)
+        self.wait_errors("the broker demands a certificate of the gateway")
+        self.gateway.kill()
+        self.start_with(f"mqtts://localhost:{strict}", online=False,
+                        cert_file=certificate, key_file=key)
+        self.wait_errors("the broker refuses our certificate: it is signed by a CA")
+        self.gateway.kill()
+        certificate, key = self.ca.issue("late", begins=-9, ends=-1)
+        self.start_with(f"mqtts://localhost:{strict}", online=False,
+                        cert_file=certificate, key_file=key)
+        self.wait_errors("the broker refuses our certificate: it has expired")
+        self.gateway.kill()
+        self.start_with(f"mqtt://localhost:{strict}", online=False)
+        self.wait_errors("broker closed the connection without CONNACK")
+
+    def test_of_a_peer_that_speaks_something_else(self):
+        port = self.ports.take()
+        with socket.create_server(("127.0.0.1", port)) as peer:
+            peer.settimeout(10)
+            self.start_with(f"mqtts://localhost:{port}", online=False)
+            for octets, words in (
+                    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS on this port"),
+                    (b"\x15\x03\x01\0\2\x02\x46", "does not speak TLS 1.2 or later"),
+                    (b"\x15\x03\x03\0\2\x02\x28", "the broker refuses the TLS handshake")):
+                with peer.accept()[0] as connection:
+                    connection.sendall(octets)
+                    self.wait_errors(words)
 
 
 class Check(TlsTest):
