@@ -74,10 +74,11 @@ print_urls(const cJSON *broker, FILE *out)
         const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "url"));
         const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "error"));
 
+        bool told = error != NULL && error[0] != '\0';
+
         if (url != NULL && current != NULL && strcmp(url, current) != 0)
-            fprintf(out, "          also %s%s%s\n", values_text(a, item, "url"),
-                    error != NULL && error[0] != '\0' ? ": " : "",
-                    error != NULL ? values_text(b, item, "error") : "");
+            fprintf(out, "          also %s%s%s\n", values_text(a, item, "url"), told ? ": " : "",
+                    told ? values_text(b, item, "error") : "");
     }
 }
 
