@@ -4,6 +4,9 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -405,6 +408,9 @@ app_run(const struct config *config, bool debug)
     log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);
+#ifdef __GLIBC__
+        malloc_trim(0); /* what reading the configuration and the store needed */
+#endif
         notify("READY=1");
         log_notice("app", "dormoused %s is ready", DORMOUSE_VERSION);
         if (event_base_dispatch(app.base) >= 0)
