@@ -54,7 +54,7 @@ struct world {
     struct upstream *upstream;
     struct upstream_options options;
     char url[64];
-    const char *urls[1];
+    const char *urls[2]; /* the last one is that of `listener` */
     bool clean_start;
     size_t asked_for; /* the broker of the last question about it */
     size_t connected, disconnected;
@@ -317,9 +317,8 @@ open_upstream(struct world *world, const char *host)
     char error[100] = "";
 
     snprintf(world->url, sizeof world->url, "mqtt://%s:%u", host, world->port);
-    world->urls[0] = world->url;
+    world->urls[world->options.url_count++] = world->url;
     world->options.urls = world->urls;
-    world->options.url_count = 1;
     world->upstream = upstream_open(world->base, &world->options, &events, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(world->upstream);
 }
@@ -967,6 +966,110 @@ free_while_resolving_leaves_the_thread_alone(void)
     sem_post(&lookup_may_go); /* only now the thread returns, to nobody */
 }
 
+/* Another broker on the same loop, first among the URLs, that does not listen yet. */
+static void
+prepare_first(struct world *first, struct world *world)
+{
+    *first = (struct world){.base = world->base, .scene_count = 1};
+    first->scenes[0].reply = "20 03 00 00 00";
+    start_broker(first);
+    stop_broker(first);
+    snprintf(first->url, sizeof first->url, "mqtt://127.0.0.1:%u", first->port);
+    world->urls[0] = first->url;
+    world->options.url_count = 1;
+}
+
+static void
+second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back(void)
+{
+    struct world world, first;
+
+    begin(&world);
+    prepare_first(&first, &world);
+    world.options.return_ms = 20;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    CU_ASSERT_EQUAL(world.session.broker, 1);
+    CU_ASSERT_EQUAL(world.asked_for, 1);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).url, world.url);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).urls[0].error, "cannot connect: Connection refused");
+    attempts = 0;
+    while (attempts < 2 && !world.late) /* it looks, and stays */
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.disconnected, 0);
+    start_broker(&first);
+    run_until(&world, is_connected_again);
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 00"));
+    CU_ASSERT_EQUAL(world.disconnected, 1);
+    CU_ASSERT_EQUAL(world.session.broker, 0);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).urls[0].error, "");
+    close_upstream(&world);
+    close_peer(&first);
+    stop_broker(&first);
+    end(&world);
+}
+
+static void
+second_broker_is_not_left_without_being_told_to_and_a_round_begins_with_the_first(void)
+{
+    struct world world, first;
+
+    begin(&world);
+    prepare_first(&first, &world);
+    world.options.return_ms = UPSTREAM_NEVER;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    start_broker(&first);
+    attempts = 0;
+    close_peer(&world); /* so soon that it does not count as a success: the round goes on */
+    run_until(&world, is_connected_again);
+    CU_ASSERT_EQUAL(world.session.broker, 0);
+    CU_ASSERT_EQUAL(attempts, 1);
+    close_upstream(&world);
+    close_peer(&first);
+    stop_broker(&first);
+    end(&world);
+}
+
+static void
+connected_topic_alias_is_answered_with_0x94(void)
+{
+    struct world world;
+
+    begin(&world);
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    write_hex(world.peer, "30 07 00 01 61 03 23 00 01");
+    run_until(&world, broker_saw_disconnect);
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 01 94"));
+    end(&world);
+}
+
+static void
+connected_message_beyond_our_receive_maximum_is_answered_with_0x93(void)
+{
+    struct mqtt_packet answer = {.type = MQTT_PUBACK, .packet_id = 1};
+    struct world world;
+
+    begin(&world);
+    world.options.receive_maximum = 2;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    write_hex(world.peer, "32 06 00 01 61 00 01 00 32 06 00 01 61 00 02 00");
+    while (world.packets < 2 && !world.late)
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.upstream->ops->send(world.upstream, &answer), DM_OK);
+    write_hex(world.peer, "32 06 00 01 61 00 03 00");
+    while (world.packets < 3 && !world.late)
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.disconnected, 0);
+    write_hex(world.peer, "32 06 00 01 61 00 04 00");
+    run_until(&world, broker_saw_disconnect);
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 01 93"));
+    CU_ASSERT_EQUAL(world.packets, 3);
+    end(&world);
+}
+
 static void
 free_before_the_loop_runs(void)
 {
@@ -1086,6 +1189,10 @@ static const struct unit_test tests[] = {
     UNIT_TEST(unknown_name_is_reported_and_retried),
     UNIT_TEST(slow_name_does_not_stop_the_loop),
     UNIT_TEST(free_while_resolving_leaves_the_thread_alone),
+    UNIT_TEST(second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back),
+    UNIT_TEST(second_broker_is_not_left_without_being_told_to_and_a_round_begins_with_the_first),
+    UNIT_TEST(connected_topic_alias_is_answered_with_0x94),
+    UNIT_TEST(connected_message_beyond_our_receive_maximum_is_answered_with_0x93),
     UNIT_TEST(free_before_the_loop_runs),
     UNIT_TEST(free_while_dialing),
     UNIT_TEST(free_while_greeting),
