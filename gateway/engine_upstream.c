@@ -91,7 +91,7 @@ request_send(struct engine *e, struct request *r)
     struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                                  .packet_id = r->packet_id,
                                  .topic = upstream_name(e, name_span(r->filter)),
-                                 .qos = 2, /* downgraded per device (design 6) */
+                                 .qos = e->upstream.maximum_qos, /* downgraded per device (design 6) */
                                  .retain_handling = r->retained ? 0 : 2};
 
     if (r->subscribe && e->upstream.subscription_ids_available) {

@@ -101,6 +101,8 @@ add_upstream(struct rig *rig, const struct mqtt_packet *p)
     if (p->packet_id != 0)
         add(rig, " pid %d", p->packet_id);
     if (p->type == MQTT_SUBSCRIBE) {
+        if (p->qos != 2) /* always asked for where the broker has it */
+            add(rig, " qos %d", p->qos);
         if (p->subscription_id_count > 0)
             add(rig, " id %" PRIu32, p->subscription_ids[0]);
         if (p->retain_handling != 0)

@@ -249,6 +249,31 @@ brokers_that_are_not_configured_are_forgotten_last_used_first(void)
     rig_fini(&rig);
 }
 
+/* MQTT demands that a broker takes a SUBSCRIBE with more than it can; not all do. */
+static void
+broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    send_qos2(&rig);
+    rig_subscribe(&rig, 'A', "cmd", 2, 8);
+    rig_broker_down(&rig);
+    rig_clear(&rig);
+    engine_upstream_connected(rig.engine, rig.now_ms,
+                              &(struct upstream_session){.broker = OTHER,
+                                                         .version = MQTT_5,
+                                                         .send_maximum = 10,
+                                                         .maximum_qos = 1});
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(says(&rig, "^ SUBSCRIBE cmd pid 4 qos 1"));
+    CU_ASSERT_TRUE(says(&rig, "^ PUBLISH up qos 1 \"x\" pid "));
+    go_to(&rig, FIRST, true);
+    CU_ASSERT_TRUE(says(&rig, "^ PUBLISH up qos 2 dup \"x\" pid 1"));
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_RELEASE_PUT), 0); /* none of the other one */
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(each_broker_is_wiped_only_before_its_first_connection),
     UNIT_TEST(message_begun_with_one_broker_goes_to_the_next_as_new),
@@ -258,6 +283,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_that_lost_its_session_meanwhile_is_owed_nothing),
     UNIT_TEST(message_of_one_broker_is_recognised_when_it_comes_again_after_another),
     UNIT_TEST(broker_we_come_back_to_gets_what_changed_meanwhile),
+    UNIT_TEST(broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel),
     UNIT_TEST(brokers_that_are_not_configured_are_forgotten_last_used_first),
 };
 
