@@ -181,8 +181,10 @@ check_tls(struct config_loader *loader)
     if (config->ca_file == NULL && config->cert_file == NULL)
         return; /* nothing to look at, and OpenSSL is not even started */
     if (!tls_files_check(&files, &ends, &problem)) {
-        config_loader_report(loader, false, &loader->tls_files[problem.file], keys[problem.file],
-                             problem.text);
+        const struct config_place *place = &loader->tls_files[problem.file];
+        if (place->file == NULL) /* it is about no file */
+            place = &loader->tls_files[TLS_CERT_FILE];
+        config_loader_report(loader, false, place, keys[problem.file], problem.text);
     } else if (ends != 0 && ends - (int64_t)time(NULL) < TLS_WARN_S) {
         snprintf(reason, sizeof(reason), "the certificate ends %s", tls_time_text(ends, when));
         config_loader_report(loader, true, &loader->tls_files[TLS_CERT_FILE], keys[TLS_CERT_FILE],

@@ -225,6 +225,8 @@ void engine_link_congested(struct engine *engine, uint8_t link, bool congested);
 /* Whether the next connection to this broker must begin with Clean Start 1: nothing of ours is known
  * to be there. */
 bool engine_needs_clean_start(const struct engine *engine, size_t broker);
+/* No exchange with the broker is open. */
+bool engine_upstream_is_idle(const struct engine *engine);
 void engine_upstream_connected(struct engine *engine, uint64_t now_ms,
                                const struct upstream_session *session);
 void engine_upstream_disconnected(struct engine *engine, uint64_t now_ms);

@@ -157,6 +157,8 @@ load_of_broker(struct engine *e, const struct store_record *record)
 {
     bool reserved = record->op == STORE_FILTER_PUT && record->name.len == 0;
 
+    if (record->op == STORE_RELEASE_PUT && record->order > e->last_spool)
+        e->last_spool = record->order; /* it means a message that may be gone, and no other */
     if (!reserved && !broker_is_current(e, record->broker))
         return broker_load_row(e, record);
     if (record->op == STORE_FILTER_PUT)

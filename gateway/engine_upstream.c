@@ -91,7 +91,8 @@ request_send(struct engine *e, struct request *r)
     struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                                  .packet_id = r->packet_id,
                                  .topic = upstream_name(e, name_span(r->filter)),
-                                 .qos = e->upstream.maximum_qos, /* downgraded per device (design 6) */
+                                 .qos =
+                                     e->upstream.maximum_qos, /* downgraded per device (design 6) */
                                  .retain_handling = r->retained ? 0 : 2};
 
     if (r->subscribe && e->upstream.subscription_ids_available) {
@@ -424,6 +425,13 @@ forget_broker_session(struct engine *e)
     e->broker_seq = record_broker(e, STORE_BROKER_PUT);
     if (e->reserved_upstream_id != 0)
         upstream_ids_reserve(e);
+}
+
+bool
+engine_upstream_is_idle(const struct engine *e)
+{
+    return e->uplinks_in_flight == 0 && e->inbound_held == 0 && e->requests == NULL &&
+           e->owed == NULL;
 }
 
 void

@@ -175,6 +175,7 @@ context_new(const struct tls_files *files, struct tls_problem *problem)
         set_problem(problem, TLS_CA_FILE, "TLS does not work: %s", openssl_reason());
     } else if (load_trusted(context, files->ca_file, problem) &&
                load_own(context, files, problem)) {
+        ERR_clear_error();
         return context;
     }
     SSL_CTX_free(context);

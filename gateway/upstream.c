@@ -183,19 +183,23 @@ try_other_version(struct connection *connection, bool named)
     arm(connection, 0);
 }
 
-/* The first broker takes connections again: leaves this one for it. */
-static void
-on_first_back(void *ctx)
+/* The first broker takes connections again: leaves this one for it, unless something would be left
+ * half done. */
+static bool
+on_first_back(void *ctx, bool at_once)
 {
     struct connection *connection = ctx;
 
+    if (!at_once && !connection->events.is_idle(connection->events.ctx))
+        return false;
     log_notice("upstream", "%s: leaving for %s, which is back", target_of(connection)->url,
                connection->targets.items[0].url);
-    stream_say_goodbye(connection->stream, 0, FLUSH_TIMEOUT_MS);
+    stream_say_goodbye(connection->stream, 0, 0);
     release_attempt(connection);
     connection->targets.current = 0;
     arm(connection, 0);
     connection->events.on_disconnected(connection->events.ctx);
+    return true;
 }
 
 static void

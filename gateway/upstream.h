@@ -38,6 +38,9 @@ struct upstream_events {
     void (*on_connected)(void *ctx, const struct upstream_session *session);
     /* Once per on_connected. Everything sent but not answered must be assumed lost. */
     void (*on_disconnected)(void *ctx);
+    /* Whether the connection may end now without leaving anything half done; for the way back to the
+     * first broker, which does not wait for ever. */
+    bool (*is_idle)(void *ctx);
     /* Any packet but CONNACK, PINGRESP and DISCONNECT; borrowed during the call. */
     void (*on_packet)(void *ctx, const struct mqtt_packet *packet);
 };

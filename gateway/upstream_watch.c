@@ -15,18 +15,21 @@
 #include "upstream_dial.h"
 
 #define CERTIFICATES_S (24 * 3600) /* between two looks at certificates */
+#define ASK_AGAIN_MS 100
+#define ASK_MAX 50
 
 struct upstream_watch {
     struct event_base *base;
     const struct upstream_options *options;
     struct upstream_target *first;
-    void (*on_back)(void *ctx);
+    bool (*on_back)(void *ctx, bool at_once);
     void *ctx;
     struct event *certificates; /* timer */
     struct event *back;         /* timer */
     struct dial *dial;          /* to the first broker */
     const char *url;            /* of the connection */
     int64_t peer_ends;          /* 0: no TLS */
+    unsigned asked;             /* how often on_back was */
 };
 
 /* ---- certificates ---- */
@@ -73,10 +76,10 @@ on_certificates(evutil_socket_t fd, short what, void *ctx)
 /* ---- the first broker ---- */
 
 static void
-arm_back(struct upstream_watch *watch)
+arm_back(struct upstream_watch *watch, uint64_t wait_ms)
 {
-    struct timeval wait = {.tv_sec = (time_t)(watch->options->return_ms / 1000),
-                           .tv_usec = (suseconds_t)(watch->options->return_ms % 1000 * 1000)};
+    struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000),
+                           .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
 
     evtimer_add(watch->back, &wait);
 }
@@ -89,11 +92,12 @@ on_dialed(void *ctx, int fd, const char *error)
     watch->dial = NULL;
     if (fd >= 0) {
         close(fd);
-        watch->on_back(watch->ctx);
+        if (!watch->on_back(watch->ctx, ++watch->asked >= ASK_MAX))
+            arm_back(watch, ASK_AGAIN_MS);
         return;
     }
     snprintf(watch->first->error, sizeof watch->first->error, "%s", error);
-    arm_back(watch);
+    arm_back(watch, watch->options->return_ms);
 }
 
 static void
@@ -106,14 +110,15 @@ on_back_timer(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     watch->dial = dial_start(watch->base, broker->host, broker->port, on_dialed, watch);
     if (watch->dial == NULL)
-        arm_back(watch);
+        arm_back(watch, watch->options->return_ms);
 }
 
 /* ---- life ---- */
 
 struct upstream_watch *
 upstream_watch_new(struct event_base *base, const struct upstream_options *options,
-                   struct upstream_target *first, void (*on_back)(void *ctx), void *ctx)
+                   struct upstream_target *first, bool (*on_back)(void *ctx, bool at_once),
+                   void *ctx)
 {
     struct upstream_watch *watch = calloc(1, sizeof *watch);
 
@@ -149,9 +154,10 @@ upstream_watch_start(struct upstream_watch *watch, const char *url, const struct
 {
     watch->url = url;
     watch->peer_ends = tls->peer_ends;
+    watch->asked = 0;
     look_at_certificates(watch);
     if (away && watch->options->return_ms != UPSTREAM_NEVER)
-        arm_back(watch);
+        arm_back(watch, watch->options->return_ms);
 }
 
 void

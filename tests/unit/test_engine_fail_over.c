@@ -3,6 +3,7 @@
 #include <dormouse/log.h>
 
 #include "engine_rig.h"
+#include "random.h"
 #include "unit.h"
 
 enum { FIRST, OTHER };
@@ -260,11 +261,10 @@ broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel(void)
     rig_subscribe(&rig, 'A', "cmd", 2, 8);
     rig_broker_down(&rig);
     rig_clear(&rig);
-    engine_upstream_connected(rig.engine, rig.now_ms,
-                              &(struct upstream_session){.broker = OTHER,
-                                                         .version = MQTT_5,
-                                                         .send_maximum = 10,
-                                                         .maximum_qos = 1});
+    engine_upstream_connected(
+        rig.engine, rig.now_ms,
+        &(struct upstream_session){
+            .broker = OTHER, .version = MQTT_5, .send_maximum = 10, .maximum_qos = 1});
     rig_commit(&rig);
     CU_ASSERT_TRUE(says(&rig, "^ SUBSCRIBE cmd pid 4 qos 1"));
     CU_ASSERT_TRUE(says(&rig, "^ PUBLISH up qos 1 \"x\" pid "));
@@ -272,6 +272,206 @@ broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel(void)
     CU_ASSERT_TRUE(says(&rig, "^ PUBLISH up qos 2 dup \"x\" pid 1"));
     CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_RELEASE_PUT), 0); /* none of the other one */
     rig_fini(&rig);
+}
+
+/* ---- all of it by chance ---- */
+
+enum { MESSAGES = 40, PACKETS = 64 };
+
+struct packet {
+    char what; /* 'P' PUBLISH, 'R' PUBREL towards the broker; 'r' PUBREC, 'c' PUBCOMP  */
+    uint16_t id;
+    unsigned message;
+};
+
+/* Keeps what it acknowledged, as MQTT demands, and forwards a QoS 2 message at PUBREL. */
+struct model {
+    bool has_session;
+    unsigned open[65536]; /* by packet id: message + 1 */
+    unsigned forwarded[MESSAGES];
+};
+
+struct chance {
+    struct rig rig;
+    struct random_source random;
+    struct model models[2];
+    bool up;
+    struct packet to_broker[PACKETS], to_gateway[PACKETS];
+    size_t to_broker_count, to_gateway_count;
+    unsigned sent;
+    bool promised[MESSAGES];
+};
+
+static void
+push(struct packet *packets, size_t *count, struct packet packet)
+{
+    CU_ASSERT_FATAL(*count < PACKETS);
+    packets[(*count)++] = packet;
+}
+
+static bool
+pull(struct packet *packets, size_t *count, struct packet *packet)
+{
+    if (*count == 0)
+        return false;
+    *packet = packets[0];
+    memmove(packets, packets + 1, --*count * sizeof *packets);
+    return true;
+}
+
+/* What the engine sent: all of it is durable, so nothing is held. */
+static void
+collect(struct chance *c)
+{
+    char *rest = c->rig.text, *line;
+
+    rig_commit(&c->rig);
+    while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+        const char *name = strstr(line, "\"m"), *id = strstr(line, " pid ");
+        struct packet packet = {.id = id != NULL ? (uint16_t)atoi(id + 5) : 0};
+
+        if (strncmp(line, "A> PUBREC", 9) == 0)
+            c->promised[c->sent - 1] = true;
+        if (strncmp(line, "^ PUBLISH", 9) == 0 && name != NULL)
+            packet.message = (unsigned)atoi(name + 2);
+        if (strncmp(line, "^ PUB", 5) == 0)
+            push(c->to_broker, &c->to_broker_count,
+                 (struct packet){line[5] == 'R' ? 'R' : 'P', packet.id, packet.message});
+    }
+    rig_clear(&c->rig);
+}
+
+static void
+serve(struct chance *c)
+{
+    struct model *m = &c->models[c->rig.broker];
+    struct packet packet;
+
+    if (!pull(c->to_broker, &c->to_broker_count, &packet))
+        return;
+    if (packet.what == 'R' && m->open[packet.id] != 0)
+        m->forwarded[m->open[packet.id] - 1]++;
+    if (packet.what == 'R')
+        m->open[packet.id] = 0;
+    else if (m->open[packet.id] == 0) /* else it is taken for a repetition, whatever it says */
+        m->open[packet.id] = packet.message + 1;
+    push(c->to_gateway, &c->to_gateway_count,
+         (struct packet){packet.what == 'R' ? 'c' : 'r', packet.id, 0});
+}
+
+static void
+answer(struct chance *c)
+{
+    struct packet packet;
+
+    if (pull(c->to_gateway, &c->to_gateway_count, &packet))
+        rig_broker_answer(&c->rig, packet.what == 'c' ? MQTT_PUBCOMP : MQTT_PUBREC, packet.id, 0);
+}
+
+static void
+lose_connection(struct chance *c, bool crash)
+{
+    c->to_broker_count = c->to_gateway_count = 0;
+    if (crash)
+        rig_restart(&c->rig);
+    else if (c->up)
+        rig_broker_down(&c->rig);
+    c->up = false;
+    rig_clear(&c->rig);
+}
+
+static void
+connect_to(struct chance *c, size_t broker)
+{
+    struct model *m = &c->models[broker];
+
+    lose_connection(c, false);
+    c->rig.broker = broker;
+    if (engine_needs_clean_start(c->rig.engine, broker)) {
+        m->has_session = false;
+        memset(m->open, 0, sizeof m->open);
+    }
+    rig_broker_up(&c->rig, MQTT_5, m->has_session);
+    m->has_session = c->up = true;
+}
+
+static void
+publish_next(struct chance *c)
+{
+    char data[8];
+
+    if (c->sent == MESSAGES)
+        return;
+    snprintf(data, sizeof data, "m%u", c->sent++);
+    rig_publish(&c->rig, 'A', 1, 2, (uint16_t)(100 + c->sent), data);
+    collect(c);
+    rig_step(&c->rig, 'A', MQTTSN_PUBREL, (uint16_t)(100 + c->sent));
+}
+
+static void
+random_step(struct chance *c)
+{
+    unsigned what = random_below(&c->random, 40);
+
+    if (what < 8)
+        publish_next(c);
+    else if (what < 22)
+        serve(c);
+    else if (what < 36)
+        answer(c);
+    else if (what == 36)
+        lose_connection(c, true);
+    else
+        connect_to(c, random_below(&c->random, 2));
+    collect(c);
+}
+
+static void
+live(struct chance *c, struct random_source random)
+{
+    *c = (struct chance){.random = random};
+    rig_init(&c->rig);
+    c->rig.options.broker_count = 2;
+    c->rig.options.uplink_ack_store = true;
+    rig_device(&c->rig, 'A', "dev", false);
+    rig_register(&c->rig, 'A', "up", 1);
+    collect(c);
+    for (unsigned i = 0; i < 300; i++)
+        random_step(c);
+    for (size_t i = 0; i < 3; i++) { /* both are well again */
+        connect_to(c, i % 2);
+        collect(c);
+        while (c->to_broker_count + c->to_gateway_count > 0) {
+            serve(c);
+            answer(c);
+            collect(c);
+        }
+    }
+}
+
+static void
+qos_2_reaches_a_broker_and_each_once_whatever_happens(void)
+{
+    static struct chance c;
+    struct random_source seeds = random_start("fail-over", 1);
+    bool good = true;
+
+    for (unsigned life = 0; life < 200 && good; life++) {
+        struct random_source random = {random_next(&seeds)};
+
+        live(&c, random);
+        for (unsigned i = 0; i < c.sent; i++) {
+            unsigned first = c.models[FIRST].forwarded[i], other = c.models[OTHER].forwarded[i];
+
+            good = good && first <= 1 && other <= 1 && (!c.promised[i] || first + other > 0);
+        }
+        good = good && rig_count_rows(&c.rig, STORE_RELEASE_PUT) == 0 &&
+               rig_count_rows(&c.rig, STORE_SPOOL_PUT) == 0;
+        CU_ASSERT_TRUE(good);
+        if (!good)
+            printf("life %u\n", life);
+        rig_fini(&c.rig);
+    }
 }
 
 static const struct unit_test tests[] = {
@@ -284,6 +484,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(message_of_one_broker_is_recognised_when_it_comes_again_after_another),
     UNIT_TEST(broker_we_come_back_to_gets_what_changed_meanwhile),
     UNIT_TEST(broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel),
+    UNIT_TEST(qos_2_reaches_a_broker_and_each_once_whatever_happens),
     UNIT_TEST(brokers_that_are_not_configured_are_forgotten_last_used_first),
 };
 

@@ -56,6 +56,7 @@ struct world {
     char url[64];
     const char *urls[2]; /* the last one is that of `listener` */
     bool clean_start;
+    unsigned busy;    /* how often it says so */
     size_t asked_for; /* the broker of the last question about it */
     size_t connected, disconnected;
     struct upstream_session session;
@@ -247,6 +248,14 @@ tell_clean_start(void *ctx, size_t broker)
     return world->clean_start;
 }
 
+static bool
+tell_idle(void *ctx)
+{
+    struct world *world = ctx;
+
+    return world->busy == 0 || --world->busy == 0;
+}
+
 static void
 note_connected(void *ctx, const struct upstream_session *session)
 {
@@ -312,8 +321,8 @@ begin(struct world *world)
 static void
 open_upstream(struct world *world, const char *host)
 {
-    struct upstream_events events = {world, tell_clean_start, note_connected, note_disconnected,
-                                     note_packet};
+    struct upstream_events events = {world,     tell_clean_start, note_connected, note_disconnected,
+                                     tell_idle, note_packet};
     char error[100] = "";
 
     snprintf(world->url, sizeof world->url, "mqtt://%s:%u", host, world->port);
@@ -997,8 +1006,11 @@ second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back(void
     while (attempts < 2 && !world.late) /* it looks, and stays */
         event_base_loop(world.base, EVLOOP_ONCE);
     CU_ASSERT_EQUAL(world.disconnected, 0);
+    world.busy = 3;
     start_broker(&first);
     run_until(&world, is_connected_again);
+    CU_ASSERT_EQUAL(world.busy, 0);
+    CU_ASSERT_EQUAL(first.connections, 4); /* three looks, and the one that stays */
     CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 00"));
     CU_ASSERT_EQUAL(world.disconnected, 1);
     CU_ASSERT_EQUAL(world.session.broker, 0);
