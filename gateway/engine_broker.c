@@ -174,8 +174,6 @@ broker_load_row(struct engine *e, const struct store_record *record)
 static void
 leave(struct engine *e)
 {
-    while (e->direct != NULL) /* so that all it sent with QoS 2 is ours */
-        queue_store(e, e->direct);
     uplinks_leave(e);
     inbound_leave(e);
     filters_leave(e);

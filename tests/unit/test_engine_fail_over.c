@@ -162,6 +162,31 @@ restarts_between_brokers_change_nothing(void)
     rig_fini(&rig);
 }
 
+/* The row of the open exchange names its message by a number that no other one may get. */
+static void
+message_after_a_restart_is_not_taken_for_one_that_is_open_elsewhere(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    send_qos2(&rig);
+    go_to(&rig, OTHER, false);
+    rig_broker_answer(&rig, MQTT_PUBREC, 2, 0);
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_PUBCOMP, 2, 0);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig_publish(&rig, 'A', 1, 2, 6, "y");
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig.broker = FIRST;
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(says(&rig, "^ PUBREL pid 1"));
+    CU_ASSERT_TRUE(says(&rig, "^ PUBLISH up qos 2 \"y\" pid 2"));
+    rig_fini(&rig);
+}
+
 static void
 broker_that_lost_its_session_meanwhile_is_owed_nothing(void)
 {
@@ -570,6 +595,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(message_done_elsewhere_is_only_ended_on_the_way_back),
     UNIT_TEST(message_not_done_anywhere_goes_on_with_each_broker_under_its_id),
     UNIT_TEST(restarts_between_brokers_change_nothing),
+    UNIT_TEST(message_after_a_restart_is_not_taken_for_one_that_is_open_elsewhere),
     UNIT_TEST(broker_that_lost_its_session_meanwhile_is_owed_nothing),
     UNIT_TEST(message_of_one_broker_is_recognised_when_it_comes_again_after_another),
     UNIT_TEST(broker_we_come_back_to_gets_what_changed_meanwhile),
