@@ -282,18 +282,6 @@ connect_to_stay(struct connection *connection)
     arm(connection, 0);
 }
 
-/* "0x87 not authorized (their words)" */
-static const char *
-reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size)
-{
-    char escaped[64] = "";
-
-    log_escape(escaped, sizeof escaped, words);
-    snprintf(buffer, size, "0x%02x %s%s%s%s", reason, mqtt_reason_name(reason),
-             words.len > 0 ? " (" : "", escaped, words.len > 0 ? ")" : "");
-    return buffer;
-}
-
 /* False: the stream is gone, and with it all that `connack` borrows. */
 static bool
 on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version version)
@@ -316,7 +304,7 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
             enter_connected(connection, connack);
     } else {
         set_error(connection, "broker refused: %s",
-                  reason_text(reason, connack->reason_string, text, sizeof text));
+                  upstream_reason_text(reason, connack->reason_string, text, sizeof text));
         if (reason == 0x84)
             try_other_version(connection, true);
         else
@@ -325,30 +313,22 @@ on_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version versi
     return connection->stream != NULL;
 }
 
-/* MQTT 3.1.1 has none. */
-static uint32_t
-receive_maximum(struct connection *connection)
-{
-    bool told = connection->options.receive_maximum != 0 &&
-                target_of(connection)->version.current == MQTT_5;
-
-    return told ? connection->options.receive_maximum : UINT16_MAX;
-}
-
 /* As on_connack. */
 static bool
 on_packet(void *ctx, const struct mqtt_packet *packet)
 {
     struct connection *connection = ctx;
+    uint32_t maximum =
+        upstream_receive_maximum(&connection->options, target_of(connection)->version.current);
     char text[128];
 
     if (packet->type == MQTT_DISCONNECT) {
         set_error(connection, "broker sent DISCONNECT: %s",
-                  reason_text(packet->reason, packet->reason_string, text, sizeof text));
+                  upstream_reason_text(packet->reason, packet->reason_string, text, sizeof text));
         give_up(connection);
         return false;
     }
-    if (!upstream_window_received(&connection->window, packet, receive_maximum(connection))) {
+    if (!upstream_window_received(&connection->window, packet, maximum)) {
         set_error(connection, "broker sent more messages at a time than we allow");
         reject(connection, RECEIVE_MAXIMUM_EXCEEDED);
         return false;
@@ -514,30 +494,20 @@ static void
 upstream_status(const struct upstream *upstream, struct upstream_status *status)
 {
     const struct connection *connection = (const struct connection *)upstream;
-    const struct upstream_targets *targets = &connection->targets;
-    const struct upstream_target *current = &targets->items[targets->current];
 
     *status = (struct upstream_status){
         .state = connection->phase == CONNECTED ? UPSTREAM_CONNECTED
                  : connection->phase == WAITING ? UPSTREAM_WAITING
                                                 : UPSTREAM_CONNECTING,
-        .version = current->version.current,
-        .url_count = targets->count,
         .connects = connection->connects,
         .rx_packets = connection->counters.rx_packets,
         .tx_packets = connection->counters.tx_packets,
         .rx_octets = connection->counters.rx_octets,
         .tx_octets = connection->counters.tx_octets,
     };
-    snprintf(status->url, sizeof status->url, "%s", current->url);
-    snprintf(status->error, sizeof status->error, "%s", current->error);
+    upstream_targets_status(&connection->targets, status);
     if (connection->phase == CONNECTED)
         stream_tls_status(connection->stream, &status->tls);
-    for (size_t i = 0; i < targets->count; i++) {
-        status->urls[i].url = targets->items[i].url;
-        snprintf(status->urls[i].error, sizeof status->urls[i].error, "%s",
-                 targets->items[i].error);
-    }
 }
 
 struct upstream *

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include <dormouse/log.h>
+
 #define BACKOFF_MIN_MS 500u
 #define BACKOFF_MAX_MS 30000u
 #define DEFAULT_PORT "1883"
@@ -202,6 +204,25 @@ upstream_connack_reason(enum mqtt_version version, const struct mqtt_packet *con
     if (version == MQTT_5)
         return connack->reason;
     return connack->reason < sizeof reasons ? reasons[connack->reason] : 0x80;
+}
+
+const char *
+upstream_reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size)
+{
+    char escaped[64] = "";
+
+    log_escape(escaped, sizeof escaped, words);
+    snprintf(buffer, size, "0x%02x %s%s%s%s", reason, mqtt_reason_name(reason),
+             words.len > 0 ? " (" : "", escaped, words.len > 0 ? ")" : "");
+    return buffer;
+}
+
+uint32_t
+upstream_receive_maximum(const struct upstream_options *options, enum mqtt_version version)
+{
+    /* MQTT 3.1.1 has none. */
+    return version == MQTT_5 && options->receive_maximum != 0 ? options->receive_maximum
+                                                              : UINT16_MAX;
 }
 
 struct upstream_session

@@ -57,3 +57,19 @@ upstream_targets_failed(struct upstream_targets *targets, bool stable, uint32_t 
     targets->failures = stable ? 1 : targets->failures + 1;
     return upstream_backoff_ms(targets->failures, random);
 }
+
+void
+upstream_targets_status(const struct upstream_targets *targets, struct upstream_status *status)
+{
+    const struct upstream_target *current = &targets->items[targets->current];
+
+    status->version = current->version.current;
+    snprintf(status->url, sizeof status->url, "%s", current->url);
+    snprintf(status->error, sizeof status->error, "%s", current->error);
+    status->url_count = targets->count;
+    for (size_t i = 0; i < targets->count; i++) {
+        status->urls[i].url = targets->items[i].url;
+        snprintf(status->urls[i].error, sizeof status->urls[i].error, "%s",
+                 targets->items[i].error);
+    }
+}

@@ -28,6 +28,10 @@ void upstream_targets_fini(struct upstream_targets *targets);
 
 struct upstream_target *upstream_target(struct upstream_targets *targets);
 
+/* The URLs, their errors and the version of the current one. */
+void upstream_targets_status(const struct upstream_targets *targets,
+                             struct upstream_status *status);
+
 /*
  * The attempt or connection has failed: makes the next one current. Returns the milliseconds to
  * wait. A round begins with the first URL and goes through all at once; then the back-off grows.
