@@ -119,8 +119,11 @@ in_range(const struct config_key *key, const struct config_value *value)
 static bool
 refuse(const char *text, const char *why, const char *more, char *reason, size_t size)
 {
+    /* A password may stand before the @ of a URL. */
+    const char *at = strstr(text, "://") != NULL ? strrchr(text, '@') : NULL;
+    const char *told = at != NULL ? at : text;
     char shown[64];
-    snprintf(reason, size, "\"%s\" %s%s", log_escape(shown, sizeof(shown), dm_span_text(text)), why,
+    snprintf(reason, size, "\"%s\" %s%s", log_escape(shown, sizeof(shown), dm_span_text(told)), why,
              more);
     return false;
 }
@@ -449,6 +452,8 @@ config_check_url(const char *text)
     bool bracketed;
     if (strncmp(text, scheme_unix, sizeof(scheme_unix) - 1) == 0)
         return config_check_socket(text + sizeof(scheme_unix) - 1);
+    if (strchr(text, '@') != NULL)
+        return "has a user name in it; use username and password_file";
     size_t scheme = strncmp(text, "mqtts://", 8) == 0 ? 8 : 7;
     if (scheme == 7 && strncmp(text, "mqtt://", 7) != 0)
         return form;

@@ -244,6 +244,28 @@ key_given_twice_in_a_file_is_refused(void)
 }
 
 static void
+password_in_a_url_is_refused_and_not_shown(void)
+{
+    check_reports("[broker]\nurl = mqtts://barn:secret@host:1\n[udp x]\n",
+                  "E main.ini:2: [broker] url: \"@host:1\" has a user name in it; use username and "
+                  "password_file\n");
+}
+
+static void
+urls_are_limited_and_differ(void)
+{
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://a\n[udp x]\n",
+                  "E main.ini:4: [broker] url: the same one is given twice\n");
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://c\nurl = mqtt://d\n"
+                  "url = mqtt://e\nurl = mqtt://f\nurl = mqtt://g\nurl = mqtt://h\n[udp x]\n",
+                  "");
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://c\nurl = mqtt://d\n"
+                  "url = mqtt://e\nurl = mqtt://f\nurl = mqtt://g\nurl = mqtt://h\n"
+                  "url = mqtt://i\n[udp x]\n",
+                  "E main.ini:10: [broker] url: given more than 8 times\n");
+}
+
+static void
 urls_are_kept_in_order(void)
 {
     struct config_fixture fixture;
@@ -432,6 +454,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(configuration_without_a_link_is_refused),
     UNIT_TEST(all_errors_of_a_file_are_reported),
     UNIT_TEST(key_given_twice_in_a_file_is_refused),
+    UNIT_TEST(password_in_a_url_is_refused_and_not_shown),
+    UNIT_TEST(urls_are_limited_and_differ),
     UNIT_TEST(urls_are_kept_in_order),
     UNIT_TEST(fragments_are_read_in_order_and_later_values_win),
     UNIT_TEST(later_list_of_words_and_empty_text_replace_the_earlier),
