@@ -100,6 +100,8 @@ add_upstream(struct rig *rig, const struct mqtt_packet *p)
             precision(p->payload), chars(p->payload));
     if (p->packet_id != 0)
         add(rig, " pid %d", p->packet_id);
+    if (p->reason != 0)
+        add(rig, " reason %02x", p->reason);
     if (p->type == MQTT_SUBSCRIBE) {
         if (p->qos != 2) /* always asked for where the broker has it */
             add(rig, " qos %d", p->qos);
