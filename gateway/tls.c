@@ -20,6 +20,8 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <dormouse/log.h>
+
 struct tls {
     SSL *ssl;
     bool taken;
@@ -203,12 +205,34 @@ tls_files_check(const struct tls_files *files, int64_t *own_ends, struct tls_pro
 
 /* ---- one connection ---- */
 
+/* The first DNS name of the certificate, escaped. */
+static const char *
+name_of(const X509 *certificate, char *text, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int count = names != NULL ? sk_GENERAL_NAME_num(names) : 0;
+
+    snprintf(text, size, "it has no DNS name");
+    for (int i = 0; i < count; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type != GEN_DNS)
+            continue;
+        log_escape(text, size,
+                   dm_span(ASN1_STRING_get0_data(name->d.dNSName),
+                           (size_t)ASN1_STRING_length(name->d.dNSName)));
+        break;
+    }
+    GENERAL_NAMES_free(names);
+    return text;
+}
+
 static void
 describe_refusal(struct tls *tls, int error, const X509 *certificate, int depth)
 {
     const char *whose =
         depth == 0 ? "the broker's certificate" : "a CA of the broker's certificate";
-    char *text = tls->refused, when[TLS_TIME_SIZE];
+    char *text = tls->refused, when[TLS_TIME_SIZE], name[64];
     size_t size = sizeof tls->refused;
 
     switch (error) {
@@ -222,7 +246,8 @@ describe_refusal(struct tls *tls, int error, const X509 *certificate, int depth)
         break;
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        snprintf(text, size, "the broker's certificate is for another host");
+        snprintf(text, size, "the broker's certificate is for another host: %s",
+                 name_of(certificate, name, sizeof name));
         break;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
         snprintf(text, size, "the broker's certificate is self-signed and not in ca_file");

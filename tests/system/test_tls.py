@@ -133,8 +133,8 @@ class Refusals(TlsTest):
                         online=False)
         self.wait_errors("the broker's certificate ended 2",
                          "the broker's certificate is not valid before 2",
-                         "the broker's certificate is for another host",
-                         "the broker's certificate is for another host",
+                         "the broker's certificate is for another host: elsewhere.example",
+                         "the broker's certificate is for another host: localhost",
                          "the broker's certificate is self-signed",
                          "the broker's certificate is signed by an unknown CA",
                          "closed the connection in the TLS handshake")
