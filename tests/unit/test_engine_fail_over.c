@@ -231,6 +231,34 @@ message_of_one_broker_is_recognised_when_it_comes_again_after_another(void)
     rig_fini(&rig);
 }
 
+/* Overlapping filters: who had a copy of a message takes no other, also if the second one comes
+ * after the way back and the filter of the first is not wanted any more. */
+static void
+copies_of_one_message_are_known_after_the_way_back(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_device_subscribed(&rig, 'A', "dev", false, "a/#", 2);
+    rig_subscribe(&rig, 'A', "a/b", 2, 3);
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "a/b", "x", 2, 9, 1);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
+    go_to(&rig, OTHER, false);
+    rig_unsubscribe(&rig, 'A', "a/#", 8);
+    rig_commit(&rig);
+    go_to(&rig, FIRST, true);
+    rig_clear(&rig);
+    rig_broker_publish(&rig, "a/b", "x", 2, 10, 2);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
+    CU_ASSERT_TRUE(says(&rig, "^ PUBREC pid 10"));
+    rig_fini(&rig);
+}
+
 static void
 broker_we_come_back_to_gets_what_changed_meanwhile(void)
 {
@@ -598,6 +626,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(message_after_a_restart_is_not_taken_for_one_that_is_open_elsewhere),
     UNIT_TEST(broker_that_lost_its_session_meanwhile_is_owed_nothing),
     UNIT_TEST(message_of_one_broker_is_recognised_when_it_comes_again_after_another),
+    UNIT_TEST(copies_of_one_message_are_known_after_the_way_back),
     UNIT_TEST(broker_we_come_back_to_gets_what_changed_meanwhile),
     UNIT_TEST(broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel),
     UNIT_TEST(qos_2_passes_once_at_each_broker_whatever_happens),
