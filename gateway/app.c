@@ -4,6 +4,9 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -74,6 +77,7 @@ on_stop(evutil_socket_t signal, short events, void *ctx)
     log_notice("app", "%s: ending", signal == SIGINT ? "SIGINT" : "SIGTERM");
     event_del(app->signals[SIGNAL_STOP]);
     event_del(app->signals[SIGNAL_INTERRUPT]);
+    event_del(app->signals[SIGNAL_RELOAD]);
     sigaction(SIGTERM, &at_once, NULL);
     sigaction(SIGINT, &at_once, NULL);
     event_base_loopbreak(app->base);
@@ -287,7 +291,7 @@ app_status_topics(const struct app *app)
 {
     return (struct status_topics_options){.base = app->options->status_topics,
                                           .interval_ms = app->config->status_interval_ms,
-                                          .home_assistant = app->config->home_assistant,
+                                          .home_assistant = app->options->home_assistant,
                                           .wall_ms = app_clock_shown_ms};
 }
 
@@ -297,10 +301,12 @@ start_status(struct app *app)
 {
     struct status_topics_options options = app_status_topics(app);
 
+    app->status_base = options.base;
     app->pairing = pairing_new(app->base, app->transports, app->transport_count, PAIRING_MS);
     app->control_source = (struct control_source){
         .name = app->config->name,
         .log_levels = &app->log_levels,
+        .status_topics = &app->status_base,
         .reload = {app_reload, app},
         .gateway_id = app->config->gateway_id,
         .started_ms = app_clock_boot_ms(NULL),
@@ -453,6 +459,9 @@ app_run(const char *path, struct config *config, bool debug)
     log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);
+#ifdef __GLIBC__
+        malloc_trim(0); /* what reading the configuration and the store needed */
+#endif
         app_notify("READY=1");
         log_notice("app", "dormoused %s is ready", DORMOUSE_VERSION);
         if (event_base_dispatch(app.base) >= 0)

@@ -40,15 +40,18 @@ qos0_policy(const char *text)
     return strcmp(text, "always") == 0 ? ENGINE_QOS0_ALWAYS : ENGINE_QOS0_ASLEEP;
 }
 
-static char *
-make_broker_key(const struct config *config)
+/* False: no memory. */
+static bool
+make_broker_keys(struct app_options *options, const struct config *config)
 {
-    size_t size = strlen(config->url) + strlen(config->client_id) + 2;
-    char *key = malloc(size);
-
-    if (key != NULL)
-        snprintf(key, size, "%s %s", config->url, config->client_id);
-    return key;
+    for (size_t i = 0; i < config->urls.count; i++) {
+        if (asprintf(&options->broker_keys[i], "%s %s", config->urls.items[i], config->client_id) <
+            0) {
+            options->broker_keys[i] = NULL;
+            return false;
+        }
+    }
+    return true;
 }
 
 /* `topics` without the slashes at its end, with "/" and `rest` behind it. */
@@ -56,12 +59,13 @@ static char *
 make_status_topic(const char *topics, const char *rest)
 {
     size_t len = strlen(topics);
-    char *text = malloc(len + strlen(rest) + 2);
+    size_t size = len + strlen(rest) + 2;
+    char *text = malloc(size);
 
     while (len > 0 && topics[len - 1] == '/')
         len--;
     if (text != NULL)
-        sprintf(text, "%.*s%s%s", (int)len, topics, len > 0 ? "/" : "", len > 0 ? rest : "");
+        snprintf(text, size, "%.*s%s%s", (int)len, topics, len > 0 ? "/" : "", len > 0 ? rest : "");
     return text;
 }
 
@@ -202,9 +206,10 @@ app_options_init(struct app_options *options, const struct config *config)
     *options = (struct app_options){0};
     bool copied = copy_sections(options, config);
 
-    options->broker_key = make_broker_key(config);
     options->status_topics = make_status_topic(config->status_topics, "");
     options->status_topic = make_status_topic(config->status_topics, "status");
+    options->home_assistant = make_status_topic(config->home_assistant, "");
+    copied = make_broker_keys(options, config) && copied;
     options->engine = (struct engine_options){
         .links = options->links,
         .link_count = config->link_count,
@@ -218,8 +223,9 @@ app_options_init(struct app_options *options, const struct config *config)
             config->standby_for == CONFIG_NO_GATEWAY ? ENGINE_NO_GATEWAY : config->standby_for,
         .advertise_ms = duration(config->advertise_ms),
         .topic_prefix = config->topic_prefix,
-        .broker_key = options->broker_key,
         .status_topics = options->status_topics,
+        .broker_keys = (const char *const *)options->broker_keys,
+        .broker_count = config->urls.count,
         .max_clients = config->max_clients,
         .client_id_max = config->client_id_max,
         .settings = settings_of(&config->settings),
@@ -227,8 +233,8 @@ app_options_init(struct app_options *options, const struct config *config)
         .spool_bytes = config->spool_bytes,
         .receive_maximum = config->receive_maximum,
     };
-    if (make_rules(options, config) && copied && options->broker_key != NULL &&
-        options->status_topics != NULL && options->status_topic != NULL &&
+    if (make_rules(options, config) && copied && options->status_topics != NULL &&
+        options->status_topic != NULL && options->home_assistant != NULL &&
         options->engine.topics != NULL)
         return DM_OK;
     app_options_fini(options);
@@ -252,9 +258,11 @@ app_options_fini(struct app_options *options)
     free(options->links);
     free(options->clients);
     free(options->addresses);
-    free(options->broker_key);
     free(options->status_topics);
     free(options->status_topic);
+    free(options->home_assistant);
+    for (size_t i = 0; i < UPSTREAM_URLS_MAX; i++)
+        free(options->broker_keys[i]);
     *options = (struct app_options){0};
 }
 
@@ -374,7 +382,10 @@ struct upstream_options
 app_upstream_options(const struct app_options *options, const struct config *config)
 {
     struct upstream_options upstream = {
-        .url = config->url,
+        .urls = (const char *const *)config->urls.items,
+        .url_count = config->urls.count,
+        .return_ms = config->return_ms == CONFIG_NEVER ? UPSTREAM_NEVER : config->return_ms,
+        .tls = {config->ca_file, config->cert_file, config->key_file},
         .client_id = config->client_id,
         .username = config->username,
         .password = config->password,

@@ -16,9 +16,10 @@ struct app_options {
     struct engine_client *clients;
     struct dm_address *addresses; /* of clients: filled in when the links are open */
     struct topic_rule *rules;
-    char *broker_key;
     char *status_topics; /* "dormouse/NAME/", or empty */
     char *status_topic;  /* "dormouse/NAME/status" */
+    char *home_assistant; /* "homeassistant/", or empty */
+    char *broker_keys[UPSTREAM_URLS_MAX];
 };
 
 enum dm_result app_options_init(struct app_options *options, const struct config *config);

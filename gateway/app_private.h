@@ -18,7 +18,8 @@ struct app {
     const char *path;      /* of the configuration; NULL: it cannot be read again */
     struct config *config; /* the gateway runs with it */
     bool debug;
-    const char *log_levels; /* as configured */
+    const char *log_levels;    /* as configured */
+    const char *status_base;   /* of the status topics */
     struct app_options *options;
     struct event_base *base;
     struct event *timer;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <dormouse/log.h>
 
@@ -50,12 +51,20 @@ on_change(void *ctx, enum config_section section, bool restart, const char *what
     tell(reload, restart ? CONTROL_RELOAD_RESTART : CONTROL_RELOAD_CHANGED, what);
 }
 
+static bool
+differ(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
 /* The parts borrow from the configuration before until this returns. */
 static void
-apply(struct app *app, struct app_options *options, const struct reload *reload)
+apply(struct app *app, struct app_options *options, const struct config *old,
+      const struct reload *reload)
 {
+    app->status_base = options->status_topics;
     app->log_levels = app->debug ? "debug" : app->config->log_level;
-    if (reload->sections[SECTION_GATEWAY])
+    if (strcmp(old->log_level, app->config->log_level) != 0)
         log_set_levels(app->log_levels);
     runner_reconfigure(app->runner, &options->engine);
     if (app->status_topics != NULL) {
@@ -66,10 +75,12 @@ apply(struct app *app, struct app_options *options, const struct reload *reload)
     if (reload->sections[SECTION_BROKER]) {
         struct upstream_options upstream = app_upstream_options(options, app->config);
 
+        if (app->status_topics != NULL)
+            status_topics_goodbye(app->status_topics);
         if (app->upstream->ops->reconfigure(app->upstream, &upstream) != DM_OK)
             log_error("upstream", "out of memory: the connection stays as it was");
     }
-    if (reload->sections[SECTION_CONTROL])
+    if (differ(old->http, app->config->http) || differ(old->http_token, app->config->http_token))
         app_open_http(app);
 }
 
@@ -94,7 +105,7 @@ change_to(struct app *app, struct config *next, const struct reload *reload)
     }
     app->config = next;
     app->options = options;
-    apply(app, options, reload);
+    apply(app, options, old, reload);
     app_options_fini(before);
     free(before);
     config_free(old);

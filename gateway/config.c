@@ -166,26 +166,39 @@ note_client_key(struct config_loader *loader, const struct config_place *place,
         places->address = *place;
 }
 
+/* Of a key that is checked with others when all is read. NULL: of none. */
+static struct config_place *
+kept_place(struct config_loader *loader, const struct config_key *key)
+{
+    const struct {
+        enum config_section section;
+        const char *name;
+        struct config_place *place;
+    } kept[] = {
+        {SECTION_GATEWAY, "standby_for", &loader->standby_for},
+        {SECTION_BROKER, "url", &loader->url},
+        {SECTION_BROKER, "ca_file", &loader->tls_files[TLS_CA_FILE]},
+        {SECTION_BROKER, "cert_file", &loader->tls_files[TLS_CERT_FILE]},
+        {SECTION_BROKER, "key_file", &loader->tls_files[TLS_KEY_FILE]},
+        {SECTION_CONTROL, "http", &loader->http},
+    };
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        if (kept[i].section == key->section && strcmp(kept[i].name, key->name) == 0)
+            return kept[i].place;
+    return NULL;
+}
+
 /* A key that is built in, with a value that is acceptable. */
 static void
 take_value(struct config_loader *loader, const struct config_place *place,
            const struct config_key *key, const char *text, const struct config_value *value)
 {
     void *object = config_loader_object(loader);
-    if (key->type == CONFIG_TEXT && key->repeatable) { /* url */
-        if (loader->url_given) {
-            config_loader_report_key(loader, true, place, key->name,
-                                     "fail-over is not built in yet; only the first one is used");
-            return;
-        }
-        loader->url_given = true;
-    }
     if (loader->section == SECTION_CLIENT)
         note_client_key(loader, place, key);
-    if (strcmp(key->name, "standby_for") == 0)
-        loader->standby_for = *place;
-    if (key->section == SECTION_CONTROL && strcmp(key->name, "http") == 0)
-        loader->http = *place;
+    struct config_place *kept = kept_place(loader, key);
+    if (kept != NULL)
+        *kept = *place;
     if (key->type == CONFIG_LIST && config_field_count(key, object) == CONFIG_LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");
     else if (key->type == CONFIG_TEXT && *text == '\0' && key->fallback == NULL &&

@@ -111,11 +111,13 @@ struct config {
     char *state_dir;
     char *log_level;
     /* [broker] */
-    char *url;
+    struct config_strings urls; /* never empty */
+    uint64_t return_ms;         /* to the first of them, or CONFIG_NEVER */
     char *version;   /* "auto", "5", "3.1.1" */
     char *client_id; /* never NULL */
     char *username;  /* NULL if not set */
     char *password;  /* NULL if not set; also from password_file */
+    char *ca_file, *cert_file, *key_file; /* NULL if not set */
     uint64_t keepalive_ms;
     uint16_t receive_maximum;
     char *topic_prefix; /* never NULL */

@@ -72,6 +72,9 @@ compare_keys(const struct comparison *c, enum config_section section, const char
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *key = &config_keys[i];
 
+        if (i > 0 && key->section == key[-1].section && key->size != 0 &&
+            key->offset == key[-1].offset)
+            continue; /* password and password_file are one member */
         if (key->section == section && key->size != 0 && !config_field_equal(key, old, next))
             tell(c, section, !config_key_is_live(key), name, key->name);
     }
@@ -145,8 +148,10 @@ clients_are_live(const struct config *old, const struct config *next)
 }
 
 static const struct config_client *
-find_client(const struct config *config, const char *pattern)
+find_client(const struct config *config, const char *pattern, size_t likely)
 {
+    if (likely < config->client_count && strcmp(config->clients[likely].pattern, pattern) == 0)
+        return &config->clients[likely];
     for (size_t i = 0; i < config->client_count; i++)
         if (strcmp(config->clients[i].pattern, pattern) == 0)
             return &config->clients[i];
@@ -159,11 +164,11 @@ compare_clients(const struct comparison *c, const struct config *old, const stru
     bool restart = !clients_are_live(old, next);
 
     for (size_t i = 0; i < old->client_count; i++)
-        if (find_client(next, old->clients[i].pattern) == NULL)
+        if (find_client(next, old->clients[i].pattern, i) == NULL)
             tell(c, SECTION_CLIENT, restart, old->clients[i].pattern, "(removed)");
     for (size_t i = 0; i < next->client_count; i++) {
         const struct config_client *client = &next->clients[i];
-        const struct config_client *before = find_client(old, client->pattern);
+        const struct config_client *before = find_client(old, client->pattern, i);
 
         if (before == NULL)
             tell(c, SECTION_CLIENT, restart, client->pattern, "(new)");

@@ -6,12 +6,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <dormouse/framing.h>
 #include <dormouse/log.h>
 
 #include "config_fields.h"
 #include "topic_map.h"
+#include "upstream.h"
 
 static void report_link(struct config_loader *loader, size_t index, const char *key,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -133,6 +135,63 @@ check_password(struct config_loader *loader)
         config_loader_report(loader, false, place,
                              place == password ? "[broker] password" : "[broker] password_file",
                              "needs a username");
+}
+
+static bool
+is_tls(const char *url)
+{
+    return strncmp(url, "mqtts://", 8) == 0;
+}
+
+static void
+check_urls(struct config_loader *loader)
+{
+    const struct config_strings *urls = &loader->config->urls;
+    if (urls->count > UPSTREAM_URLS_MAX)
+        config_loader_report(loader, false, &loader->url, "[broker] url",
+                             "given more than 8 times");
+    for (size_t i = 0; i < urls->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(urls->items[i], urls->items[k]) == 0)
+                config_loader_report(loader, false, &loader->url, "[broker] url",
+                                     "the same one is given twice");
+}
+
+/* The files as they are now; each connection reads them again. */
+static void
+check_tls(struct config_loader *loader)
+{
+    static const char *const keys[] = {"[broker] ca_file", "[broker] cert_file",
+                                       "[broker] key_file"};
+    const struct config *config = loader->config;
+    const char *const paths[] = {config->ca_file, config->cert_file, config->key_file};
+    const struct tls_files files = {config->ca_file, config->cert_file, config->key_file};
+    struct tls_problem problem;
+    char when[TLS_TIME_SIZE], reason[CONFIG_REASON_SIZE];
+    int64_t ends;
+    bool used = false;
+
+    for (size_t i = 0; i < config->urls.count; i++)
+        used |= is_tls(config->urls.items[i]);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (paths[i] != NULL && !used)
+            config_loader_report(loader, true, &loader->tls_files[i], keys[i],
+                                 "protects nothing: no url is mqtts://");
+    if (config->key_file != NULL && config->cert_file == NULL)
+        config_loader_report(loader, false, &loader->tls_files[TLS_KEY_FILE], keys[TLS_KEY_FILE],
+                             "needs cert_file");
+    if (config->ca_file == NULL && config->cert_file == NULL)
+        return; /* nothing to look at, and OpenSSL is not even started */
+    if (!tls_files_check(&files, &ends, &problem)) {
+        const struct config_place *place = &loader->tls_files[problem.file];
+        if (place->file == NULL) /* it is about no file */
+            place = &loader->tls_files[TLS_CERT_FILE];
+        config_loader_report(loader, false, place, keys[problem.file], problem.text);
+    } else if (ends != 0 && ends - (int64_t)time(NULL) < TLS_WARN_S) {
+        snprintf(reason, sizeof(reason), "the certificate ends %s", tls_time_text(ends, when));
+        config_loader_report(loader, true, &loader->tls_files[TLS_CERT_FILE], keys[TLS_CERT_FILE],
+                             reason);
+    }
 }
 
 /* Whoever reaches the page from elsewhere is not to change anything without a token. */
@@ -265,6 +324,9 @@ config_loader_check(struct config_loader *loader, const char *path)
     check_links(loader, path);
     check_clients(loader);
     check_rules(loader);
+    config_loader_note(loader, config_fields_complete(SECTION_BROKER, loader->config));
+    check_urls(loader);
+    check_tls(loader);
     check_password(loader);
     check_http(loader);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "config_keys.h"
 #include "config_reader.h"
+#include "tls.h"
 
 #define CONFIG_LINKS_MAX 255             /* the number of a link is one octet of an address */
 #define CONFIG_CLIENTS_MAX 10000         /* every header is compared with all before it */
@@ -32,10 +33,10 @@ struct config_loader {
     struct client_places {
         struct config_place links, address;
     } * client_places; /* as many as there are clients */
-    struct config_place password, password_file, standby_for, http, token_file;
-    /* file NULL: not given */
     struct config_place rule_places[CONFIG_LIST_MAX];
-    bool url_given;
+    struct config_place password, password_file, standby_for, http, token_file, url; /* the last */
+    struct config_place tls_files[3]; /* by enum tls_file */
+    /* file NULL: not given */
 };
 
 void config_loader_note(struct config_loader *loader, enum dm_result result);

@@ -119,8 +119,11 @@ in_range(const struct config_key *key, const struct config_value *value)
 static bool
 refuse(const char *text, const char *why, const char *more, char *reason, size_t size)
 {
+    /* A password may stand before the @ of a URL. */
+    const char *at = strstr(text, "://") != NULL ? strrchr(text, '@') : NULL;
+    const char *told = at != NULL ? at : text;
     char shown[64];
-    snprintf(reason, size, "\"%s\" %s%s", log_escape(shown, sizeof(shown), dm_span_text(text)), why,
+    snprintf(reason, size, "\"%s\" %s%s", log_escape(shown, sizeof(shown), dm_span_text(told)), why,
              more);
     return false;
 }
@@ -412,16 +415,21 @@ config_check_forwarder(const char *text)
 const char *
 config_check_url(const char *text)
 {
-    static const char scheme[] = "mqtt://";
+    static const char form[] =
+        "is not mqtt://HOST[:PORT], mqtts://HOST[:PORT] or mqtt+unix:///PATH";
+    static const char scheme_unix[] = "mqtt+unix://";
     char copy[256], *host, *port;
     bool bracketed;
-    if (strncmp(text, "mqtts://", 8) == 0)
-        return "needs TLS, which is not built in yet";
-    if (strncmp(text, scheme, sizeof(scheme) - 1) != 0)
-        return "is not mqtt://HOST[:PORT]";
-    if ((size_t)snprintf(copy, sizeof(copy), "%s", text + sizeof(scheme) - 1) >= sizeof(copy) ||
+    if (strncmp(text, scheme_unix, sizeof(scheme_unix) - 1) == 0)
+        return config_check_socket(text + sizeof(scheme_unix) - 1);
+    if (strchr(text, '@') != NULL)
+        return "has a user name in it; use username and password_file";
+    size_t scheme = strncmp(text, "mqtts://", 8) == 0 ? 8 : 7;
+    if (scheme == 7 && strncmp(text, "mqtt://", 7) != 0)
+        return form;
+    if ((size_t)snprintf(copy, sizeof(copy), "%s", text + scheme) >= sizeof(copy) ||
         !split_endpoint(copy, &host, &port, &bracketed))
-        return "is not mqtt://HOST[:PORT]";
+        return form;
     if (bracketed ? !is_ipv6(host) : strspn(host, NAME_CHARACTERS) != strlen(host))
         return "has no valid host";
     if (port != NULL && (!is_port(port) || strtoul(port, NULL, 10) == 0))

@@ -31,7 +31,7 @@ config_check config_check_pattern;       /* of client ids: UTF-8 without control
 config_check config_check_name;          /* [A-Za-z0-9_.-]{1,32}: part of addresses and topics */
 config_check config_check_path;          /* absolute */
 config_check config_check_socket;        /* absolute, short enough for a Unix socket */
-config_check config_check_url;           /* mqtt://HOST[:PORT] */
+config_check config_check_url;           /* mqtt://HOST[:PORT], mqtts://..., mqtt+unix:///PATH */
 config_check config_check_endpoint;      /* numeric ADDRESS:PORT or [ADDRESS]:PORT */
 config_check config_check_group;         /* the same, of a multicast group; not port 0 */
 config_check config_check_interface; /* what the kernel takes as a name of a network interface */

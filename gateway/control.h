@@ -40,7 +40,8 @@ struct control_reload {
 /* Borrowed for the life of the control socket. */
 struct control_source {
     const char *name;       /* of the gateway */
-    const char *const *log_levels; /* as configured */
+    const char *const *log_levels;    /* as configured */
+    const char *const *status_topics; /* "dormouse/NAME/"; empty: none */
     struct control_reload reload;
     uint8_t gateway_id;
     uint64_t started_ms;

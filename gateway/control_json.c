@@ -14,8 +14,46 @@
 #include "control_value.h"
 
 static void
-add_broker(cJSON *answer, const struct upstream *upstream)
+add_time(cJSON *object, const char *name, int64_t seconds)
 {
+    char text[TLS_TIME_SIZE];
+
+    if (seconds != 0)
+        cJSON_AddStringToObject(object, name, tls_time_text(seconds, text));
+}
+
+static void
+add_tls(cJSON *broker, const struct tls_status *status)
+{
+    cJSON *tls = status->in_use ? cJSON_AddObjectToObject(broker, "tls")
+                                : cJSON_AddNullToObject(broker, "tls");
+
+    if (!status->in_use)
+        return;
+    cJSON_AddStringToObject(tls, "version", status->version);
+    cJSON_AddStringToObject(tls, "cipher", status->cipher);
+    add_time(tls, "certificate_ends", status->peer_ends);
+    add_time(tls, "own_certificate_ends", status->own_ends);
+}
+
+static void
+add_urls(cJSON *broker, const struct upstream_status *status)
+{
+    cJSON *urls = cJSON_AddArrayToObject(broker, "urls");
+
+    for (size_t i = 0; i < status->url_count; i++) {
+        cJSON *item = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(item, "url", status->urls[i].url);
+        cJSON_AddStringToObject(item, "error", status->urls[i].error);
+        cJSON_AddItemToArray(urls, item);
+    }
+}
+
+static void
+add_broker(cJSON *answer, const struct control_source *source)
+{
+    const struct upstream *upstream = source->upstream;
     static const char *const states[] = {
         [UPSTREAM_CONNECTING] = "connecting",
         [UPSTREAM_CONNECTED] = "connected",
@@ -29,11 +67,14 @@ add_broker(cJSON *answer, const struct upstream *upstream)
     cJSON_AddStringToObject(broker, "state", states[status.state]);
     cJSON_AddStringToObject(broker, "version", status.version == MQTT_5 ? "5" : "3.1.1");
     cJSON_AddStringToObject(broker, "error", status.error);
+    add_tls(broker, &status.tls);
+    add_urls(broker, &status);
     control_value_count(broker, "connects", status.connects);
     control_value_count(broker, "rx_packets", status.rx_packets);
     control_value_count(broker, "tx_packets", status.tx_packets);
     control_value_count(broker, "rx_octets", status.rx_octets);
     control_value_count(broker, "tx_octets", status.tx_octets);
+    cJSON_AddStringToObject(broker, "status_topics", *source->status_topics);
 }
 
 struct node_list {
@@ -192,7 +233,7 @@ answer_status(const struct control_source *source, const cJSON *request)
     cJSON_AddStringToObject(answer, "name", source->name);
     control_value_count(answer, "gateway_id", source->gateway_id);
     control_value_count(answer, "uptime_ms", source->now_ms(source->ctx) - source->started_ms);
-    add_broker(answer, source->upstream);
+    add_broker(answer, source);
     add_links(answer, source);
     add_store(answer, source->store);
     add_engine(answer, source->runner);

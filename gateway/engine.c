@@ -252,6 +252,7 @@ engine_free(struct engine *e)
     changes_free(e);
     uplinks_free(e);
     upstream_free(e);
+    brokers_free(e);
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
     pointer_index_fini(&e->by_client_id);
@@ -512,10 +513,34 @@ engine_next_deadline(const struct engine *e)
     return supervises && heartbeat < earliest ? heartbeat : earliest;
 }
 
+static bool
+same_clients(const struct engine_options *a, const struct engine_options *b)
+{
+    bool same = a->client_count == b->client_count;
+
+    for (size_t i = 0; same && i < a->client_count; i++)
+        same = strcmp(a->clients[i].pattern, b->clients[i].pattern) == 0 &&
+               a->clients[i].uses_client_id == b->clients[i].uses_client_id;
+    return same;
+}
+
+/* What is configured for the session now; `same`: for the same clients, so nobody is looked for. */
+static const struct engine_client *
+client_after(const struct session *s, const struct engine_options *old,
+             const struct engine_options *options, bool same)
+{
+    if (same && s->client == NULL)
+        return NULL;
+    return same ? &options->clients[s->client - old->clients]
+                : party_among(options, dm_span(s->client_id, s->client_id_len)).client;
+}
+
 void
 engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_options *options)
 {
-    bool readvertise = options->advertise_ms != e->options->advertise_ms;
+    const struct engine_options *old = e->options;
+    bool readvertise = options->advertise_ms != old->advertise_ms;
+    bool same = same_clients(old, options);
     struct session *s;
 
     assert(options->link_count == e->options->link_count);
@@ -523,9 +548,9 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
     e->options = options;
     names_init(e); /* without memory only long names suffer */
     if (readvertise)
-        discovery_start(e);
+        discovery_reconfigure(e);
     DL_FOREACH (e->sessions, s) {
-        session_configure(e, s);
+        session_configure(e, s, client_after(s, old, options, same));
         session_schedule(e, s);
     }
     access_review(e);

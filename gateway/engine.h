@@ -145,11 +145,13 @@ struct engine_options {
                             * ENGINE_NO_GATEWAY: none */
     uint64_t advertise_ms; /* T_ADV */
     /* "dormouse/NAME/": the gateway's own topics at the broker. They come to no device through a
-     * wildcard, and changes are tracked for them. "" = none, and nothing is. */
+     * wildcard, no device may publish there, and changes are tracked for them. "" = none, and nothing is. */
     const char *status_topics;
-    const char *topic_prefix;        /* put before every name on the way up; "" = none */
-    const char *broker_key;          /* names the broker session: URL and client id */
     struct engine_settings settings; /* of every client that has none of its own */
+    const char *topic_prefix; /* put before every name on the way up; "" = none */
+    /* Each names a session at a broker: URL and client id. 1 .. UPSTREAM_URLS_MAX. */
+    const char *const *broker_keys;
+    size_t broker_count;
     uint32_t max_clients;
     uint8_t client_id_max;    /* octets; a longer one is refused (R20) */
     uint64_t total_bytes;     /* all sessions, with ENGINE_MESSAGE_OVERHEAD for each message */
@@ -248,9 +250,11 @@ void engine_link_mtu(struct engine *engine, uint8_t link, uint16_t mtu);
 /* So much waits for the link already that requests are answered with "congestion". */
 void engine_link_congested(struct engine *engine, uint8_t link, bool congested);
 
-/* Whether the next connection must begin with Clean Start 1: nothing of ours is known to be there.
- */
-bool engine_needs_clean_start(const struct engine *engine);
+/* Whether the next connection to this broker must begin with Clean Start 1: nothing of ours is known
+ * to be there. */
+bool engine_needs_clean_start(const struct engine *engine, size_t broker);
+/* No exchange with the broker is open. */
+bool engine_upstream_is_idle(const struct engine *engine);
 void engine_upstream_connected(struct engine *engine, uint64_t now_ms,
                                const struct upstream_session *session);
 void engine_upstream_disconnected(struct engine *engine, uint64_t now_ms);

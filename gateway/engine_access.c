@@ -13,15 +13,21 @@ party_of(const struct session *s)
 }
 
 struct party
-party_named(const struct engine *e, struct dm_span client_id)
+party_among(const struct engine_options *options, struct dm_span client_id)
 {
-    for (size_t i = 0; i < e->options->client_count; i++) {
-        const struct engine_client *client = &e->options->clients[i];
+    for (size_t i = 0; i < options->client_count; i++) {
+        const struct engine_client *client = &options->clients[i];
 
         if (topic_section_matches(client->pattern, client->uses_client_id, client_id))
             return (struct party){client, client_id};
     }
     return (struct party){NULL, client_id};
+}
+
+struct party
+party_named(const struct engine *e, struct dm_span client_id)
+{
+    return party_among(e->options, client_id);
 }
 
 bool
@@ -63,6 +69,19 @@ access_publish(struct engine *e, const struct party *party, struct dm_span name)
         if (topic_matches(allowed_filter(e, party, client->publish[i]), name))
             return true;
     return false;
+}
+
+bool
+access_is_own(const struct engine *e, struct dm_span name)
+{
+    const char *topics = e->options->status_topics != NULL ? e->options->status_topics : "";
+    size_t prefix = strlen(e->options->topic_prefix);
+
+    if (*topics == '\0' || strncmp(topics, e->options->topic_prefix, prefix) != 0)
+        return false;
+    size_t len = strlen(topics + prefix);
+
+    return name.len > len && memcmp(name.data, topics + prefix, len) == 0;
 }
 
 bool

@@ -202,7 +202,10 @@ engine_tell_changes(struct engine *e, uint64_t now_ms, const struct engine_chang
     DL_FOREACH_SAFE (e->changes, c, next) {
         if (!is_due(c, now_ms, pace))
             continue;
-        if (told++ == pace->limit || !tell(e, c, now_ms, visit, ctx))
+        if (told++ == pace->limit)
+            return false;
+        c->known = true; /* perhaps half of it */
+        if (!tell(e, c, now_ms, visit, ctx))
             return false;
         if (c->session == NULL) {
             free_change(e, c);
@@ -210,7 +213,6 @@ engine_tell_changes(struct engine *e, uint64_t now_ms, const struct engine_chang
         }
         DL_DELETE(e->changes, c);
         c->listed = c->news = false;
-        c->known = true;
         c->told_ms = now_ms > 0 ? now_ms : 1;
         c->told = content_of_session(c->session);
     }

@@ -68,6 +68,19 @@ discovery_start(struct engine *e)
 }
 
 void
+discovery_reconfigure(struct engine *e)
+{
+    uint64_t period_ms = e->options->advertise_ms;
+
+    if (period_ms == ENGINE_NEVER)
+        e->advertise_at_ms = ENGINE_NEVER;
+    else if (discovery_is_silent(e))
+        e->advertise_at_ms = e->watched_until_ms;
+    else
+        e->advertise_at_ms = engine_add_ms(e->now_ms, FIRST_ADVERTISE_MS);
+}
+
+void
 discovery_connected(struct engine *e)
 {
     bool lately = e->advertised_ms != 0 && e->now_ms - e->advertised_ms < FIRST_ADVERTISE_MS;

@@ -145,6 +145,29 @@ filter_release(struct engine *e, struct filter *f, bool rows)
     filter_drop_if_unused(e, f);
 }
 
+void
+filters_leave(struct engine *e)
+{
+    struct filter *f;
+    struct filter *next;
+    struct filter_id *id;
+
+    DL_FOREACH_SAFE (e->filters, f, next) {
+        LL_FOREACH (f->ids, id) {
+            bool held = filter_is_held(f) && f->acked_id == id->id;
+
+            if (id->stored)
+                broker_keep(e, &(struct store_record){.op = STORE_FILTER_PUT,
+                                                      .broker = broker_number(e),
+                                                      .name = name_span(f->name),
+                                                      .upstream_id = id->id,
+                                                      .order = held ? f->held_since : 0});
+        }
+        f->held_since = 0;
+        filter_release(e, f, false);
+    }
+}
+
 bool
 filter_is_held(const struct filter *f)
 {

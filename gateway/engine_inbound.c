@@ -9,7 +9,10 @@
 
 #include <dormouse/log.h>
 
-enum { RECEIVE_MAXIMUM_3_1_1 = 20 }; /* MQTT 3.1.1 has none; Mosquitto's default window */
+enum {
+    RECEIVE_MAXIMUM_3_1_1 = 20, /* MQTT 3.1.1 has none; Mosquitto's default window */
+    PACKET_ID_NOT_FOUND = 0x92, /* MQTT 5 reason code */
+};
 
 static uint64_t
 content_hash(const struct mqtt_packet *packet)
@@ -295,7 +298,12 @@ inbound_pubrel(struct engine *e, const struct mqtt_packet *packet)
         e->release_seq = record_inbound(e, in, false);
         inbound_free(e, in);
     }
-    acknowledge(e, MQTT_PUBCOMP, packet->packet_id, e->release_seq);
+    engine_send_upstream(e, e->release_seq,
+                         &(struct mqtt_packet){
+                             .type = MQTT_PUBCOMP,
+                             .packet_id = packet->packet_id,
+                             /* No failure: it may repeat one that was answered before a restart. */
+                             .reason = in == NULL ? PACKET_ID_NOT_FOUND : 0});
 }
 
 void
@@ -303,6 +311,22 @@ inbound_forget_all(struct engine *e)
 {
     inbound_expect_no_more(e);
     route_forget(e);
+    for (uint8_t qos = 1; qos <= 2; qos++)
+        while (e->inbound[qos] != NULL)
+            inbound_free(e, e->inbound[qos]);
+}
+
+void
+inbound_leave(struct engine *e)
+{
+    struct inbound *in;
+
+    DL_FOREACH (e->inbound[2], in)
+        broker_keep(e, &(struct store_record){.op = STORE_INBOUND_PUT,
+                                              .broker = broker_number(e),
+                                              .packet_id = in->packet_id,
+                                              .content = in->content});
+    inbound_expect_no_more(e);
     for (uint8_t qos = 1; qos <= 2; qos++)
         while (e->inbound[qos] != NULL)
             inbound_free(e, e->inbound[qos]);

@@ -59,8 +59,8 @@ load_will(struct engine *e, struct session *s, const struct store_record *record
     return s->will != NULL ? DM_OK : DM_NO_MEMORY;
 }
 
-static enum dm_result
-load_filter(struct engine *e, const struct store_record *record)
+enum dm_result
+filter_load(struct engine *e, const struct store_record *record)
 {
     if (record->name.len == 0) {
         e->reserved_upstream_id = (uint32_t)record->order;
@@ -175,7 +175,8 @@ load_message(struct engine *e, const struct store_record *record)
     }
     m->stored = true; /* from now on its row goes with it */
     m->packet_id = record->packet_id;
-    return m->qos != 1 || m->packet_id == 0 || !e->upstream_known || inbound_expect(e, m)
+    return m->qos != 1 || m->packet_id == 0 || !broker_is_current(e, record->broker) ||
+                   inbound_expect(e, m)
                ? DM_OK
                : DM_NO_MEMORY;
 }
@@ -215,6 +216,24 @@ load_topic(struct engine *e, struct session *s, const struct store_record *recor
     return result;
 }
 
+static enum dm_result
+load_of_broker(struct engine *e, const struct store_record *record)
+{
+    bool reserved = record->op == STORE_FILTER_PUT && record->name.len == 0;
+
+    if (record->op == STORE_RELEASE_PUT && record->order > e->last_spool)
+        e->last_spool = record->order; /* it means a message that may be gone, and no other */
+    if (!reserved && !broker_is_current(e, record->broker))
+        return broker_load_row(e, record);
+    if (record->op == STORE_FILTER_PUT)
+        return filter_load(e, record);
+    if (record->op == STORE_RELEASE_PUT)
+        return uplink_load_release(e, record->packet_id);
+    if (record->op == STORE_COPY_PUT)
+        return route_load(e, record);
+    return inbound_load(e, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
+}
+
 enum dm_result
 engine_load(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {
@@ -224,27 +243,18 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
         return DM_OK;
     case STORE_BROKER_PUT:
-        e->upstream_known = dm_span_equal(record->name, dm_span_text(e->options->broker_key));
-        return DM_OK;
+        return broker_load(e, record);
     case STORE_FILTER_PUT:
-        /* Another broker's acknowledgements mean nothing; the next connection clears the rows. */
-        return e->upstream_known ? load_filter(e, record) : DM_OK;
     case STORE_RELEASE_PUT:
-        if (e->upstream_known)
-            uplink_load_release(e, record->packet_id);
-        return DM_OK;
+    case STORE_INBOUND_PUT:
+    case STORE_COPY_PUT:
+        return load_of_broker(e, record);
     case STORE_WILL_PUT:
         return s != NULL ? load_will(e, s, record) : DM_MALFORMED;
     case STORE_RECEIVED_PUT:
         if (s == NULL)
             return DM_MALFORMED;
         return received_load(s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
-    case STORE_INBOUND_PUT:
-        return !e->upstream_known || inbound_load(e, record->packet_id, record->content)
-                   ? DM_OK
-                   : DM_NO_MEMORY;
-    case STORE_COPY_PUT:
-        return e->upstream_known ? route_load(e, record) : DM_OK;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);
     case STORE_MESSAGE_PUT:

@@ -25,6 +25,7 @@ enum {
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
+    BROKERS_MAX = 16,             /* whose sessions are remembered; more than URLs */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -350,6 +351,28 @@ struct copies {
     bool loaded;    /* the first came in an earlier process; who waits for another is not known */
 };
 
+/* A row of a broker that is not the current one. */
+struct kept_row {
+    struct kept_row *next;
+    struct store_record record; /* its spans are in `octets` */
+    uint8_t octets[];
+};
+
+/* One that holds a session of ours, or will. Its number is its place in the array. */
+struct broker {
+    const char *key;  /* NULL: the place is free */
+    char *copied_key; /* the same, if it is ours */
+    uint64_t used;    /* counts entries: the largest is the current one; 0: it has no row */
+    bool met;         /* there was a connection since the start */
+    struct kept_row *rows, *last_row;
+};
+
+/* A QoS 2 message that a broker got in part and that was finished elsewhere: PUBREL ends it. */
+struct owed {
+    struct owed *prev, *next;
+    uint16_t packet_id;
+};
+
 struct link_state {
     bool up;
     bool blocked;          /* DM_FULL: it has no room now */
@@ -395,9 +418,12 @@ struct engine {
      * acknowledge. Empty as soon as the broker has sent again what it had open. */
     struct pointer_index redelivered;
 
+    struct broker brokers[BROKERS_MAX];
+    struct broker *broker; /* the current one: connected to, or last; NULL: none yet */
+    uint64_t broker_uses;
+    struct owed *owed;
+
     bool upstream_up;
-    bool upstream_known; /* the broker holds, or may hold, our session */
-    bool upstream_met;   /* there was a connection since the start */
     /* Nothing shows yet that the session which the broker kept is the one in the rows: a process
      * that was killed right after CONNACK may have left a new one. */
     bool upstream_doubtful;
@@ -493,15 +519,21 @@ uint64_t record_will_delete(struct engine *e, const struct session *s);
 uint64_t record_received(struct engine *e, const struct session *s, const struct received *r,
                          bool present);
 uint64_t record_release(struct engine *e, uint16_t packet_id, bool present);
+/* Of an exchange that is open when its broker is left; kept for the way back. */
+void record_open_release(struct engine *e, const struct uplink *u);
 uint64_t record_uplink(struct engine *e, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
 uint64_t record_inbound(struct engine *e, const struct inbound *in, bool present);
+/* The row as it is written; `ids` is its payload. */
+struct store_record copies_row(const struct engine *e, uint8_t qos, const struct copies *copies,
+                               uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX]);
 void record_copies(struct engine *e, uint8_t qos, const struct copies *copies);
 void record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
                       const struct copy_mark *mark);
 uint64_t record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy);
 void record_filter_delete(struct engine *e, const struct filter *f, uint32_t id);
-uint64_t record_broker(struct engine *e);
+/* STORE_BROKER_PUT or STORE_BROKER_USE of the current one. */
+uint64_t record_broker(struct engine *e, enum store_op op);
 /* The row that says how far identifiers were used: a filter without a name. */
 uint64_t record_reserved_id(struct engine *e, uint32_t id);
 
@@ -509,8 +541,8 @@ uint64_t record_reserved_id(struct engine *e, uint32_t id);
 struct session *session_find(const struct engine *e, struct dm_span client_id);
 struct session *session_find_address(const struct engine *e, const struct dm_address *address);
 struct session *session_find_number(const struct engine *e, uint64_t number);
-/* Finds what is configured for it. */
-void session_configure(struct engine *e, struct session *s);
+/* `client`: what is configured for it, NULL: nothing. */
+void session_configure(struct engine *e, struct session *s, const struct engine_client *client);
 struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t number);
 /* Removes the session with all it has, in memory and on disk. */
 void session_wipe(struct engine *e, struct session *s);
@@ -557,6 +589,7 @@ struct party {
 struct party party_of(const struct session *s);
 /* With the configuration section that the client id matches. */
 struct party party_named(const struct engine *e, struct dm_span client_id);
+struct party party_among(const struct engine_options *options, struct dm_span client_id);
 /* Its client id alone. */
 bool access_is_known(const struct engine *e, const struct party *party);
 /* It may be at this address. */
@@ -564,6 +597,8 @@ bool access_is_here(const struct party *party, const struct dm_address *address)
 /* Names and filters are the device's. */
 bool access_publish(struct engine *e, const struct party *party, struct dm_span name);
 bool access_subscribe(struct engine *e, const struct party *party, struct dm_span filter);
+/* Whether it is one of the gateway's own topics; a name of the broker without its prefix. */
+bool access_is_own(const struct engine *e, struct dm_span name);
 /* Counts and logs; `what` it tried, and with which topic (empty: with none). */
 void access_denied(struct engine *e, struct dm_span client_id, const char *what,
                    struct dm_span topic);
@@ -652,6 +687,8 @@ void handle_advertise(struct engine *e, const struct mqttsn_packet *packet);
 /* A gateway that stands by shows itself only when the other has fallen silent (R12). */
 bool discovery_is_silent(const struct engine *e);
 void discovery_start(struct engine *e);
+/* Another period. */
+void discovery_reconfigure(struct engine *e);
 void discovery_connected(struct engine *e);
 void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
@@ -753,6 +790,8 @@ void filter_id_store(struct filter_id *id);
 /* A SUBSCRIBE with it leaves for the broker. */
 void filter_id_give(struct engine *e, uint32_t id);
 void filter_drop_if_unused(struct engine *e, struct filter *f);
+/* Keeps the rows of the broker that is left, and forgets what it holds. */
+void filters_leave(struct engine *e);
 struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
 bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
 /* The row that tells what its identifier means goes or changes, but the broker may have got it. */
@@ -834,7 +873,6 @@ void uplink_await(struct engine *e, struct uplink *u, uint64_t store_after_ms);
 bool uplink_has_room(const struct engine *e, size_t octets);
 void uplink_pump(struct engine *e);
 enum dm_result uplink_load(struct engine *e, const struct store_record *record);
-void uplink_load_release(struct engine *e, uint16_t packet_id);
 void uplink_connected(struct engine *e, bool session_present);
 void uplink_disconnected(struct engine *e);
 /* PUBACK, PUBREC and PUBCOMP of the broker. */
@@ -842,6 +880,18 @@ void uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet);
 void uplink_time(struct engine *e);
 uint64_t uplink_deadline(const struct engine *e);
 void uplinks_free(struct engine *e);
+
+/* engine_owed.c */
+enum dm_result uplink_load_release(struct engine *e, uint16_t packet_id);
+/* A row of the broker that is entered again. */
+enum dm_result uplink_take_release(struct engine *e, const struct store_record *record);
+/* The broker is left for another one, which gets as new what was not finished. */
+void uplinks_leave(struct engine *e);
+/* What was finished elsewhere ends at this broker before anything new begins. */
+void owed_send(struct engine *e, bool session_present);
+/* PUBCOMP. */
+void owed_done(struct engine *e, uint16_t packet_id);
+void owed_clear(struct engine *e);
 
 /* engine_upstream.c */
 uint16_t packet_id_take(struct engine *e);
@@ -862,6 +912,22 @@ struct upstream_message {
 bool upstream_publish(struct engine *e, const struct upstream_message *message);
 void upstream_free(struct engine *e);
 
+/* engine_broker.c */
+uint32_t broker_number(const struct engine *e); /* of the current one */
+bool broker_is_known(const struct engine *e);   /* the current one holds, or may hold, our session */
+bool broker_is_current(const struct engine *e, uint32_t number);
+/* Makes the configured broker the current one. */
+void broker_enter(struct engine *e, size_t index);
+/* Keeps a row of the current one, which is left. */
+void broker_keep(struct engine *e, const struct store_record *record);
+enum dm_result broker_load(struct engine *e, const struct store_record *record);
+/* Keeps a row of one that is not the current one. */
+enum dm_result broker_load_row(struct engine *e, const struct store_record *record);
+void brokers_free(struct engine *e);
+
+/* engine_load.c */
+enum dm_result filter_load(struct engine *e, const struct store_record *record);
+
 /* engine_inbound.c */
 void inbound_message(struct engine *e, const struct mqtt_packet *packet);
 void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
@@ -873,6 +939,8 @@ void inbound_settled(struct message *m, uint64_t seq);
 void inbound_forget_message(struct inbound *in);
 /* The broker has forgotten all of them. */
 void inbound_forget_all(struct engine *e);
+/* The broker is left: QoS 2 is kept as rows; what it sent with QoS 1 may come twice. */
+void inbound_leave(struct engine *e);
 /* What is not acknowledged will come again. */
 void inbound_disconnected(struct engine *e);
 /* A message of the store that the broker may send again. False: no memory. */
@@ -885,6 +953,8 @@ void route_message(struct engine *e, struct message *m, const struct mqtt_packet
 enum dm_result route_load(struct engine *e, const struct store_record *record);
 /* The broker has forgotten all it had to send. */
 void route_forget(struct engine *e);
+/* The broker is left: what is known of the copies it sends is kept as rows. */
+void route_leave(struct engine *e);
 /* A subscription of the session ends. */
 void route_disturb(struct engine *e, struct session *s);
 

@@ -345,9 +345,10 @@ take_topic(struct engine *e, const struct session *s, bool registered, struct dm
         topic->len = 0;
     else if (!registered)
         *topic = name_up(e, &party, *topic);
-    if (topic->len == 0)
-        access_denied(e, party.client_id, "PUBLISH", name);
-    return topic->len > 0;
+    if (topic->len > 0 && !access_is_own(e, *topic))
+        return true;
+    access_denied(e, party.client_id, "PUBLISH", name);
+    return false;
 }
 
 /* The extension of RSMB and Paho: the topic id is the length of a name that precedes the payload.

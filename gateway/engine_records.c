@@ -169,6 +169,7 @@ record_message(struct engine *e, struct message *m)
                                .retain = m->retain,
                                .packet_id =
                                    m->inbound != NULL && m->qos == 1 ? m->inbound->packet_id : 0,
+                               .broker = broker_number(e),
                                .expires = m->expires_ms != ENGINE_NEVER ? m->expires_ms : 0},
         NULL);
 }
@@ -205,12 +206,13 @@ record_delivery(struct engine *e, const struct session *s, const struct delivery
 uint64_t
 record_delivery_delete(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return emit_record(e,
-                       &(struct store_record){.op = STORE_DELIVERY_DELETE,
-                                              .lazy = d->qos < 2 || d->released, /* see given_up_seq */
-                                              .session = s->number,
-                                              .order = d->order},
-                       NULL);
+    return emit_record(
+        e,
+        &(struct store_record){.op = STORE_DELIVERY_DELETE,
+                               .lazy = d->qos < 2 || d->released, /* see given_up_seq */
+                               .session = s->number,
+                               .order = d->order},
+        NULL);
 }
 
 uint64_t
@@ -256,8 +258,22 @@ record_release(struct engine *e, uint16_t packet_id, bool present)
         e,
         &(struct store_record){.op = present ? STORE_RELEASE_PUT : STORE_RELEASE_DELETE,
                                .lazy = !present,
+                               .broker = broker_number(e),
                                .packet_id = packet_id},
         NULL);
+}
+
+void
+record_open_release(struct engine *e, const struct uplink *u)
+{
+    struct store_record record = {.op = STORE_RELEASE_PUT,
+                                  .broker = broker_number(e),
+                                  .packet_id = u->packet_id,
+                                  .order = u->order,
+                                  .sent = !u->released};
+
+    emit_record(e, &record, NULL);
+    broker_keep(e, &record);
 }
 
 uint64_t
@@ -289,27 +305,35 @@ record_inbound(struct engine *e, const struct inbound *in, bool present)
     return emit_record(
         e,
         &(struct store_record){.op = present ? STORE_INBOUND_PUT : STORE_INBOUND_DELETE,
+                               .broker = broker_number(e),
                                .packet_id = in->packet_id,
                                .content = in->content},
         NULL);
+}
+
+struct store_record
+copies_row(const struct engine *e, uint8_t qos, const struct copies *copies,
+           uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX])
+{
+    for (size_t i = 0; i < copies->id_count; i++)
+        for (size_t k = 0; k < 4; k++)
+            ids[4 * i + k] = (uint8_t)(copies->ids[i] >> (24 - 8 * k));
+    return (struct store_record){.op = STORE_COPY_PUT,
+                                 .broker = broker_number(e),
+                                 .qos = qos,
+                                 .message = copies->number,
+                                 .content = copies->content,
+                                 .order = copies->since,
+                                 .payload = dm_span(ids, 4 * copies->id_count)};
 }
 
 void
 record_copies(struct engine *e, uint8_t qos, const struct copies *copies)
 {
     uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
+    struct store_record record = copies_row(e, qos, copies, ids);
 
-    for (size_t i = 0; i < copies->id_count; i++)
-        for (size_t k = 0; k < 4; k++)
-            ids[4 * i + k] = (uint8_t)(copies->ids[i] >> (24 - 8 * k));
-    emit_record(e,
-                &(struct store_record){.op = STORE_COPY_PUT,
-                                       .qos = qos,
-                                       .message = copies->number,
-                                       .content = copies->content,
-                                       .order = copies->since,
-                                       .payload = dm_span(ids, 4 * copies->id_count)},
-                NULL);
+    emit_record(e, &record, NULL);
 }
 
 void
@@ -318,6 +342,7 @@ record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
 {
     emit_record(e,
                 &(struct store_record){.op = STORE_COPY_PUT,
+                                       .broker = broker_number(e),
                                        .session = s->number,
                                        .qos = qos,
                                        .message = mark->number,
@@ -332,6 +357,7 @@ record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy)
         e,
         &(struct store_record){.op = STORE_FILTER_PUT,
                                .lazy = lazy,
+                               .broker = broker_number(e),
                                .name = name_span(f->name),
                                .upstream_id = id,
                                .order = filter_is_held(f) && f->acked_id == id ? f->held_since : 0},
@@ -341,11 +367,13 @@ record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy)
 void
 record_filter_delete(struct engine *e, const struct filter *f, uint32_t id)
 {
-    emit_record(
-        e,
-        &(struct store_record){
-            .op = STORE_FILTER_DELETE, .lazy = true, .name = name_span(f->name), .upstream_id = id},
-        NULL);
+    emit_record(e,
+                &(struct store_record){.op = STORE_FILTER_DELETE,
+                                       .lazy = true,
+                                       .broker = broker_number(e),
+                                       .name = name_span(f->name),
+                                       .upstream_id = id},
+                NULL);
 }
 
 uint64_t
@@ -356,10 +384,12 @@ record_reserved_id(struct engine *e, uint32_t id)
 }
 
 uint64_t
-record_broker(struct engine *e)
+record_broker(struct engine *e, enum store_op op)
 {
     return emit_record(e,
-                       &(struct store_record){.op = STORE_BROKER_PUT,
-                                              .name = dm_span_text(e->options->broker_key)},
+                       &(struct store_record){.op = op,
+                                              .broker = broker_number(e),
+                                              .order = e->broker->used - 1,
+                                              .name = dm_span_text(e->broker->key)},
                        NULL);
 }

@@ -124,6 +124,34 @@ route_forget(struct engine *e)
         e->copies[i].content = 0;
 }
 
+void
+route_leave(struct engine *e)
+{
+    uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
+    struct session *s;
+
+    for (uint8_t qos = 1; qos <= 2; qos++) {
+        struct copies *c = &e->copies[qos - 1];
+        struct store_record record = copies_row(e, qos, c, ids);
+
+        if (c->content != 0)
+            broker_keep(e, &record);
+        DL_FOREACH (e->sessions, s) {
+            struct copy_mark *mark = &s->marks[qos - 1];
+
+            if (c->content != 0 && mark->number == c->number && (mark->has_copy || mark->lost_one))
+                broker_keep(e, &(struct store_record){.op = STORE_COPY_PUT,
+                                                      .broker = broker_number(e),
+                                                      .session = s->number,
+                                                      .qos = qos,
+                                                      .message = mark->number,
+                                                      .taken = mark->has_copy});
+            *mark = (struct copy_mark){0};
+        }
+        *c = (struct copies){0};
+    }
+}
+
 static enum dm_result
 load_copies(struct engine *e, const struct store_record *record)
 {
@@ -334,14 +362,6 @@ has_subscription(const struct filter_id *id)
     return false;
 }
 
-static bool
-is_own_topic(const struct engine *e, struct dm_span topic)
-{
-    size_t len = e->options->status_topics != NULL ? strlen(e->options->status_topics) : 0;
-
-    return len > 0 && topic.len > len && memcmp(topic.data, e->options->status_topics, len) == 0;
-}
-
 /* Whoever asks for this topic by its name has it; of other filters' copies there is none to take.
  */
 static void
@@ -376,7 +396,7 @@ route_message(struct engine *e, struct message *m, const struct mqtt_packet *pac
 
     if (m->inbound != NULL)
         note_copy(e, m->inbound, packet);
-    if (is_own_topic(e, packet->topic)) {
+    if (access_is_own(e, name_span(m->topic))) {
         route_own_topic(e, m, packet);
         return;
     }

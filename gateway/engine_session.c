@@ -103,11 +103,11 @@ session_first_due(const struct engine *e)
 /* ---- making and ending ---- */
 
 void
-session_configure(struct engine *e, struct session *s)
+session_configure(struct engine *e, struct session *s, const struct engine_client *client)
 {
-    s->client = party_named(e, dm_span(s->client_id, s->client_id_len)).client;
-    s->settings = s->client != NULL && s->client->settings != NULL ? s->client->settings
-                                                                   : &e->options->settings;
+    s->client = client;
+    s->settings =
+        client != NULL && client->settings != NULL ? client->settings : &e->options->settings;
 }
 
 struct session *
@@ -120,7 +120,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->number = number;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
-    session_configure(e, s);
+    session_configure(e, s, party_named(e, client_id).client);
     s->unanswered = UINT32_MAX;
     s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;

@@ -84,6 +84,7 @@ uplinks_free(struct engine *e)
 {
     while (e->uplinks != NULL)
         uplink_free(e, e->uplinks);
+    owed_clear(e);
 }
 
 /* ---- answers ---- */
@@ -323,6 +324,7 @@ uplink_connected(struct engine *e, bool session_present)
 {
     struct uplink *u;
 
+    owed_send(e, session_present);
     DL_FOREACH (e->uplinks, u) {
         u->in_flight = false;
         set_waiting(e, u, true);
@@ -434,8 +436,11 @@ uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet)
     struct uplink *u = find_in_flight(e, packet->packet_id);
     enum mqttsn_return_code code = return_code_of(packet->reason);
 
-    if (u == NULL)
+    if (u == NULL) {
+        if (packet->type == MQTT_PUBCOMP)
+            owed_done(e, packet->packet_id);
         return;
+    }
     uint8_t qos = upstream_qos(e, u);
 
     if (qos == 1 ? packet->type != MQTT_PUBACK : packet->type == MQTT_PUBACK)
@@ -488,17 +493,4 @@ uplink_load(struct engine *e, const struct store_record *record)
     if (u->session > e->last_session) /* its session is gone; the number is not given again */
         e->last_session = u->session;
     return DM_OK;
-}
-
-void
-uplink_load_release(struct engine *e, uint16_t packet_id)
-{
-    struct uplink *u;
-
-    DL_FOREACH (e->uplinks, u) {
-        if (u->packet_id != packet_id || u->qos != 2)
-            continue;
-        u->released = true;
-        return;
-    }
 }

@@ -84,7 +84,8 @@ request_send(struct engine *e, struct request *r)
     struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                                  .packet_id = r->packet_id,
                                  .topic = upstream_name(e, name_span(r->filter)),
-                                 .qos = 2, /* downgraded per device (design 6) */
+                                 .qos =
+                                     e->upstream.maximum_qos, /* downgraded per device (design 6) */
                                  .retain_handling = r->retained ? 0 : 2};
 
     if (r->subscribe && e->upstream.subscription_ids_available) {
@@ -363,8 +364,7 @@ reconcile_filter(struct engine *e, struct filter *f)
      * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
      * acknowledged. And always after a start: the process before may have been killed when it had
      * just made a new session. */
-    if (!asked &&
-        (!filter_is_held(f) || e->upstream.subscription_ids_available || !e->upstream_met))
+    if (!asked && (!filter_is_held(f) || e->upstream.subscription_ids_available || !e->broker->met))
         upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
@@ -403,12 +403,6 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
 
 /* ---- connection ---- */
 
-bool
-engine_needs_clean_start(const struct engine *e)
-{
-    return !e->upstream_known;
-}
-
 /* The broker has nothing of ours: no packet id, no filter, no message in flight. */
 static void
 forget_broker_session(struct engine *e)
@@ -421,32 +415,41 @@ forget_broker_session(struct engine *e)
         filter_release(e, f, false);
     /* Clears the rows of filters and packet ids. Until that is durable the new session stays as it
      * is: a process that begins meanwhile would take it for the old one. */
-    e->broker_seq = record_broker(e);
+    e->broker->used = ++e->broker_uses;
+    e->broker_seq = record_broker(e, STORE_BROKER_PUT);
     if (e->reserved_upstream_id != 0)
         upstream_ids_reserve(e);
-    e->upstream_known = true;
+}
+
+bool
+engine_upstream_is_idle(const struct engine *e)
+{
+    return e->uplinks_in_flight == 0 && e->inbound_held == 0 && e->requests == NULL &&
+           e->owed == NULL;
 }
 
 void
 engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstream_session *session)
 {
-    bool present = session->session_present && e->upstream_known;
     struct filter *f;
     struct filter *next;
 
     engine_at(e, now_ms);
+    broker_enter(e, session->broker);
+    bool present = session->session_present && broker_is_known(e);
+
     e->upstream = *session;
     e->upstream_up = true;
     if (!present) {
-        if (e->upstream_known)
+        if (broker_is_known(e))
             log_warning("upstream", "the broker has lost its session; subscribing again");
         forget_broker_session(e);
     }
-    e->upstream_doubtful = present && !e->upstream_met;
+    e->upstream_doubtful = present && !e->broker->met;
     uplink_connected(e, present);
     DL_FOREACH_SAFE (e->filters, f, next)
         reconcile_filter(e, f);
-    e->upstream_met = true;
+    e->broker->met = true;
     discovery_connected(e);
     inbound_flush(e);
 }

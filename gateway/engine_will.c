@@ -29,9 +29,10 @@ will_take_topic(struct engine *e, const struct party *party, struct dm_span topi
         return up;
     if (access_publish(e, party, topic))
         up = name_up(e, party, topic);
-    if (up.len == 0)
-        access_denied(e, party->client_id, "a will", topic);
-    return up;
+    if (up.len > 0 && !access_is_own(e, up))
+        return up;
+    access_denied(e, party->client_id, "a will", topic);
+    return (struct dm_span){0};
 }
 
 bool

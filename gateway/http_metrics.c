@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /metrics: what the parts count, by the names and units of Prometheus. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "http_private.h"
 #include "metrics_text.h"
@@ -104,6 +105,18 @@ add_input(struct evbuffer *out, const struct engine_status *status, const struct
 }
 
 static void
+add_tls(struct evbuffer *out, const struct tls_status *tls)
+{
+    static const char name[] = "broker_certificate_ends_seconds";
+
+    gauge(out, "broker_tls", tls->in_use, "1 while the connection to the broker uses TLS.");
+    metrics_head(out, METRICS_GAUGE, name,
+                 "When a certificate in use ends, as Unix time; 0: there is none.");
+    sample(out, name, "of", "broker", (uint64_t)tls->peer_ends);
+    sample(out, name, "of", "gateway", (uint64_t)tls->own_ends);
+}
+
+static void
 add_broker(struct evbuffer *out, const struct upstream *upstream)
 {
     struct upstream_status status;
@@ -111,6 +124,12 @@ add_broker(struct evbuffer *out, const struct upstream *upstream)
     upstream->ops->status(upstream, &status);
     gauge(out, "broker_connected", status.state == UPSTREAM_CONNECTED,
           "1 while the gateway is connected to its broker.");
+    metrics_head(out, METRICS_GAUGE, "broker_current",
+                 "1 for the URL that the gateway is connected to.");
+    for (size_t i = 0; i < status.url_count; i++)
+        sample(out, "broker_current", "url", status.urls[i].url,
+               status.state == UPSTREAM_CONNECTED && strcmp(status.urls[i].url, status.url) == 0);
+    add_tls(out, &status.tls);
     counter(out, "broker_connects_total", status.connects, "Connections made to the broker.");
     counter(out, "broker_received_packets_total", status.rx_packets, "MQTT packets received.");
     counter(out, "broker_sent_packets_total", status.tx_packets, "MQTT packets sent.");

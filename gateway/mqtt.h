@@ -86,7 +86,8 @@ const char *mqtt_reason_name(uint8_t reason);
 /*
  * Reads one packet from the start of a stream. Writes *packet only on DM_OK; *used octets belong to
  * it. DM_TRUNCATED: need more octets; *used then is the total size if it is known already, else 0.
- * DM_FULL: the packet is longer than `maximum` octets. DM_MALFORMED: protocol error, close the
+ * DM_FULL: the packet is longer than `maximum` octets. DM_UNSUPPORTED: it has a topic alias, which we
+ * never grant. DM_MALFORMED: protocol error, close the
  * connection. Only packets that a server sends are accepted; each is checked to the letter
  * (reserved flags, UTF-8, packet id not 0, property types and repetitions).
  */

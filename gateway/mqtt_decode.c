@@ -9,6 +9,7 @@ struct reader {
     const uint8_t *data;
     size_t len; /* octets left */
     bool failed;
+    bool has_alias; /* a topic alias stands in it */
 };
 
 enum property_kind {
@@ -26,7 +27,7 @@ enum property_kind {
 #define IN_ACKNOWLEDGEMENTS                                                                        \
     (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK))
 
-/* Section 2.2.2.2, what a server may send. Topic Alias (35) is missing because we offer none. */
+/* Section 2.2.2.2, what a server may send. Topic Alias is missing because we offer none. */
 static const struct {
     uint8_t kind;
     uint16_t packets; /* it may stand in, one bit each */
@@ -237,6 +238,7 @@ read_properties(struct reader *reader, struct mqtt_packet *packet)
 
     while (list.len > 0 && !list.failed) {
         uint32_t id = get_variable(&list);
+        reader->has_alias |= id == PROPERTY_TOPIC_ALIAS && packet->type == MQTT_PUBLISH;
         if (id >= PROPERTY_COUNT || (properties[id].packets >> packet->type & 1) == 0) {
             list.failed = true;
             break;
@@ -278,14 +280,14 @@ read_publish(struct reader *reader, enum mqtt_version version, uint8_t flags,
     packet->qos = flags >> 1 & 3;
     packet->retain = (flags & 1) != 0;
     packet->topic = get_octets(reader, get_u16(reader));
-    if (packet->qos == 3 || (packet->dup && packet->qos == 0) ||
-        !topic_name_is_valid(packet->topic))
-        reader->failed = true;
     if (packet->qos > 0)
         packet->packet_id = get_packet_id(reader);
     if (version == MQTT_5)
         read_properties(reader, packet);
     packet->payload = get_octets(reader, reader->len);
+    if (packet->qos == 3 || (packet->dup && packet->qos == 0) ||
+        !topic_name_is_valid(packet->topic)) /* it may be empty with an alias */
+        reader->failed = true;
 }
 
 /* PUBACK, PUBREC, PUBREL, PUBCOMP: reason and properties may be left out (section 3.4.2). */
@@ -445,7 +447,7 @@ mqtt_decode(enum mqtt_version version, const uint8_t *data, size_t len, size_t m
     reader.len -= len - total;
     struct mqtt_packet read = {.type = (enum mqtt_type)(data[0] >> 4)};
     if (!read_body(&reader, version, data[0] & 0x0f, &read))
-        return DM_MALFORMED;
+        return reader.has_alias ? DM_UNSUPPORTED : DM_MALFORMED;
     *packet = read;
     *used = total;
     return DM_OK;

@@ -285,9 +285,17 @@ on_degraded(void *ctx, bool degraded)
 }
 
 static bool
-on_clean_start(void *ctx)
+on_clean_start(void *ctx, size_t broker)
 {
-    return engine_needs_clean_start(((struct runner *)ctx)->engine);
+    return engine_needs_clean_start(((struct runner *)ctx)->engine, broker);
+}
+
+static bool
+on_idle(void *ctx)
+{
+    const struct runner *r = ctx;
+
+    return r->held.count == 0 && engine_upstream_is_idle(r->engine);
 }
 
 static void
@@ -371,6 +379,7 @@ runner_upstream_events(struct runner *r)
 {
     return (struct upstream_events){.ctx = r,
                                     .clean_start = on_clean_start,
+                                    .is_idle = on_idle,
                                     .on_connected = on_connected,
                                     .on_disconnected = on_disconnected,
                                     .on_packet = on_packet};

@@ -70,7 +70,7 @@ status_client_id(struct dm_span topic, uint8_t *id, size_t *len)
 static char *
 discovery_id(const char *name, struct dm_span client_id)
 {
-    size_t room = sizeof "dormouse__" + 3 * (strlen(name) + client_id.len);
+    size_t room = sizeof "dormouse____" + 3 * (strlen(name) + client_id.len);
     char *id = malloc(room);
     struct dm_span parts[] = {dm_span_text(name), client_id};
     size_t used = 0;
@@ -80,6 +80,8 @@ discovery_id(const char *name, struct dm_span client_id)
     used += (size_t)snprintf(id, room, "dormouse");
     for (size_t p = 0; p < 2 && (p == 0 || client_id.len > 0); p++) {
         id[used++] = '_';
+        if (p > 0) /* no escape has two of them */
+            id[used++] = '_';
         for (size_t i = 0; i < parts[p].len; i++) {
             uint8_t octet = parts[p].data[i];
             bool plain = (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') ||
@@ -97,7 +99,7 @@ status_discovery_topic(const struct status_topics_options *options, const char *
                        struct dm_span client_id)
 {
     char *id = discovery_id(name, client_id);
-    char *start = join(options->home_assistant, "/device/", id != NULL ? id : "");
+    char *start = join(options->home_assistant, "device/", id != NULL ? id : "");
     char *topic = id != NULL && start != NULL ? join(start, "/config", "") : NULL;
 
     free(start);

@@ -12,29 +12,45 @@
 #include "status_text.h"
 
 enum {
-    TOLD_MAX = 200,     /* devices in a second */
-    CONTACTS = 60,      /* intervals between two messages that tell a sign of life only */
-    SWEEP_MS = 30000,   /* the broker has told what it keeps, whatever came */
-    REFUSALS_MAX = 10,  /* in a row: this message is one that cannot be told */
-    NOT_SUBSCRIBED = 3, /* the first reason that refuses a SUBSCRIBE */
+    TOLD_MAX = 200,        /* devices in one go, and in a second while others wait */
+    CONTACTS = 60,         /* intervals between two messages that tell a sign of life only */
+    AGAIN_MS = 1000,       /* what could not be told is tried again */
+    SWEEP_MS = 30000,      /* the broker has told what it keeps, whatever came */
+    KEPT_MAX = 4096,       /* octets of a message of ours; what is longer is not */
+    SOON_MS = 5000,        /* a connection that ends so soon may have ended because of us */
+    ENDS_MAX = 2,          /* such ends in a row; then we keep still */
+    STILL_MS = 600 * 1000, /* for so long */
+    NOT_SUBSCRIBED = 3,    /* the first reason that refuses a SUBSCRIBE */
 };
 
 /*
- * What the broker keeps below BASE is asked for once: SUBSCRIBE, and behind it BASE/status is
- * published, whose copy comes back behind everything that is kept.
- * NONE -> SUBSCRIBE -> SWEEPING -> copy of BASE/status, refusal or silence -> UNSUBSCRIBE, NONE
+ * What the broker keeps below BASE/clients is asked for once: SUBSCRIBE, and behind it a message to
+ * BASE/clients is published that is not kept, whose copy comes back behind all that is.
+ * NONE -> SUBSCRIBE -> ASKED -> the copy, refusal or silence -> UNSUBSCRIBE, LEAVING -> UNSUBACK,
+ * NONE
  */
+enum sweep { SWEEP_NONE, SWEEP_ASKED, SWEEP_LEAVING };
+
 struct status_topics {
     struct status_topics_options options;
     const struct control_source *source;
+    struct upstream *upstream; /* of the connection */
     struct upstream_events inner;
     struct event *timer;
-    bool connected;
-    bool sweeping, swept;
+    bool connected; /* and what we publish is welcome */
+    bool retains;   /* the broker does */
+    bool leaving;   /* the connection ends because we want it */
+    uint64_t connected_ms;
+    unsigned ends;           /* of connections, soon after they began, in a row */
+    uint64_t still_until_ms; /* 0: not at all */
+    enum sweep sweep;
+    bool swept; /* to the end, and nothing was left over since */
     uint64_t sweep_ms;
+    bool cleared;        /* on this connection; perhaps it was lost with it */
+    bool owes_status;    /* BASE/status was not taken */
+    bool owes_gateway;   /* nor the discovery of the gateway */
     uint64_t started_ms; /* of the gateway, since 1970; 0: not known yet */
-    unsigned refusals;
-    char *gateway; /* what BASE/gateway says; NULL: nothing */
+    char *gateway;       /* what BASE/gateway says; NULL: nothing */
     uint64_t gateway_ms;
     uint32_t gateway_state; /* of links and disk, as it says */
 };
@@ -63,9 +79,7 @@ arm(struct status_topics *t, uint64_t delay_ms)
 static enum dm_result
 send_packet(struct status_topics *t, const struct mqtt_packet *packet)
 {
-    struct upstream *upstream = (struct upstream *)(uintptr_t)t->source->upstream;
-
-    return upstream->ops->send(upstream, packet);
+    return t->upstream->ops->send(t->upstream, packet);
 }
 
 /* ---- publishing ---- */
@@ -74,22 +88,16 @@ send_packet(struct status_topics *t, const struct mqtt_packet *packet)
 static bool
 publish(struct status_topics *t, char *topic, char *payload)
 {
-    enum dm_result result = DM_NO_MEMORY;
+    struct mqtt_packet packet = {.type = MQTT_PUBLISH,
+                                 .retain = true,
+                                 .topic = dm_span_text(topic),
+                                 .payload = dm_span_text(payload)};
+    enum dm_result result = topic != NULL ? send_packet(t, &packet) : DM_NO_MEMORY;
 
-    if (topic != NULL)
-        result = send_packet(
-            t, &(struct mqtt_packet){
-                   .type = MQTT_PUBLISH,
-                   .retain = true,
-                   .topic = dm_span_text(topic),
-                   .payload = payload != NULL ? dm_span_text(payload) : dm_span(NULL, 0),
-               });
+    t->cleared = t->cleared || payload == NULL;
     free(topic);
     free(payload);
-    if (result == DM_FULL && ++t->refusals < REFUSALS_MAX)
-        return false;
-    t->refusals = 0;
-    return true;
+    return result != DM_FULL;
 }
 
 static char *
@@ -122,6 +130,7 @@ publish_discovery(struct status_topics *t, struct dm_span client_id, bool gone)
     return publish(t, status_discovery_topic(&t->options, name, client_id), text);
 }
 
+/* The state first when it appears, and last when it goes: whoever left anything left that. */
 static bool
 publish_client(void *ctx, const struct engine_change *change)
 {
@@ -131,12 +140,11 @@ publish_client(void *ctx, const struct engine_change *change)
 
     if (text == NULL && !change->ended)
         return true;
-    if (has_discovery(t) && (change->ended || change->first) &&
-        !publish_discovery(t, id, change->ended)) {
-        free(text);
-        return false;
-    }
-    return publish(t, status_client_topic(t->options.base, id), text);
+    if (change->ended)
+        return (!has_discovery(t) || publish_discovery(t, id, true)) &&
+               publish(t, status_client_topic(t->options.base, id), NULL);
+    return publish(t, status_client_topic(t->options.base, id), text) &&
+           (!has_discovery(t) || !change->first || publish_discovery(t, id, false));
 }
 
 /* What is told at once of the gateway, unlike its numbers. */
@@ -187,7 +195,16 @@ publish_gateway(struct status_topics *t)
 static void
 publish_status(struct status_topics *t, const char *status)
 {
-    publish(t, own_topic(t, "status"), strdup(status));
+    t->owes_status = !publish(t, own_topic(t, "status"), strdup(status));
+}
+
+static void
+publish_owed(struct status_topics *t)
+{
+    if (t->owes_status)
+        publish_status(t, "online");
+    if (t->owes_gateway)
+        t->owes_gateway = has_discovery(t) && !publish_discovery(t, dm_span(NULL, 0), false);
 }
 
 /* ---- what the broker keeps ---- */
@@ -195,7 +212,7 @@ publish_status(struct status_topics *t, const char *status)
 static void
 ask(struct status_topics *t, enum mqtt_type type)
 {
-    char *filter = own_topic(t, "#");
+    char *filter = own_topic(t, "clients/#");
 
     if (filter != NULL)
         send_packet(t, &(struct mqtt_packet){.type = type,
@@ -207,17 +224,21 @@ ask(struct status_topics *t, enum mqtt_type type)
 static void
 start_sweep(struct status_topics *t)
 {
-    t->sweeping = true;
+    char *marker = own_topic(t, "clients");
+
+    t->sweep = SWEEP_ASKED;
     t->swept = false;
     t->sweep_ms = now_ms(t);
     ask(t, MQTT_SUBSCRIBE);
+    if (marker != NULL)
+        send_packet(t, &(struct mqtt_packet){.type = MQTT_PUBLISH, .topic = dm_span_text(marker)});
+    free(marker);
 }
 
 static void
 end_sweep(struct status_topics *t)
 {
-    t->sweeping = false;
-    t->swept = true;
+    t->sweep = SWEEP_LEAVING;
     ask(t, MQTT_UNSUBSCRIBE);
     arm(t, 0);
 }
@@ -232,53 +253,98 @@ is_below(const struct status_topics *t, struct dm_span topic, const char *name)
            memcmp(topic.data + base, name, len) == 0;
 }
 
-/* A topic of a client, as it was left. */
+/* A topic of a client, as it was left. What is none that we would write goes, too. */
 static void
 look_at(struct status_topics *t, const struct mqtt_packet *packet)
 {
     uint8_t *id = malloc(packet->topic.len);
-    size_t len;
+    size_t len = 0;
+    bool known = false;
+    bool readable = id != NULL && status_client_id(packet->topic, id, &len) == DM_OK;
+    char *topic = readable ? status_client_topic(t->options.base, dm_span(id, len)) : NULL;
+    bool ours = topic != NULL && dm_span_equal(dm_span_text(topic), packet->topic);
 
-    if (id != NULL && status_client_id(packet->topic, id, &len) == DM_OK &&
-        runner_remember_contact(t->source->runner, dm_span(id, len),
-                                status_text_contact(packet->payload)) == DM_NOT_FOUND) {
-        if (has_discovery(t))
+    if (ours) {
+        uint64_t contact_ms =
+            packet->payload.len <= KEPT_MAX ? status_text_contact(packet->payload) : 0;
+
+        known = runner_remember_contact(t->source->runner, dm_span(id, len), contact_ms) == DM_OK;
+        if (!known && has_discovery(t))
             publish_discovery(t, dm_span(id, len), true);
-        publish(t, status_client_topic(t->options.base, dm_span(id, len)), NULL);
     }
+    if (!known)
+        publish(t, strndup((const char *)packet->topic.data, packet->topic.len), NULL);
+    free(topic);
     free(id);
 }
 
 /* ---- events ---- */
 
 static bool
-on_clean_start(void *ctx)
+on_clean_start(void *ctx, size_t broker)
 {
     struct status_topics *t = ctx;
 
-    return t->inner.clean_start(t->inner.ctx);
+    return t->inner.clean_start(t->inner.ctx, broker);
+}
+
+static bool
+on_idle(void *ctx)
+{
+    struct status_topics *t = ctx;
+
+    return t->inner.is_idle(t->inner.ctx);
+}
+
+/* Before the engine has its say: what waits for the broker may fill the connection for long. */
+static void
+begin(struct status_topics *t)
+{
+    free(t->gateway);
+    t->gateway = NULL;
+    t->cleared = false;
+    runner_change_all(t->source->runner);
+    if (!t->swept || runner_forgot_ends(t->source->runner))
+        start_sweep(t);
+    t->owes_status = t->owes_gateway = true;
+    publish_owed(t);
 }
 
 static void
 on_connected(void *ctx, const struct upstream_session *session)
 {
     struct status_topics *t = ctx;
+    bool still = now_ms(t) < t->still_until_ms;
 
-    t->inner.on_connected(t->inner.ctx, session);
-    t->connected = session->retain_available;
-    if (!t->connected) {
+    t->upstream = (struct upstream *)(uintptr_t)t->source->upstream;
+    t->retains = session->retain_available;
+    t->connected = t->retains && !still;
+    t->connected_ms = now_ms(t);
+    t->leaving = false;
+    if (t->connected)
+        begin(t);
+    else if (!t->retains)
         log_notice("status", "the broker retains no messages: no status topics");
+    t->inner.on_connected(t->inner.ctx, session);
+    if (t->retains)
+        arm(t, still ? t->still_until_ms - now_ms(t) : 0);
+}
+
+/* A broker may end the connection for what it does not allow. The devices come first. */
+static void
+note_end(struct status_topics *t)
+{
+    bool soon = now_ms(t) - t->connected_ms < SOON_MS || t->sweep == SWEEP_ASKED;
+
+    t->ends = soon ? t->ends + 1 : 0;
+    if (t->ends < ENDS_MAX)
         return;
-    }
-    free(t->gateway);
-    t->gateway = NULL;
-    runner_change_all(t->source->runner);
-    if (!t->swept || runner_forgot_ends(t->source->runner))
-        start_sweep(t);
-    publish_status(t, "online");
-    if (has_discovery(t))
-        publish_discovery(t, dm_span(NULL, 0), false);
-    arm(t, 0);
+    t->ends = 0;
+    t->still_until_ms = now_ms(t) + STILL_MS;
+    log_warning("status",
+                "the connection ended soon after it began, again: no status topics for %d minutes, "
+                "in case the broker does not allow %s#",
+                STILL_MS / 60000, t->options.base);
 }
 
 static void
@@ -286,31 +352,49 @@ on_disconnected(void *ctx)
 {
     struct status_topics *t = ctx;
 
-    t->connected = t->sweeping = false;
+    if (t->connected && !t->leaving)
+        note_end(t);
+    if (t->connected && t->cleared)
+        t->swept = false;
+    t->connected = false;
+    t->sweep = SWEEP_NONE;
     event_del(t->timer);
     t->inner.on_disconnected(t->inner.ctx);
+}
+
+/* A copy that the sweep asked for. With MQTT 5 those of devices have identifiers. */
+static bool
+take_publish(struct status_topics *t, const struct mqtt_packet *packet)
+{
+    bool marker = packet->topic.len == strlen(t->options.base) + strlen("clients") &&
+                  is_below(t, packet->topic, "clients");
+
+    if (t->sweep == SWEEP_NONE || packet->qos > 0 || packet->subscription_id_count > 0 ||
+        (!marker && !is_below(t, packet->topic, "clients/")))
+        return false;
+    if (packet->retain && !marker)
+        look_at(t, packet);
+    else if (marker && !packet->retain && t->sweep == SWEEP_ASKED)
+        end_sweep(t);
+    return true;
 }
 
 /* Whether it is about these topics and for nobody else. */
 static bool
 take_packet(struct status_topics *t, const struct mqtt_packet *packet)
 {
-    if (packet->type == MQTT_PUBLISH) {
-        if (!t->sweeping || !is_below(t, packet->topic, ""))
-            return false;
-        if (!packet->retain && is_below(t, packet->topic, "status"))
-            end_sweep(t);
-        else if (packet->retain && is_below(t, packet->topic, "clients/"))
-            look_at(t, packet);
-        return packet->qos == 0 && packet->retain;
-    }
+    if (packet->type == MQTT_PUBLISH)
+        return take_publish(t, packet);
     if ((packet->type != MQTT_SUBACK && packet->type != MQTT_UNSUBACK) ||
         packet->packet_id != ENGINE_FOREIGN_PACKET_ID)
         return false;
-    if (packet->type == MQTT_SUBACK && packet->reason >= NOT_SUBSCRIBED && t->sweeping) {
+    if (packet->type == MQTT_UNSUBACK && t->sweep == SWEEP_LEAVING) {
+        t->sweep = SWEEP_NONE;
+        t->swept = true;
+    } else if (packet->reason >= NOT_SUBSCRIBED && t->sweep == SWEEP_ASKED) {
         log_warning("status",
-                    "the broker does not let us read %s#, so what an earlier run left "
-                    "there stays",
+                    "the broker does not let us read %sclients/#: what an earlier run "
+                    "left there stays",
                     t->options.base);
         end_sweep(t);
     }
@@ -333,25 +417,37 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
     struct engine_change_pace pace = {.news_ms = t->options.interval_ms,
                                       .contact_ms = t->options.interval_ms * CONTACTS,
                                       .limit = TOLD_MAX};
+    uint64_t swept_ms = t->sweep_ms + SWEEP_MS;
 
     (void)fd;
     (void)what;
-    if (t->sweeping && now_ms(t) < t->sweep_ms + SWEEP_MS) {
-        arm(t, SWEEP_MS);
+    if (!t->connected) { /* we kept still for long enough */
+        t->connected = true;
+        t->connected_ms = now_ms(t);
+        begin(t);
+    }
+    publish_owed(t);
+    if (t->sweep == SWEEP_ASKED && now_ms(t) < swept_ms) {
+        bool owes = t->owes_status || t->owes_gateway;
+
+        arm(t, owes ? AGAIN_MS : swept_ms - now_ms(t));
         return;
     }
-    if (t->sweeping) {
+    if (t->sweep == SWEEP_ASKED) {
+        log_notice("status",
+                   "the broker does not show us %sclients/#: what an earlier run left "
+                   "there stays",
+                   t->options.base);
         end_sweep(t);
         return;
     }
     publish_gateway(t);
-    bool done = runner_tell_changes(t->source->runner, &pace, publish_client, t);
+    bool done = runner_tell_changes(t->source->runner, &pace, publish_client, t) &&
+                !t->owes_status && !t->owes_gateway;
 
-    if (runner_forgot_ends(t->source->runner)) {
+    if (t->sweep == SWEEP_NONE && runner_forgot_ends(t->source->runner))
         start_sweep(t);
-        publish_status(t, "online");
-    }
-    arm(t, done ? t->options.interval_ms : 1000);
+    arm(t, done ? t->options.interval_ms : AGAIN_MS);
 }
 
 /* ---- life ---- */
@@ -380,6 +476,7 @@ status_topics_events(struct status_topics *t, const struct upstream_events *inne
     t->inner = *inner;
     return (struct upstream_events){.ctx = t,
                                     .clean_start = on_clean_start,
+                                    .is_idle = on_idle,
                                     .on_connected = on_connected,
                                     .on_disconnected = on_disconnected,
                                     .on_packet = on_packet};
@@ -395,7 +492,7 @@ status_topics_reconfigure(struct status_topics *t, const struct status_topics_op
         return;
     if (discovery && has_discovery(t)) {
         runner_change_all(t->source->runner);
-        publish_discovery(t, dm_span(NULL, 0), false);
+        t->owes_gateway = true;
     }
     arm(t, 0);
 }
@@ -403,6 +500,7 @@ status_topics_reconfigure(struct status_topics *t, const struct status_topics_op
 void
 status_topics_goodbye(struct status_topics *t)
 {
+    t->leaving = true;
     if (t->connected)
         publish_status(t, "offline");
 }

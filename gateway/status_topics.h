@@ -17,7 +17,7 @@ struct status_topics;
 struct status_topics_options {
     const char *base;               /* "dormouse/NAME/" */
     uint64_t interval_ms;           /* a topic changes so often at most */
-    const char *home_assistant;     /* its discovery prefix; "" = none */
+    const char *home_assistant; /* its discovery prefix, "homeassistant/"; "" = none */
     uint64_t (*wall_ms)(void *ctx); /* since 1970; 0: not known */
 };
 
@@ -32,7 +32,7 @@ struct upstream_events status_topics_events(struct status_topics *topics,
 /* Other options with the same base, borrowed instead of the former ones. */
 void status_topics_reconfigure(struct status_topics *topics,
                                const struct status_topics_options *options);
-/* Before an orderly end of the connection, which the broker does not call offline. */
+/* Before the connection is ended in order, which the broker does not call offline. */
 void status_topics_goodbye(struct status_topics *topics);
 /* NULL is allowed. */
 void status_topics_free(struct status_topics *topics);

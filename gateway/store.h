@@ -33,34 +33,38 @@ enum store_op {
     /* key: session, name (the filter). topic_type, topic_id, qos, upstream_id, order */
     STORE_SUBSCRIPTION_PUT,
     STORE_SUBSCRIPTION_DELETE,
-    /* key: message. name (topic), payload, qos, retain, expires, packet_id (of the broker, if it
-     * has QoS 1 and was not acknowledged) */
+    /* key: message. name (topic), payload, qos, retain, expires, packet_id (of `broker`, if it has
+     * QoS 1 and was not acknowledged), broker */
     STORE_MESSAGE_PUT,
     STORE_MESSAGE_DELETE,
     /* key: session, order. message, msg_id, qos, sent, released (QoS 2: PUBREC came, PUBREL is
      * owed), expires (for this session; its message may do so earlier) */
     STORE_DELIVERY_PUT,
     STORE_DELIVERY_DELETE,
-    /* key: order. session, msg_id, packet_id (0: never sent), name, payload, qos, retain */
+    /* key: order. session, msg_id, packet_id (0: never sent to the broker used last), name,
+       payload, qos, retain */
     STORE_SPOOL_PUT,
     STORE_SPOOL_DELETE,
-    /* key: packet_id of a QoS 2 message from the broker whose PUBREL has not come. content */
+    /* key: broker, packet_id of a QoS 2 message from it whose PUBREL has not come. content */
     STORE_INBOUND_PUT,
     STORE_INBOUND_DELETE,
-    /* key: packet_id of a QoS 2 message to the broker whose PUBREC came: PUBREL is owed */
+    /* key: broker, packet_id of a QoS 2 message to it whose PUBREC came: PUBREL is owed. Of a
+     * broker that was left: order (in the spool; 0: not known), sent (PUBREC had not come) */
     STORE_RELEASE_PUT,
     STORE_RELEASE_DELETE,
-    /* key: name (a filter), upstream_id (an identifier that the broker may put on its messages).
-     * order: since when the broker holds it, on the scale of the orders of subscriptions; 0:
-     * perhaps not at all. The row without a name and identifier: order is the highest one given
-     * out. */
+    /* key: broker, name (a filter), upstream_id (an identifier that the broker may put on its
+     * messages). order: since when the broker holds it, on the scale of the orders of
+     * subscriptions; 0: perhaps not at all. The row without broker, name and identifier: order is
+     * the highest one given out. */
     STORE_FILTER_PUT,
     STORE_FILTER_DELETE,
-    /* One row: name identifies the broker session that inbound, release, filter and copy belong to.
-     * Putting it deletes all their rows first. */
+    /* key: broker. name identifies the broker session that inbound, release, filter and copy with
+     * this number belong to, order counts: the highest is the one used last. Putting it deletes all
+     * their rows first; using it does not. */
     STORE_BROKER_PUT,
-    /* key: session, qos. The message of this QoS that the broker sends copies of, one for each
-     * filter. Session 0: message (a number of its own), content, order (the age of the newest
+    STORE_BROKER_USE,
+    /* key: session, broker, qos. The message of this QoS that the broker sends copies of, one for
+     * each filter. Session 0: message (a number of its own), content, order (the age of the newest
      * subscription at the first copy), payload (identifiers of the filters whose copies came, 4
      * octets each, big endian). A session: message (the same number), taken. */
     STORE_COPY_PUT,
@@ -77,12 +81,13 @@ struct store_record {
     enum store_op op;
     bool lazy; /* nobody waits for it: may be written up to a second later */
     bool clean, retain, sent, released;
-    bool taken; /* the session has the message, or a place for it in its queue */
+    bool taken;   /* the session has the message, or a place for it in its queue */
     uint8_t mode; /* enum session_mode of the engine */
     uint8_t qos;
     uint8_t topic_type;
     uint16_t topic_id, msg_id, packet_id;
     uint16_t keepalive_s, sleep_s;
+    uint32_t broker; /* number */
     uint32_t upstream_id;
     uint32_t epoch;
     uint64_t session;

@@ -84,14 +84,15 @@ key_of(const struct store_record *record, struct journal_key *key)
         return true;
     case STORE_INBOUND_PUT:
     case STORE_INBOUND_DELETE:
-        *key = (struct journal_key){STORE_INBOUND_PUT, record->packet_id, 0};
+        *key = (struct journal_key){STORE_INBOUND_PUT, record->broker, record->packet_id};
         return true;
     case STORE_RELEASE_PUT:
     case STORE_RELEASE_DELETE:
-        *key = (struct journal_key){STORE_RELEASE_PUT, record->packet_id, 0};
+        *key = (struct journal_key){STORE_RELEASE_PUT, record->broker, record->packet_id};
         return true;
     case STORE_COPY_PUT:
-        *key = (struct journal_key){STORE_COPY_PUT, record->session, record->qos};
+        *key = (struct journal_key){STORE_COPY_PUT, record->session,
+                                    (uint64_t)record->broker << 8 | record->qos};
         return true;
     case STORE_SESSION_DELETE: /* takes more than its own row away: always kept */
     case STORE_SUBSCRIPTION_PUT:
@@ -99,6 +100,7 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_FILTER_PUT:
     case STORE_FILTER_DELETE:
     case STORE_BROKER_PUT:
+    case STORE_BROKER_USE:
     case STORE_CLOCK_PUT:
         return false;
     }

@@ -104,6 +104,54 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     " taken INTEGER NOT NULL,"
     " PRIMARY KEY (session, qos)) WITHOUT ROWID;",
     "ALTER TABLE delivery ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE broker RENAME TO old_broker;"
+    "CREATE TABLE broker ("
+    " broker INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL,"
+    " used INTEGER NOT NULL);"
+    "INSERT INTO broker SELECT 0, broker, 0 FROM old_broker;"
+    "DROP TABLE old_broker;"
+    "ALTER TABLE filter RENAME TO old_filter;"
+    "CREATE TABLE filter ("
+    " broker INTEGER NOT NULL,"
+    " filter TEXT NOT NULL,"
+    " upstream_id INTEGER NOT NULL,"
+    " position INTEGER NOT NULL,"
+    " PRIMARY KEY (broker, filter, upstream_id)) WITHOUT ROWID;"
+    "INSERT INTO filter SELECT 0, filter, upstream_id, position FROM old_filter;"
+    "DROP TABLE old_filter;"
+    "ALTER TABLE inbound RENAME TO old_inbound;"
+    "CREATE TABLE inbound ("
+    " broker INTEGER NOT NULL,"
+    " packet_id INTEGER NOT NULL,"
+    " content INTEGER NOT NULL,"
+    " PRIMARY KEY (broker, packet_id)) WITHOUT ROWID;"
+    "INSERT INTO inbound SELECT 0, packet_id, content FROM old_inbound;"
+    "DROP TABLE old_inbound;"
+    "ALTER TABLE upstream_release RENAME TO old_release;"
+    "CREATE TABLE upstream_release ("
+    " broker INTEGER NOT NULL,"
+    " packet_id INTEGER NOT NULL,"
+    " position INTEGER NOT NULL,"
+    " sent INTEGER NOT NULL,"
+    " PRIMARY KEY (broker, packet_id)) WITHOUT ROWID;"
+    "INSERT INTO upstream_release SELECT 0, packet_id, 0, 0 FROM old_release;"
+    "DROP TABLE old_release;"
+    "ALTER TABLE copy RENAME TO old_copy;"
+    "CREATE TABLE copy ("
+    " session INTEGER NOT NULL,"
+    " broker INTEGER NOT NULL,"
+    " qos INTEGER NOT NULL,"
+    " message INTEGER NOT NULL,"
+    " content INTEGER NOT NULL,"
+    " position INTEGER NOT NULL,"
+    " filters BLOB NOT NULL,"
+    " taken INTEGER NOT NULL,"
+    " PRIMARY KEY (session, broker, qos)) WITHOUT ROWID;"
+    "INSERT INTO copy SELECT session, 0, qos, message, content, position, filters, taken"
+    " FROM old_copy;"
+    "DROP TABLE old_copy;"
+    "ALTER TABLE message ADD COLUMN broker INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -118,14 +166,18 @@ static const struct schema_column clock_columns[] = {
     COLUMN("wall_ms", U64, clock.wall_ms),
 };
 static const struct schema_column broker_columns[] = {
-    COLUMN("broker", TEXT, name),
+    COLUMN("broker", U32, broker),
+    COLUMN("name", TEXT, name),
+    COLUMN("used", U64, order),
 };
 static const struct schema_column filter_columns[] = {
+    COLUMN("broker", U32, broker),
     COLUMN("filter", TEXT, name),
     COLUMN("upstream_id", U32, upstream_id),
     COLUMN("position", U64, order),
 };
 static const struct schema_column inbound_columns[] = {
+    COLUMN("broker", U32, broker),
     COLUMN("packet_id", U16, packet_id),
     COLUMN("content", U64, content),
 };
@@ -169,7 +221,7 @@ static const struct schema_column message_columns[] = {
     COLUMN("message", U64, message),     COLUMN("topic", TEXT, name),
     COLUMN("payload", BLOB, payload),    COLUMN("qos", U8, qos),
     COLUMN("retain", BOOL, retain),      COLUMN("expires", U64, expires),
-    COLUMN("packet_id", U16, packet_id),
+    COLUMN("packet_id", U16, packet_id), COLUMN("broker", U32, broker),
 };
 static const struct schema_column delivery_columns[] = {
     COLUMN("session", U64, session),
@@ -188,14 +240,23 @@ static const struct schema_column spool_columns[] = {
     COLUMN("qos", U8, qos),         COLUMN("retain", BOOL, retain),
 };
 static const struct schema_column upstream_release_columns[] = {
+    COLUMN("broker", U32, broker),
     COLUMN("packet_id", U16, packet_id),
+    COLUMN("position", U64, order),
+    COLUMN("sent", BOOL, sent),
 };
 static const struct schema_column copy_columns[] = {
-    COLUMN("session", U64, session),  COLUMN("qos", U8, qos),
-    COLUMN("message", U64, message),  COLUMN("content", U64, content),
-    COLUMN("position", U64, order),   COLUMN("filters", BLOB, payload),
-    COLUMN("taken", BOOL, taken),
+    COLUMN("session", U64, session),  COLUMN("broker", U32, broker),
+    COLUMN("qos", U8, qos),           COLUMN("message", U64, message),
+    COLUMN("content", U64, content),  COLUMN("position", U64, order),
+    COLUMN("filters", BLOB, payload), COLUMN("taken", BOOL, taken),
 };
+/* The same rows, found by their broker. */
+static const struct schema_column copy_of_broker_columns[] = {
+    COLUMN("broker", U32, broker),
+};
+static const struct schema_table copy_of_broker = {"copy", STORE_COPY_PUT, copy_of_broker_columns,
+                                                   1, 1};
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define TABLE(name, op, keys)                                                                      \
@@ -223,8 +284,8 @@ enum {
 const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
     [CLOCK] = TABLE(clock, STORE_CLOCK_PUT, 1),
     [BROKER] = TABLE(broker, STORE_BROKER_PUT, 1),
-    [FILTER] = TABLE(filter, STORE_FILTER_PUT, 2),
-    [INBOUND] = TABLE(inbound, STORE_INBOUND_PUT, 1),
+    [FILTER] = TABLE(filter, STORE_FILTER_PUT, 3),
+    [INBOUND] = TABLE(inbound, STORE_INBOUND_PUT, 2),
     [SESSION] = TABLE(session, STORE_SESSION_PUT, 1),
     [WILL] = TABLE(will, STORE_WILL_PUT, 1),
     [RECEIVED] = TABLE(received, STORE_RECEIVED_PUT, 2),
@@ -233,8 +294,8 @@ const struct schema_table schema_tables[SCHEMA_TABLE_COUNT] = {
     [MESSAGE] = TABLE(message, STORE_MESSAGE_PUT, 1),
     [DELIVERY] = TABLE(delivery, STORE_DELIVERY_PUT, 2),
     [SPOOL] = TABLE(spool, STORE_SPOOL_PUT, 1),
-    [RELEASE] = TABLE(upstream_release, STORE_RELEASE_PUT, 1),
-    [COPY] = TABLE(copy, STORE_COPY_PUT, 2),
+    [RELEASE] = TABLE(upstream_release, STORE_RELEASE_PUT, 2),
+    [COPY] = TABLE(copy, STORE_COPY_PUT, 3),
 };
 
 #define PUT(op, table, columns)                                                                    \
@@ -269,17 +330,17 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     PUT(STORE_SPOOL_PUT, SPOOL, spool_columns),
     DELETE(STORE_SPOOL_DELETE, SPOOL, 1),
     PUT(STORE_INBOUND_PUT, INBOUND, inbound_columns),
-    DELETE(STORE_INBOUND_DELETE, INBOUND, 1),
+    DELETE(STORE_INBOUND_DELETE, INBOUND, 2),
     PUT(STORE_RELEASE_PUT, RELEASE, upstream_release_columns),
-    DELETE(STORE_RELEASE_DELETE, RELEASE, 1),
+    DELETE(STORE_RELEASE_DELETE, RELEASE, 2),
     PUT(STORE_FILTER_PUT, FILTER, filter_columns),
-    DELETE(STORE_FILTER_DELETE, FILTER, 2),
-    DELETE(STORE_BROKER_PUT, BROKER, 0),
-    DELETE(STORE_BROKER_PUT, FILTER, 0),
-    DELETE(STORE_BROKER_PUT, INBOUND, 0),
-    DELETE(STORE_BROKER_PUT, RELEASE, 0),
-    DELETE(STORE_BROKER_PUT, COPY, 0),
+    DELETE(STORE_FILTER_DELETE, FILTER, 3),
+    DELETE(STORE_BROKER_PUT, FILTER, 1),
+    DELETE(STORE_BROKER_PUT, INBOUND, 1),
+    DELETE(STORE_BROKER_PUT, RELEASE, 1),
+    {STORE_BROKER_PUT, &copy_of_broker, 1, true},
     PUT(STORE_BROKER_PUT, BROKER, broker_columns),
+    PUT(STORE_BROKER_USE, BROKER, broker_columns),
     PUT(STORE_COPY_PUT, COPY, copy_columns),
     DELETE(STORE_CLOCK_PUT, CLOCK, 0),
     PUT(STORE_CLOCK_PUT, CLOCK, clock_columns),

@@ -12,7 +12,7 @@
 #include "store.h"
 
 #define SCHEMA_APPLICATION_ID 0x446f726d /* "Dorm": marks the file as ours */
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 
 /* schema_migrations[n] makes version n + 1 of version n. A step that was published never changes.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The upstream contract: one MQTT connection to the broker, kept alive and re-opened with jittered
- * back-off. It never acknowledges by itself: packet ids, windows and acknowledgements are the
+ * The upstream contract: one MQTT connection to one of the brokers, kept alive and re-opened with
+ * jittered back-off. It never acknowledges by itself: packet ids, windows and acknowledgements are the
  * engine's (design.md section 3). Keep-alive, CONNECT and DISCONNECT are the connection's.
  */
 #ifndef DORMOUSE_UPSTREAM_H
@@ -11,11 +11,16 @@
 #include <stdint.h>
 
 #include "mqtt.h"
+#include "tls.h"
 
 struct event_base;
 
+#define UPSTREAM_URLS_MAX 8
+#define UPSTREAM_NEVER UINT64_MAX
+
 /* What the broker granted; valid while connected. */
 struct upstream_session {
+    size_t broker;                /* number of its URL in the options, from 0 */
     enum mqtt_version version;
     bool session_present;
     uint16_t send_maximum;        /* QoS 1/2 PUBLISHes we may have open: its receive maximum */
@@ -27,23 +32,35 @@ struct upstream_session {
 /* None is called from inside upstream_ops.send or free, and none may free the upstream. */
 struct upstream_events {
     void *ctx;
-    /* Asked before every attempt: true = the broker's session of this client id is wiped first, by a
-     * short connection with Clean Start 1. */
-    bool (*clean_start)(void *ctx);
+    /* Asked before every attempt: true = the session of this client id at that broker is wiped
+     * first, by a short connection with Clean Start 1. */
+    bool (*clean_start)(void *ctx, size_t broker);
     void (*on_connected)(void *ctx, const struct upstream_session *session);
     /* Once per on_connected. Everything sent but not answered must be assumed lost. */
     void (*on_disconnected)(void *ctx);
+    /* Whether the connection may end now without leaving anything half done; for the way back to the
+     * first broker, which does not wait for ever. */
+    bool (*is_idle)(void *ctx);
     /* Any packet but CONNACK, PINGRESP and DISCONNECT; borrowed during the call. */
     void (*on_packet)(void *ctx, const struct mqtt_packet *packet);
 };
 
 enum upstream_state { UPSTREAM_CONNECTING, UPSTREAM_CONNECTED, UPSTREAM_WAITING };
 
+/* One of the URLs. Secrets never stand in it. */
+struct upstream_url_status {
+    const char *url; /* borrowed until the upstream is freed */
+    char error[160]; /* why the last attempt or connection ended; empty if it did not */
+};
+
 struct upstream_status {
     enum upstream_state state;
     enum mqtt_version version;   /* of the current or last connection */
-    char url[256];
+    char url[256];               /* of the current or next attempt or connection */
     char error[160];             /* why the last attempt or connection ended; empty if it did not */
+    struct tls_status tls;       /* of the connection */
+    size_t url_count;
+    struct upstream_url_status urls[UPSTREAM_URLS_MAX];
     uint64_t connects;           /* successful ones */
     uint64_t rx_packets, tx_packets, rx_octets, tx_octets;
 };
@@ -52,9 +69,9 @@ struct upstream;
 struct upstream_options;
 
 struct upstream_ops {
-    /* Encodes into the output buffer. DM_OK: handed over. DM_IO: not connected. DM_FULL: longer
-     * than the broker's maximum packet size, or a PUBLISH with QoS 0 while more than 1 MiB waits
-     * to be written. DM_INVALID: see mqtt_encode; also CONNECT and DISCONNECT. DM_NO_MEMORY. */
+    /* Encodes into the output buffer. DM_OK: handed over. DM_IO: not connected. DM_FULL: a PUBLISH
+     * with QoS 0 while more than 1 MiB waits to be written. DM_INVALID: longer than the broker's
+     * maximum packet size, see mqtt_encode, or CONNECT and DISCONNECT. DM_NO_MEMORY. */
     enum dm_result (*send)(struct upstream *upstream, const struct mqtt_packet *packet);
     /* The same broker and client id, with other options: connects anew. DM_NO_MEMORY: goes on as
      * before. */
@@ -71,7 +88,13 @@ struct upstream {
 
 /* Copied. */
 struct upstream_options {
-    const char *url;          /* mqtt://host[:port], an IPv6 address in brackets; port 1883 */
+    /* mqtt://host[:port] or mqtts:// for TLS, an IPv6 address in brackets, ports 1883 and 8883; or
+     * mqtt+unix:///path. In the order in which they are tried. */
+    const char *const *urls;
+    size_t url_count;         /* 1 .. UPSTREAM_URLS_MAX */
+    uint64_t return_ms;       /* how often to look from another broker whether the first one is back;
+                               * UPSTREAM_NEVER */
+    struct tls_files tls;     /* read anew at every attempt */
     unsigned version;         /* 0 = auto (5, then 3.1.1), MQTT_3_1_1, MQTT_5 */
     const char *client_id;
     const char *username;     /* NULL = none */

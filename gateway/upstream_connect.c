@@ -5,10 +5,14 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
+
+#include <dormouse/log.h>
 
 #define BACKOFF_MIN_MS 500u
 #define BACKOFF_MAX_MS 30000u
 #define DEFAULT_PORT "1883"
+#define DEFAULT_TLS_PORT "8883"
 #define DEFAULT_MAXIMUM_PACKET (1024u * 1024u)
 /* MQTT 3.1.1 has no Receive Maximum; 20 is what Mosquitto serves at a time (design.md section 4).
  */
@@ -22,36 +26,44 @@ free_text(const char *text)
     free((char *)(uintptr_t)text);
 }
 
+/* False: no memory. */
+static bool
+copy_text(const char **copy, const char *text)
+{
+    *copy = text != NULL ? strdup(text) : NULL;
+    return (*copy == NULL) == (text == NULL);
+}
+
 enum dm_result
 upstream_options_copy(struct upstream_options *copy, const struct upstream_options *options)
 {
     *copy = *options;
-    copy->url = strdup(options->url);
-    copy->client_id = strdup(options->client_id);
-    copy->username = options->username != NULL ? strdup(options->username) : NULL;
-    copy->password = options->password != NULL ? strdup(options->password) : NULL;
-    copy->will_topic = options->will_topic != NULL ? strdup(options->will_topic) : NULL;
-    copy->will_payload = options->will_payload != NULL ? strdup(options->will_payload) : NULL;
+    copy->urls = NULL; /* the targets have them */
     if (copy->maximum_packet == 0)
         copy->maximum_packet = DEFAULT_MAXIMUM_PACKET;
-    if (copy->url == NULL || copy->client_id == NULL ||
-        (copy->username == NULL) != (options->username == NULL) ||
-        (copy->password == NULL) != (options->password == NULL) ||
-        (copy->will_topic == NULL) != (options->will_topic == NULL) ||
-        (copy->will_payload == NULL) != (options->will_payload == NULL))
-        return DM_NO_MEMORY;
-    return DM_OK;
+    bool copied = copy_text(&copy->client_id, options->client_id);
+
+    copied = copy_text(&copy->username, options->username) && copied;
+    copied = copy_text(&copy->password, options->password) && copied;
+    copied = copy_text(&copy->will_topic, options->will_topic) && copied;
+    copied = copy_text(&copy->will_payload, options->will_payload) && copied;
+    copied = copy_text(&copy->tls.ca_file, options->tls.ca_file) && copied;
+    copied = copy_text(&copy->tls.cert_file, options->tls.cert_file) && copied;
+    copied = copy_text(&copy->tls.key_file, options->tls.key_file) && copied;
+    return copied ? DM_OK : DM_NO_MEMORY;
 }
 
 void
 upstream_options_free(struct upstream_options *options)
 {
-    free_text(options->url);
     free_text(options->client_id);
     free_text(options->username);
     free_text(options->password);
     free_text(options->will_topic);
     free_text(options->will_payload);
+    free_text(options->tls.ca_file);
+    free_text(options->tls.cert_file);
+    free_text(options->tls.key_file);
 }
 
 static enum dm_result
@@ -76,7 +88,7 @@ static enum dm_result
 split_port(const char *text, struct upstream_broker *broker)
 {
     if (*text == '\0') {
-        memcpy(broker->port, DEFAULT_PORT, sizeof DEFAULT_PORT);
+        memcpy(broker->port, broker->tls ? DEFAULT_TLS_PORT : DEFAULT_PORT, sizeof DEFAULT_PORT);
         return DM_OK;
     }
     size_t len = strlen(text) - 1;
@@ -90,20 +102,38 @@ split_port(const char *text, struct upstream_broker *broker)
     return DM_OK;
 }
 
+/* What follows the scheme, NULL if the URL has another one. */
+static const char *
+after_scheme(const char *url, const char *scheme)
+{
+    size_t len = strlen(scheme);
+
+    return strncmp(url, scheme, len) == 0 ? url + len : NULL;
+}
+
 enum dm_result
 upstream_url_parse(const char *url, struct upstream_broker *broker, char *error, size_t error_size)
 {
-    static const char scheme[] = "mqtt://";
+    const char *path = after_scheme(url, "mqtt+unix://");
+    const char *host = after_scheme(url, "mqtts://");
     const char *rest = NULL;
 
-    if (strncmp(url, "mqtts://", 8) == 0) {
-        snprintf(error, error_size, "TLS is not built in");
+    *broker = (struct upstream_broker){.tls = host != NULL};
+    if (path != NULL) {
+        if (*path == '/' && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path) {
+            memcpy(broker->host, path, strlen(path) + 1);
+            return DM_OK;
+        }
+        snprintf(error, error_size, "the path of the broker's socket is not absolute or too long");
         return DM_INVALID;
     }
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0 ||
-        split_host(url + sizeof scheme - 1, broker, &rest) != DM_OK ||
+    if (host == NULL)
+        host = after_scheme(url, "mqtt://");
+    if (host == NULL || split_host(host, broker, &rest) != DM_OK ||
         split_port(rest, broker) != DM_OK) {
-        snprintf(error, error_size, "the broker's URL is not mqtt://host[:port]");
+        snprintf(error, error_size,
+                 "the broker's URL is not mqtt://host[:port], mqtts://host[:port] or "
+                 "mqtt+unix:///path");
         return DM_INVALID;
     }
     return DM_OK;
@@ -185,6 +215,25 @@ upstream_connack_reason(enum mqtt_version version, const struct mqtt_packet *con
     if (version == MQTT_5)
         return connack->reason;
     return connack->reason < sizeof reasons ? reasons[connack->reason] : 0x80;
+}
+
+const char *
+upstream_reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size)
+{
+    char escaped[64] = "";
+
+    log_escape(escaped, sizeof escaped, words);
+    snprintf(buffer, size, "0x%02x %s%s%s%s", reason, mqtt_reason_name(reason),
+             words.len > 0 ? " (" : "", escaped, words.len > 0 ? ")" : "");
+    return buffer;
+}
+
+uint32_t
+upstream_receive_maximum(const struct upstream_options *options, enum mqtt_version version)
+{
+    /* MQTT 3.1.1 has none. */
+    return version == MQTT_5 && options->receive_maximum != 0 ? options->receive_maximum
+                                                              : UINT16_MAX;
 }
 
 struct upstream_session

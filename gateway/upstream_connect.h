@@ -13,11 +13,13 @@ enum dm_result upstream_options_copy(struct upstream_options *copy,
 void upstream_options_free(struct upstream_options *options);
 
 struct upstream_broker {
-    char host[254]; /* name or address, without brackets */
-    char port[6];
+    bool tls;
+    char host[254]; /* name or address, without brackets; or the path of a Unix socket */
+    char port[6];   /* empty: a Unix socket */
 };
 
-/* Splits mqtt://host[:port]. DM_INVALID: not such a URL; error[] tells why. */
+/* Splits mqtt://host[:port], mqtts://host[:port] or mqtt+unix:///path. DM_INVALID: none of them;
+ * error[] tells why. */
 enum dm_result upstream_url_parse(const char *url, struct upstream_broker *broker, char *error,
                                   size_t error_size);
 
@@ -51,6 +53,13 @@ struct mqtt_packet upstream_connect_packet(const struct upstream_options *option
 
 /* The CONNACK's code as an MQTT 5 reason code; 0 = accepted. */
 uint8_t upstream_connack_reason(enum mqtt_version version, const struct mqtt_packet *connack);
+
+/* "0x87 not authorized (their words)"; returns the buffer. */
+const char *upstream_reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size);
+
+/* Messages of QoS 1 and 2 that the broker may have open towards us. */
+uint32_t upstream_receive_maximum(const struct upstream_options *options,
+                                  enum mqtt_version version);
 
 /* What an accepted CONNACK grants. */
 struct upstream_session upstream_connack_session(enum mqtt_version version,

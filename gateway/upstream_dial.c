@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a host name to a connected TCP socket: every address of the name is tried in turn. */
+/* From a host name to a connected TCP socket: every address of the name is tried in turn. Or from a
+ * path to a connected Unix socket. */
 #include "upstream_dial.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -22,6 +25,8 @@ struct dial {
     struct resolve_job *resolve; /* NULL when over */
     struct addrinfo *addresses;
     struct addrinfo *next;
+    struct addrinfo local; /* of a Unix socket */
+    struct sockaddr_un path;
     struct event *event; /* starts the dial, later: fd is writable */
     int fd;              /* -1: none */
     dial_done *done;
@@ -141,6 +146,23 @@ on_resolved(void *ctx, struct addrinfo *addresses, const char *error)
     try_next(dial);
 }
 
+/* True: the address needs no thread. */
+static bool
+find_at_once(struct dial *dial, const char *host, const char *port)
+{
+    if (*port != '\0') {
+        dial->addresses = dial->next = resolve_numeric(host, port);
+        return dial->addresses != NULL;
+    }
+    dial->path.sun_family = AF_UNIX;
+    snprintf(dial->path.sun_path, sizeof dial->path.sun_path, "%s", host);
+    dial->local = (struct addrinfo){.ai_family = AF_UNIX,
+                                    .ai_addr = (struct sockaddr *)&dial->path,
+                                    .ai_addrlen = sizeof dial->path};
+    dial->next = &dial->local;
+    return true;
+}
+
 static void
 on_numeric(evutil_socket_t fd, short what, void *ctx)
 {
@@ -162,8 +184,7 @@ dial_start(struct event_base *base, const char *host, const char *port, dial_don
     if (dial == NULL)
         return NULL;
     *dial = (struct dial){.base = base, .fd = -1, .done = done, .ctx = ctx};
-    dial->addresses = dial->next = resolve_numeric(host, port);
-    if (dial->addresses == NULL) {
+    if (!find_at_once(dial, host, port)) {
         dial->resolve = resolve_start(base, host, port, on_resolved, dial);
         if (dial->resolve == NULL)
             goto fail;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MQTT packets over one connected socket: buffers, framing, and the order CONNACK first. */
+/* MQTT packets over one connected socket, perhaps with TLS: buffers, framing, and the order CONNACK
+ * first. */
 #include "upstream_stream.h"
 
 #include <errno.h>
@@ -11,12 +12,16 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+
+#include "tls.h"
 
 #define OUTPUT_MAX (1024u * 1024u) /* beyond: QoS 0 is refused, and nothing is read */
 
 struct stream {
     struct bufferevent *socket;
+    struct tls *tls; /* NULL: none */
     enum mqtt_version version;
     uint32_t receive_maximum; /* octets of a packet */
     uint32_t send_maximum;    /* octets of a packet */
@@ -48,7 +53,7 @@ stream_send(struct stream *stream, const struct mqtt_packet *packet)
     enum dm_result result =
         mqtt_encode(stream->version, packet, space.iov_base, space.iov_len, &len);
     if (result == DM_OK && len > stream->send_maximum)
-        result = DM_FULL;
+        result = DM_INVALID;
     if (result != DM_OK)
         return result; /* space that is not committed costs nothing */
     space.iov_len = len;
@@ -68,6 +73,23 @@ clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* As evbuffer_write: octets, 0 or -1 with errno if there were none. */
+static int
+write_some(struct stream *stream, struct evbuffer *output)
+{
+    if (stream->tls == NULL)
+        return evbuffer_write(output, bufferevent_getfd(stream->socket));
+
+    const void *data = evbuffer_pullup(output, -1);
+    int written = data != NULL ? tls_write(stream->tls, data, evbuffer_get_length(output)) : -1;
+
+    if (written > 0)
+        evbuffer_drain(output, (size_t)written);
+    else
+        errno = written == 0 ? EAGAIN : EPIPE;
+    return written;
+}
+
 void
 stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
 {
@@ -79,7 +101,7 @@ stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
     stream_send(stream, &packet); /* without memory for it, closing says the same */
     evbuffer_unfreeze(output, 1); /* the bufferevent lets nobody else write its output */
     while (evbuffer_get_length(output) > 0) {
-        if (evbuffer_write(output, fd) > 0)
+        if (write_some(stream, output) > 0)
             continue;
         uint64_t now_ms = clock_ms();
         if ((errno != EAGAIN && errno != EINTR) || now_ms >= end_ms)
@@ -88,6 +110,8 @@ stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
         poll(&writable, 1, (int)(end_ms - now_ms));
     }
     evbuffer_freeze(output, 1);
+    if (stream->tls != NULL)
+        tls_shutdown(stream->tls);
 }
 
 /* Decodes and reports the packet at the start of the input. *alive is false if the stream is gone.
@@ -127,6 +151,8 @@ end_for(struct stream *stream, enum dm_result result)
         events->on_end(events->ctx, 0x95, "broker sent a packet longer than we allow");
     else if (result == DM_INVALID)
         events->on_end(events->ctx, 0x82, "broker sent a packet out of order");
+    else if (result == DM_UNSUPPORTED)
+        events->on_end(events->ctx, 0x94, "broker sent a topic alias, which we do not allow");
     else
         events->on_end(events->ctx, 0x81, "broker sent a malformed packet");
 }
@@ -182,27 +208,49 @@ on_closed(struct bufferevent *socket, short what, void *ctx)
 {
     struct stream *stream = ctx;
     int error = (what & BEV_EVENT_ERROR) != 0 ? errno : 0;
-    char text[120] = "broker closed the connection";
+    char text[TLS_ERROR_MAX] = "broker closed the connection";
 
-    (void)socket;
-    if (error != 0 && error != ECONNRESET && error != EPIPE)
+    if ((what & BEV_EVENT_CONNECTED) != 0) /* the TLS handshake is over, and what waits is sent */
+        return;
+    if (stream->tls != NULL &&
+        tls_failure(stream->tls, bufferevent_get_openssl_error(socket), text, sizeof text)) {
+        stream->events.on_end(stream->events.ctx, STREAM_TLS_FAILED, text);
+        return;
+    }
+    if (error != 0 && error != ECONNRESET && error != EPIPE && error != EAGAIN)
         snprintf(text, sizeof text, "connection lost: %s", strerror(error));
     stream->events.on_end(stream->events.ctx, 0, text);
 }
 
+static struct bufferevent *
+open_socket(struct event_base *base, const struct stream_options *options)
+{
+    if (options->tls == NULL)
+        return bufferevent_socket_new(base, options->fd, BEV_OPT_CLOSE_ON_FREE);
+
+    struct bufferevent *socket =
+        bufferevent_openssl_socket_new(base, options->fd, tls_take(options->tls),
+                                       BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+
+    if (socket != NULL) /* brokers that are killed say no goodbye */
+        bufferevent_openssl_set_allow_dirty_shutdown(socket, 1);
+    return socket;
+}
+
 struct stream *
-stream_open(struct event_base *base, int fd, enum mqtt_version version, uint32_t maximum,
+stream_open(struct event_base *base, const struct stream_options *options,
             const struct stream_events *events, struct stream_counters *counters)
 {
     struct stream *stream = calloc(1, sizeof *stream);
-    struct bufferevent *socket = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *socket = open_socket(base, options);
 
     if (stream == NULL || socket == NULL)
         goto fail;
     *stream = (struct stream){
         .socket = socket,
-        .version = version,
-        .receive_maximum = maximum,
+        .tls = options->tls,
+        .version = options->version,
+        .receive_maximum = options->maximum,
         .send_maximum = UINT32_MAX,
         .events = *events,
         .counters = counters,
@@ -217,8 +265,17 @@ fail:
     if (socket != NULL)
         bufferevent_free(socket);
     else
-        close(fd);
+        close(options->fd);
+    tls_free(options->tls);
     return NULL;
+}
+
+void
+stream_tls_status(const struct stream *stream, struct tls_status *status)
+{
+    *status = (struct tls_status){0};
+    if (stream->tls != NULL)
+        tls_describe(stream->tls, status);
 }
 
 void
@@ -231,5 +288,6 @@ void
 stream_close(struct stream *stream)
 {
     bufferevent_free(stream->socket);
+    tls_free(stream->tls);
     free(stream);
 }

@@ -45,6 +45,44 @@ print_error(const cJSON *object, FILE *out)
 }
 
 static void
+print_tls(const cJSON *tls, FILE *out)
+{
+    char a[VALUES_TEXT_MAX];
+    char b[VALUES_TEXT_MAX];
+
+    if (!cJSON_IsObject(tls))
+        return;
+    fprintf(out, "          %s %s", values_text(a, tls, "version"), values_text(b, tls, "cipher"));
+    if (cJSON_HasObjectItem(tls, "certificate_ends"))
+        fprintf(out, ", certificate ends %s", values_text(a, tls, "certificate_ends"));
+    if (cJSON_HasObjectItem(tls, "own_certificate_ends"))
+        fprintf(out, ", ours %s", values_text(a, tls, "own_certificate_ends"));
+    fputc('\n', out);
+}
+
+/* The other ones, and why they are not connected. */
+static void
+print_urls(const cJSON *broker, FILE *out)
+{
+    const char *current = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(broker, "url"));
+    const cJSON *item;
+    char a[VALUES_TEXT_MAX];
+    char b[VALUES_TEXT_MAX];
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(broker, "urls"))
+    {
+        const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "url"));
+        const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "error"));
+
+        bool told = error != NULL && error[0] != '\0';
+
+        if (url != NULL && current != NULL && strcmp(url, current) != 0)
+            fprintf(out, "          also %s%s%s\n", values_text(a, item, "url"), told ? ": " : "",
+                    told ? values_text(b, item, "error") : "");
+    }
+}
+
+static void
 print_broker(const cJSON *broker, FILE *out)
 {
     char a[VALUES_TEXT_MAX];
@@ -56,6 +94,13 @@ print_broker(const cJSON *broker, FILE *out)
             values_text(b, broker, "state"), values_text(c, broker, "version"),
             values_count(d, broker, "connects"));
     print_error(broker, out);
+    print_tls(cJSON_GetObjectItemCaseSensitive(broker, "tls"), out);
+    print_urls(broker, out);
+    const char *topics =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(broker, "status_topics"));
+
+    if (topics != NULL && *topics != '\0')
+        fprintf(out, "          status topics %s#\n", values_text(a, broker, "status_topics"));
 }
 
 static void

@@ -36,6 +36,11 @@ function brokerCard(broker) {
     if (broker.error)
         lines.push(foreign(broker.error));
     lines.push(`MQTT ${broker.version ?? "?"}, ${counted(broker.connects, "connect")}`);
+    if (broker.tls)
+        lines.push(foreign(`${broker.tls.version}, certificate ends ${broker.tls.certificate_ends}`));
+    for (const other of broker.urls ?? [])
+        if (other.url !== broker.url)
+            lines.push(foreign(`also ${other.url}${other.error ? `: ${other.error}` : ""}`));
     lines.push(`${octets(broker.rx_octets)} in, ${octets(broker.tx_octets)} out`);
     setCard("Broker", marks[broker.state] ?? "bad",
             broker.state === "waiting" ? "not connected" : broker.state ?? "unknown", lines);

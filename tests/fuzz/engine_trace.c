@@ -79,6 +79,7 @@ trace_record(const struct store_record *record, uint64_t seq)
         [STORE_FILTER_PUT] = "filter",
         [STORE_FILTER_DELETE] = "delete filter",
         [STORE_BROKER_PUT] = "broker",
+        [STORE_BROKER_USE] = "broker use",
         [STORE_COPY_PUT] = "copy",
         [STORE_CLOCK_PUT] = "clock",
     };

@@ -395,7 +395,8 @@ world_broker_up(struct world *world, const struct upstream_session *session)
 
     if (world->broker.up)
         return;
-    granted.session_present = session->session_present && !engine_needs_clean_start(world->engine);
+    granted.session_present =
+        session->session_present && !engine_needs_clean_start(world->engine, 0);
     trace_text("connected, MQTT %u, session %s, %u open, qos %u, %s\n",
                granted.version == MQTT_5 ? 5 : 3, granted.session_present ? "present" : "new",
                granted.send_maximum, granted.maximum_qos,

@@ -89,6 +89,8 @@ configure_limits(struct engine_options *options, struct fuzz_input *input)
     options->spool_bytes = UINT64_C(256) << (octets >> 5 << 1);
 }
 
+static const char *const broker_keys[] = {"broker"};
+
 static void
 configure(struct world *world, struct fuzz_input *input)
 {
@@ -114,7 +116,8 @@ configure(struct world *world, struct fuzz_input *input)
         .standby_for = flags & 2 ? 2 : ENGINE_NO_GATEWAY,
         .advertise_ms = flags & 4 ? 900000 : ENGINE_NEVER,
         .topic_prefix = flags & 8 ? "site/" : "",
-        .broker_key = "broker",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .client_id_max = 24,
         .settings.resume_ignores_clean = flags & 16,
         .settings.uplink_ack_store = flags & 32,

@@ -155,7 +155,7 @@ broker_dial(struct world *w)
         dial_later(w, 10000);
         return;
     }
-    if (w->gateway.upstream_events.clean_start(w->gateway.upstream_events.ctx) && !b->wiped) {
+    if (w->gateway.upstream_events.clean_start(w->gateway.upstream_events.ctx, 0) && !b->wiped) {
         world_trace(w, "the broker's session is wiped");
         broker_lose_session(w);
         b->wiped = true;

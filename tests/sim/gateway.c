@@ -19,6 +19,7 @@ arm(void *ctx, uint64_t deadline_ms)
 
 /* To the broker it is the same whose prefix it is. */
 static const struct engine_client every_client = {.pattern = "*", .topic_prefix = TOPICS_PREFIX};
+static const char *const broker_keys[] = {"mqtt://broker dormouse"};
 
 void
 gateway_init(struct world *w)
@@ -40,7 +41,8 @@ gateway_init(struct world *w)
         .topic_prefix = weather->prefix && !weather->prefix_of_clients ? TOPICS_PREFIX : "",
         .clients = &every_client,
         .client_count = weather->prefix_of_clients,
-        .broker_key = "mqtt://broker dormouse",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = SIM_DEVICES_MAX + STRANGER_CLIENTS,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .settings.awake_max_ms = SIM_AWAKE_MAX_MS,

@@ -50,6 +50,8 @@ enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 static const struct table *
 table_of(enum store_op op)
 {
+    if (op == STORE_BROKER_USE)
+        op = STORE_BROKER_PUT;
     for (size_t i = 0; i < TABLE_COUNT; i++)
         if (tables[i].put == op || tables[i].remove == (int)op)
             return &tables[i];
@@ -80,6 +82,8 @@ compare_keys(const struct store_record *a, const struct store_record *b)
 
     if (order == 0 && t->session)
         order = compare_numbers(a->session, b->session);
+    if (order == 0 && (t->broker || t->put == STORE_BROKER_PUT))
+        order = compare_numbers(a->broker, b->broker);
     if (order == 0 && t->message)
         order = compare_numbers(a->message, b->message);
     if (order == 0 && t->order)
@@ -198,10 +202,11 @@ remove_session(struct engine_disk *disk, uint64_t session)
 }
 
 static void
-remove_broker_session(struct engine_disk *disk)
+remove_broker_session(struct engine_disk *disk, uint32_t broker)
 {
     for (size_t i = disk->rows.count; i-- > 0;)
-        if (table_of(disk->rows.items[i].record.op)->broker)
+        if (table_of(disk->rows.items[i].record.op)->broker &&
+            disk->rows.items[i].record.broker == broker)
             remove_row(&disk->rows, i);
 }
 
@@ -218,7 +223,7 @@ static bool
 puts_name(enum store_op op)
 {
     return op == STORE_TOPIC_PUT || op == STORE_SUBSCRIPTION_PUT || op == STORE_MESSAGE_PUT ||
-           op == STORE_SPOOL_PUT || op == STORE_BROKER_PUT;
+           op == STORE_SPOOL_PUT || op == STORE_BROKER_PUT || op == STORE_BROKER_USE;
 }
 
 static void
@@ -259,7 +264,7 @@ put(struct engine_disk *disk, const struct disk_row *row)
         demand(disk, !found, "a key that was deleted comes again");
     }
     if (record->op == STORE_BROKER_PUT)
-        remove_broker_session(disk);
+        remove_broker_session(disk, record->broker);
     at = place_of(&disk->rows, record, &found);
     if (found) {
         const struct store_record *old = &disk->rows.items[at].record;
@@ -269,6 +274,8 @@ put(struct engine_disk *disk, const struct disk_row *row)
         remove_row(&disk->rows, at);
     }
     insert_row(&disk->rows, at, *row);
+    if (record->op == STORE_BROKER_USE)
+        disk->rows.items[at].record.op = STORE_BROKER_PUT;
 }
 
 /* Takes the row's spans over. */
@@ -282,7 +289,7 @@ apply(struct engine_disk *disk, struct disk_row *row)
         free_row(row);
         return;
     }
-    if (row->record.op == t->put) {
+    if (row->record.op == t->put || row->record.op == STORE_BROKER_USE) {
         put(disk, row);
         return;
     }

@@ -100,7 +100,11 @@ add_upstream(struct rig *rig, const struct mqtt_packet *p)
             precision(p->payload), chars(p->payload));
     if (p->packet_id != 0)
         add(rig, " pid %d", p->packet_id);
+    if (p->reason != 0)
+        add(rig, " reason %02x", p->reason);
     if (p->type == MQTT_SUBSCRIBE) {
+        if (p->qos != 2) /* always asked for where the broker has it */
+            add(rig, " qos %d", p->qos);
         if (p->subscription_id_count > 0)
             add(rig, " id %" PRIu32, p->subscription_ids[0]);
         if (p->retain_handling != 0)
@@ -180,6 +184,9 @@ add_record(struct rig *rig, const struct store_record *r)
         break;
     case STORE_BROKER_PUT:
         add(rig, "broker");
+        break;
+    case STORE_BROKER_USE:
+        add(rig, "use broker %u", r->broker);
         break;
     case STORE_COPY_PUT:
         if (r->session == 0)
@@ -282,6 +289,8 @@ rig_init(struct rig *rig)
     rig->now_ms = 1000000;
     rig->link =
         (struct engine_link){.mtu = 255, .up = true, .qos_minus_one = ENGINE_QOS_MINUS_ONE_IDS};
+    rig->broker_keys[0] = "mqtt://broker dormouse";
+    rig->broker_keys[1] = "mqtt://other dormouse";
     rig->options = (struct engine_options){
         .links = &rig->link,
         .link_count = 1,
@@ -291,7 +300,8 @@ rig_init(struct rig *rig)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
-        .broker_key = "mqtt://broker dormouse",
+        .broker_keys = rig->broker_keys,
+        .broker_count = 1,
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .settings.awake_max_ms = 60000,
@@ -489,7 +499,8 @@ rig_broker_up(struct rig *rig, enum mqtt_version version, bool session_present)
 {
     engine_upstream_connected(
         rig->engine, rig->now_ms,
-        &(struct upstream_session){.version = version,
+        &(struct upstream_session){.broker = rig->broker,
+                                   .version = version,
                                    .session_present = session_present,
                                    .send_maximum = 10,
                                    .maximum_qos = 2,

@@ -15,6 +15,8 @@
 struct rig {
     struct engine_options options;
     struct engine_link link;
+    const char *broker_keys[2]; /* options.broker_count is 1 at first */
+    size_t broker;              /* that rig_broker_up connects to */
     struct engine *engine;
     uint64_t now_ms;
     uint64_t seq;         /* records emitted */

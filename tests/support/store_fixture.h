@@ -17,7 +17,7 @@
 #include "unit.h"
 
 #define GUARD_S 20 /* a test that waits this long has failed */
-#define TEXT_SIZE 8192
+#define TEXT_SIZE 16384
 
 /* One state directory, and the store that is open in it. */
 struct fixture {
@@ -62,7 +62,7 @@ describe(char *text, const struct store_record *r)
         (unsigned long long)r->session, (unsigned long long)r->message,
         (unsigned long long)r->order, (unsigned long long)r->content,
         (unsigned long long)r->expires);
-    add(text, " %llu %llu %llu %d", (unsigned long long)r->clock.gateway_ms,
+    add(text, " %u %llu %llu %llu %d", r->broker, (unsigned long long)r->clock.gateway_ms,
         (unsigned long long)r->clock.boot_ms, (unsigned long long)r->clock.wall_ms, r->taken);
     add_octets(text, r->client_id);
     add_octets(text, r->name);
@@ -238,10 +238,13 @@ static const struct store_record all_rows[] = {
      .name = TEXT("0e4b"),
      .clock = {.gateway_ms = INT64_MAX, .boot_ms = 5, .wall_ms = 1}},
     {.op = STORE_BROKER_PUT, .name = TEXT("mqtt://localhost:1883 dormouse-x")},
+    {.op = STORE_BROKER_PUT, .broker = 3, .name = TEXT("other"), .order = INT64_MAX},
     {.op = STORE_FILTER_PUT, .name = TEXT("a/#"), .upstream_id = UINT32_MAX, .order = INT64_MAX},
     {.op = STORE_FILTER_PUT, .name = TEXT("b\xff/+"), .upstream_id = 0},
+    {.op = STORE_FILTER_PUT, .broker = 3, .name = TEXT("a/#"), .upstream_id = 1, .order = 1},
     {.op = STORE_INBOUND_PUT, .packet_id = 1, .content = INT64_MAX},
     {.op = STORE_INBOUND_PUT, .packet_id = 65535},
+    {.op = STORE_INBOUND_PUT, .broker = 3, .packet_id = 1},
     {.op = STORE_SESSION_PUT,
      .session = 1,
      .client_id = TEXT("s\xc3\xa4nsor"),
@@ -281,6 +284,7 @@ static const struct store_record all_rows[] = {
      .payload = TEXT("\0\xff bytes"),
      .qos = 2,
      .retain = true,
+     .broker = 3,
      .expires = INT64_MAX},
     {.op = STORE_MESSAGE_PUT, .message = INT64_MAX, .name = TEXT("t/2")},
     {.op = STORE_DELIVERY_PUT,
@@ -305,6 +309,7 @@ static const struct store_record all_rows[] = {
     {.op = STORE_SPOOL_PUT, .order = INT64_MAX, .session = 2, .name = TEXT("up")},
     {.op = STORE_RELEASE_PUT, .packet_id = 1},
     {.op = STORE_RELEASE_PUT, .packet_id = 65535},
+    {.op = STORE_RELEASE_PUT, .broker = 3, .packet_id = 1, .order = INT64_MAX, .sent = true},
     {.op = STORE_COPY_PUT,
      .qos = 2,
      .message = INT64_MAX,
@@ -312,6 +317,7 @@ static const struct store_record all_rows[] = {
      .order = INT64_MAX,
      .payload = TEXT("\0\0\0\1")},
     {.op = STORE_COPY_PUT, .session = 1, .qos = 2, .message = 5, .taken = true},
+    {.op = STORE_COPY_PUT, .session = 1, .broker = 3, .qos = 2, .message = 5},
     {.op = STORE_COPY_PUT, .session = 2, .qos = 1, .message = 6},
 };
 

@@ -7,7 +7,7 @@ import json
 import pathlib
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "docs/schema"
-OPTIONAL = {"rssi", "lqi", "snr", "topic_id"}
+OPTIONAL = {"rssi", "lqi", "snr", "topic_id", "own_certificate_ends", "certificate_ends"}
 # Members that are one of a few words.
 WORDS = {"kind", "state", "made_by", "event", "progress", "direction", "exchange", "bus", "level"}
 

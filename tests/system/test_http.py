@@ -347,6 +347,7 @@ class Events(Http):
 
     def test_nothing_but_a_heartbeat_while_nothing_happens(self):
         self.start()
+        wait_until(lambda: self.gateway.status()["store"]["commits"], "the broker's row is written")
         stream = self.stream().begin()
         self.assertEqual((stream.event()[0], stream.event()[0]), ("status", "sessions"))
         begin = time.monotonic()

@@ -208,7 +208,7 @@ class CleanSession(SystemTest):
         self.wait_no_traces(ID, TOPIC, PAYLOAD)
         for name in ("topic", "subscription", "message", "delivery", "session", "filter"):
             # The filter without a name is no device's: it tells how far identifiers were used.
-            rows = [row for row in self.gateway.rows(name) if (name, row[0]) != ("filter", "")]
+            rows = [row for row in self.gateway.rows(name) if (name, row[1]) != ("filter", "")]
             self.assertEqual(rows, [], name)
         self.assert_broker_sends_nothing()
         status = self.gateway.status()

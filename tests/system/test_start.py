@@ -40,7 +40,7 @@ class Start(SystemTest):
         (["[udp lan]", "[sessions]", "overflow = drop"], 3, "[sessions] overflow:"),
         (["[udp lan]", "listen = 10.0.0.1"], 2, "[udp lan] listen:"),
         (["[udp lan]", "dtls = psk"], 2, "not built in yet; refused"),
-        (["[udp lan]", "[broker]", "url = mqtts://broker"], 3, "[broker] url:"),
+        (["[udp lan]", "[broker]", "url = mqtts://broker/"], 3, "[broker] url:"),
         (["[udp lan]", "[broker]", "url = http://broker"], 3, "[broker] url:"),
         (["[udp lan]", "[topics]", "70000 = a"], 3, "[topics] 70000:"),
         (["[udp lan]", "[topics]", "7 = a/+"], 3, "[topics] 7:"),

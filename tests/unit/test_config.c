@@ -243,16 +243,39 @@ key_given_twice_in_a_file_is_refused(void)
 }
 
 static void
-second_url_is_ignored_with_a_warning(void)
+password_in_a_url_is_refused_and_not_shown(void)
+{
+    check_reports("[broker]\nurl = mqtts://barn:secret@host:1\n[udp x]\n",
+                  "E main.ini:2: [broker] url: \"@host:1\" has a user name in it; use username and "
+                  "password_file\n");
+}
+
+static void
+urls_are_limited_and_differ(void)
+{
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://a\n[udp x]\n",
+                  "E main.ini:4: [broker] url: the same one is given twice\n");
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://c\nurl = mqtt://d\n"
+                  "url = mqtt://e\nurl = mqtt://f\nurl = mqtt://g\nurl = mqtt://h\n[udp x]\n",
+                  "");
+    check_reports("[broker]\nurl = mqtt://a\nurl = mqtt://b\nurl = mqtt://c\nurl = mqtt://d\n"
+                  "url = mqtt://e\nurl = mqtt://f\nurl = mqtt://g\nurl = mqtt://h\n"
+                  "url = mqtt://i\n[udp x]\n",
+                  "E main.ini:10: [broker] url: given more than 8 times\n");
+}
+
+static void
+urls_are_kept_in_order(void)
 {
     struct config_fixture fixture;
     config_fixture_init(&fixture);
-    config_fixture_load_text(&fixture, "[broker]\nurl = mqtt://a\nurl = mqtt://b\n[udp x]\n");
-    check_text(fixture.reports,
-               "W main.ini:3: [broker] url: fail-over is not built in yet; only the "
-               "first one is used\n");
+    config_fixture_load_text(&fixture,
+                             "[broker]\nurl = mqtts://a\nurl = mqtt+unix:///b\n[udp x]\n");
+    check_text(fixture.reports, "");
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.config);
-    CU_ASSERT_STRING_EQUAL(fixture.config->url, "mqtt://a");
+    CU_ASSERT_EQUAL_FATAL(fixture.config->urls.count, 2);
+    CU_ASSERT_STRING_EQUAL(fixture.config->urls.items[0], "mqtts://a");
+    CU_ASSERT_STRING_EQUAL(fixture.config->urls.items[1], "mqtt+unix:///b");
     config_fixture_fini(&fixture);
 }
 
@@ -430,7 +453,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(configuration_without_a_link_is_refused),
     UNIT_TEST(all_errors_of_a_file_are_reported),
     UNIT_TEST(key_given_twice_in_a_file_is_refused),
-    UNIT_TEST(second_url_is_ignored_with_a_warning),
+    UNIT_TEST(password_in_a_url_is_refused_and_not_shown),
+    UNIT_TEST(urls_are_limited_and_differ),
+    UNIT_TEST(urls_are_kept_in_order),
     UNIT_TEST(fragments_are_read_in_order_and_later_values_win),
     UNIT_TEST(later_list_of_words_and_empty_text_replace_the_earlier),
     UNIT_TEST(error_in_a_fragment_names_its_file_and_line),

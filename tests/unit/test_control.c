@@ -31,6 +31,8 @@ fake_address_text(const struct transport *transport, const struct dm_address *ad
     snprintf(text, size, "%c", (char)address->octets[0]);
 }
 
+static const char *no_topics = "";
+
 struct bench {
     struct store store; /* first: fake_append finds the bench by it */
     uint64_t seq;
@@ -81,6 +83,8 @@ receive(struct bench *b, char who, const struct mqttsn_packet *packet)
     b->listener.on_datagram(b->listener.ctx, &from, datagram, len);
 }
 
+static const char *const broker_keys[] = {"broker"};
+
 /* Device A is "aaa", active. */
 static void
 begin(struct bench *b)
@@ -103,7 +107,8 @@ begin(struct bench *b)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
-        .broker_key = "broker",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .settings.expiry_ms = ENGINE_NEVER,
@@ -119,6 +124,7 @@ begin(struct bench *b)
     runner_start(b->runner);
     b->listener = runner_transport_listener(b->runner);
     b->source = (struct control_source){
+        .status_topics = &no_topics,
         .now_ms = fake_now,
         .runner = b->runner,
         .transports = b->transports,

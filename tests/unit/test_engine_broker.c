@@ -266,7 +266,7 @@ pubrel_of_a_message_not_known_is_answered(void)
 
     begin(&rig);
     rig_broker_answer(&rig, MQTT_PUBREL, 9, 0);
-    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBCOMP pid 9\n"));
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBCOMP pid 9 reason 92\n"));
     rig_device_subscribed(&rig, 'A', "dev", false, "cmd", 2);
     redeliver(&rig, "x", 2, 1, false);
     rig_clear(&rig);

@@ -552,7 +552,7 @@ filter_row_that_is_no_filter_is_left_out(void)
     rig_init(&rig);
     engine_free(rig.engine);
     rig.engine = engine_new(&rig.options, (engine_emit *)NULL, NULL);
-    broker.name = dm_span_text(rig.options.broker_key);
+    broker.name = dm_span_text(rig.options.broker_keys[0]);
     filter.name = dm_span_text("a#/b");
     CU_ASSERT_EQUAL(engine_load(rig.engine, &broker, NULL), DM_OK);
     CU_ASSERT_EQUAL(engine_load(rig.engine, &filter, NULL), DM_MALFORMED);

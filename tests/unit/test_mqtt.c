@@ -473,13 +473,12 @@ decode_malformed_is_rejected(void)
         {MQTT_3_1_1, "90 03 00 0b 03"},
         {MQTT_3_1_1, "90 03 00 0b 81"},
         {MQTT_5, "e0 01 04"},
-        /* properties: unknown, of another packet, topic alias, repeated, cut, not shortest id */
+        /* properties: unknown, of another packet, repeated, cut, not shortest id */
         {MQTT_5, "20 05 00 00 02 7f 00"},
         {MQTT_5, "20 05 00 00 02 00 00"},
         {MQTT_5, "20 06 00 00 03 a5 00 00"},
         {MQTT_5, "20 08 00 00 05 02 00 00 00 01"},
         {MQTT_5, "30 06 00 01 61 02 25 01"},
-        {MQTT_5, "30 07 00 01 61 03 23 00 01"},
         {MQTT_5, "e0 07 00 05 11 00 00 00 01"},
         {MQTT_5, "20 07 00 00 04 25 01 25 01"},
         {MQTT_5, "40 0c 00 07 00 08 1f 00 01 78 1f 00 01 78"},
@@ -546,6 +545,20 @@ decode_longer_than_maximum_is_full_before_it_is_complete(void)
 }
 
 static void
+decode_topic_alias_is_unsupported_with_a_topic_or_without(void)
+{
+    static const uint8_t named[] = {0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1};
+    static const uint8_t nameless[] = {0x30, 6, 0, 0, 3, 0x23, 0, 1};
+    struct mqtt_packet packet;
+    size_t used;
+
+    CU_ASSERT_EQUAL(mqtt_decode(MQTT_5, named, sizeof named, SIZE_MAX, &packet, &used),
+                    DM_UNSUPPORTED);
+    CU_ASSERT_EQUAL(mqtt_decode(MQTT_5, nameless, sizeof nameless, SIZE_MAX, &packet, &used),
+                    DM_UNSUPPORTED);
+}
+
+static void
 decode_largest_remaining_length_is_read(void)
 {
     static const uint8_t header[] = {0x30, 0xff, 0xff, 0xff, 0x7f};
@@ -591,7 +604,8 @@ decode_anything(enum mqtt_version version, const uint8_t *octets, size_t len)
     } else if (result == DM_TRUNCATED) {
         CU_ASSERT_TRUE(used == 0 || (used > len && used <= MAXIMUM));
     } else {
-        CU_ASSERT_TRUE((result == DM_MALFORMED || result == DM_FULL) && used == 0);
+        CU_ASSERT_TRUE((result == DM_MALFORMED || result == DM_FULL || result == DM_UNSUPPORTED) &&
+                       used == 0);
     }
 }
 
@@ -841,6 +855,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(decode_unknown_failure_code_is_kept),
     UNIT_TEST(decode_publish_with_too_many_subscription_ids_keeps_the_first),
     UNIT_TEST(decode_longer_than_maximum_is_full_before_it_is_complete),
+    UNIT_TEST(decode_topic_alias_is_unsupported_with_a_topic_or_without),
     UNIT_TEST(decode_largest_remaining_length_is_read),
     UNIT_TEST(decode_single_octet_corruption_never_reads_outside),
     UNIT_TEST(decode_random_octets_never_reads_outside),

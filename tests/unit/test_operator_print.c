@@ -105,7 +105,12 @@ status_shows_every_part(void)
     char *text = print(operator_print_status,
                        "{\"name\":\"barn\",\"gateway_id\":1,\"version\":\"0.1.0\",\"pid\":7,"
                        "\"uptime_ms\":61000,\"broker\":{\"url\":\"mqtt://b\",\"state\":\"waiting\","
-                       "\"version\":\"5\",\"error\":\"Connection refused\",\"connects\":2},"
+                       "\"version\":\"5\",\"error\":\"Connection refused\",\"connects\":2,"
+                       "\"tls\":{\"version\":\"TLSv1.3\",\"cipher\":\"X\","
+                       "\"certificate_ends\":\"soon\",\"own_certificate_ends\":\"later\"},"
+                       "\"urls\":[{\"url\":\"mqtt://b\",\"error\":\"Connection refused\"},"
+                       "{\"url\":\"mqtts://c\",\"error\":\"no\\u001bhost\"},"
+                       "{\"url\":\"mqtt://d\",\"error\":\"\"},7,{}]},"
                        "\"store\":{\"path\":\"/x\",\"degraded\":true,\"error\":\"disk full\","
                        "\"file_octets\":2048,\"free_octets\":1024,\"written_octets\":4096},"
                        "\"sessions\":{\"total\":3,\"asleep\":2},"
@@ -118,7 +123,10 @@ status_shows_every_part(void)
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "Gateway   barn (id 1), version 0.1.0, process 7, up 1 min 1 s\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "mqtt://b: waiting, MQTT 5, 2 connects\n"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "          Connection refused\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "          Connection refused\n"
+                     "          TLSv1.3 X, certificate ends soon, ours later\n"
+                     "          also mqtts://c: no\\x1bhost\n          also mqtt://d\nStore "));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "/x: DEGRADED, 2.0 KiB, 1.0 KiB of it free, 4.0 KiB written\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "          disk full\n"));

@@ -205,6 +205,8 @@ fake_arm(void *ctx, uint64_t deadline_ms)
 
 /* ---- the bench ---- */
 
+static const char *const broker_keys[] = {"broker"};
+
 /* A runner with its parts, not loaded and not started. */
 static void
 bench_build(struct bench *b)
@@ -231,7 +233,8 @@ bench_build(struct bench *b)
         .standby_for = ENGINE_NO_GATEWAY,
         .advertise_ms = ENGINE_NEVER,
         .topic_prefix = "",
-        .broker_key = "broker",
+        .broker_keys = broker_keys,
+        .broker_count = 1,
         .max_clients = 10,
         .client_id_max = MQTTSN_CLIENT_ID_MAX,
         .settings.queue_messages = 10,
@@ -962,11 +965,11 @@ empty_store_asks_for_a_clean_start_and_a_known_broker_does_not(void)
     struct bench b;
 
     bench_build(&b);
-    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     CU_ASSERT_EQUAL(runner_load(b.runner, &other), DM_OK);
-    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_TRUE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     CU_ASSERT_EQUAL(runner_load(b.runner, &known), DM_OK);
-    CU_ASSERT_FALSE(b.upstream_events.clean_start(b.upstream_events.ctx));
+    CU_ASSERT_FALSE(b.upstream_events.clean_start(b.upstream_events.ctx, 0));
     bench_fini(&b);
 }
 

@@ -13,9 +13,10 @@ rows_come_back_as_they_were_in_the_order_of_their_keys(void)
     setup(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, 0);
-    append(&f, all_rows[1]); /* first: it deletes the state of another broker session */
+    for (size_t i = 1; i <= 2; i++) /* first: each deletes the state of its broker session */
+        append(&f, all_rows[i]);
     for (size_t i = ROW_COUNT; i-- > 0;)
-        if (i != 1)
+        if (i != 1 && i != 2)
             append(&f, all_rows[i]);
     commit(&f);
     close_store(&f);
@@ -34,7 +35,7 @@ put_of_the_same_key_replaces_the_row(void)
     setup(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     put_all_rows(&f);
-    for (size_t i = 2; i < ROW_COUNT; i++) { /* from behind the broker, which empties tables */
+    for (size_t i = 3; i < ROW_COUNT; i++) { /* from behind the brokers, which empty tables */
         struct store_record changed = all_rows[i];
         if (changed.op != STORE_COPY_PUT) /* where it is part of the key */
             changed.qos = 1;
@@ -54,7 +55,7 @@ put_of_the_same_key_replaces_the_row(void)
                   " || (SELECT sum(qos) FROM will) || ' ' || (SELECT sum(content) FROM received)"
                   " FROM filter WHERE position = 77",
                   answer, sizeof answer);
-    CU_ASSERT_STRING_EQUAL(answer, "2 6 3 2 231");
+    CU_ASSERT_STRING_EQUAL(answer, "3 6 4 2 231");
     close_store(&f);
     teardown(&f);
 }
@@ -64,10 +65,10 @@ first_of_pair(const struct store_record *row)
 {
     switch (row->op) {
     case STORE_FILTER_PUT:
-        return row->upstream_id != 0;
+        return row->broker == 0 && row->upstream_id != 0;
     case STORE_INBOUND_PUT:
     case STORE_RELEASE_PUT:
-        return row->packet_id == 1;
+        return row->broker == 0 && row->packet_id == 1;
     case STORE_WILL_PUT:
         return row->session == 1;
     case STORE_RECEIVED_PUT:
@@ -132,7 +133,7 @@ session_delete_takes_all_rows_of_the_session_but_its_spooled_messages(void)
 }
 
 static void
-broker_put_empties_filters_inbound_release_and_copies(void)
+broker_put_empties_its_filters_inbound_release_and_copies(void)
 {
     struct fixture f;
     char answer[64];
@@ -140,13 +141,33 @@ broker_put_empties_filters_inbound_release_and_copies(void)
     setup(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     put_all_rows(&f);
-    append(&f, (struct store_record){.op = STORE_BROKER_PUT, .name = TEXT("other")});
+    append(&f, (struct store_record){.op = STORE_BROKER_PUT, .name = TEXT("new")});
     commit(&f);
     close_store(&f);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 9);
-    with_database(&f, "SELECT group_concat(broker) FROM broker", answer, sizeof answer);
-    CU_ASSERT_STRING_EQUAL(answer, "other");
+    with_database(&f, "SELECT group_concat(name) FROM broker", answer, sizeof answer);
+    CU_ASSERT_STRING_EQUAL(answer, "new,other");
+    close_store(&f);
+    teardown(&f);
+}
+
+static void
+broker_use_keeps_its_rows(void)
+{
+    struct fixture f;
+    char answer[64];
+
+    setup(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    put_all_rows(&f);
+    append(&f, (struct store_record){.op = STORE_BROKER_USE, .order = 9, .name = TEXT("new")});
+    commit(&f);
+    close_store(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    CU_ASSERT_EQUAL(f.rows, ROW_COUNT);
+    with_database(&f, "SELECT name || used FROM broker WHERE broker = 0", answer, sizeof answer);
+    CU_ASSERT_STRING_EQUAL(answer, "new9");
     close_store(&f);
     teardown(&f);
 }
@@ -168,7 +189,7 @@ running_store_can_be_read_by_another_connection(void)
                   answer, sizeof answer);
     CU_ASSERT_STRING_EQUAL(answer, "text,blob"); /* the second is no text: it holds a NUL */
     with_database(&f, "SELECT group_concat(typeof(filter)) FROM filter", answer, sizeof answer);
-    CU_ASSERT_STRING_EQUAL(answer, "text,blob");
+    CU_ASSERT_STRING_EQUAL(answer, "text,blob,text");
     append(&f, (struct store_record){.op = STORE_MESSAGE_DELETE, .message = 1});
     commit(&f);
     close_store(&f);
@@ -190,9 +211,9 @@ impossible_values_in_a_row_are_skipped(void)
                   "UPDATE delivery SET released = 2 WHERE session = 1 AND position = 2;"
                   "UPDATE will SET retain = 2 WHERE session = 1;"
                   "UPDATE received SET content = -1 WHERE session = 2;"
-                  "INSERT INTO upstream_release VALUES (65536);"
+                  "INSERT INTO upstream_release VALUES (0, 65536, 0, 0);"
                   "UPDATE spool SET qos = 'x' WHERE position = 1;"
-                  "INSERT INTO message VALUES (-1, 't', '', 0, 0, 0, 0);",
+                  "INSERT INTO message VALUES (-1, 't', '', 0, 0, 0, 0, 0);",
                   NULL, 0);
     CU_ASSERT_TRUE_FATAL(open_store(&f));
     CU_ASSERT_EQUAL(f.rows, ROW_COUNT - 6);
@@ -419,7 +440,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(put_of_the_same_key_replaces_the_row),
     UNIT_TEST(delete_takes_its_row_and_no_other),
     UNIT_TEST(session_delete_takes_all_rows_of_the_session_but_its_spooled_messages),
-    UNIT_TEST(broker_put_empties_filters_inbound_release_and_copies),
+    UNIT_TEST(broker_put_empties_its_filters_inbound_release_and_copies),
+    UNIT_TEST(broker_use_keeps_its_rows),
     UNIT_TEST(running_store_can_be_read_by_another_connection),
     UNIT_TEST(impossible_values_in_a_row_are_skipped),
     UNIT_TEST(delete_that_finds_no_row_writes_nothing_but_is_reported),

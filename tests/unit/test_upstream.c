@@ -54,7 +54,10 @@ struct world {
     struct upstream *upstream;
     struct upstream_options options;
     char url[64];
+    const char *urls[2]; /* the last one is that of `listener` */
     bool clean_start;
+    unsigned busy;    /* how often it says so */
+    size_t asked_for; /* the broker of the last question about it */
     size_t connected, disconnected;
     struct upstream_session session;
     size_t packets;
@@ -237,10 +240,20 @@ start_broker(struct world *world)
 }
 
 static bool
-tell_clean_start(void *ctx)
+tell_clean_start(void *ctx, size_t broker)
 {
     struct world *world = ctx;
+
+    world->asked_for = broker;
     return world->clean_start;
+}
+
+static bool
+tell_idle(void *ctx)
+{
+    struct world *world = ctx;
+
+    return world->busy == 0 || --world->busy == 0;
 }
 
 static void
@@ -308,12 +321,13 @@ begin(struct world *world)
 static void
 open_upstream(struct world *world, const char *host)
 {
-    struct upstream_events events = {world, tell_clean_start, note_connected, note_disconnected,
-                                     note_packet};
+    struct upstream_events events = {world,     tell_clean_start, note_connected, note_disconnected,
+                                     tell_idle, note_packet};
     char error[100] = "";
 
     snprintf(world->url, sizeof world->url, "mqtt://%s:%u", host, world->port);
-    world->options.url = world->url;
+    world->urls[world->options.url_count++] = world->url;
+    world->options.urls = world->urls;
     world->upstream = upstream_open(world->base, &world->options, &events, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(world->upstream);
 }
@@ -442,12 +456,15 @@ static void
 open_with_bad_url_gives_the_reason(void)
 {
     struct upstream_events events = {0};
-    struct upstream_options options = {.url = "mqtts://a", .client_id = "gw1"};
+    const char *url = "mqtts://";
+    struct upstream_options options = {.urls = &url, .url_count = 1, .client_id = "gw1"};
     struct event_base *base = event_base_new();
     char error[100] = "";
 
     CU_ASSERT_PTR_NULL(upstream_open(base, &options, &events, error, sizeof error));
-    CU_ASSERT_STRING_EQUAL(error, "TLS is not built in");
+    CU_ASSERT_STRING_EQUAL(error,
+                           "the broker's URL is not mqtt://host[:port], mqtts://host[:port] or "
+                           "mqtt+unix:///path");
     event_base_free(base);
 }
 
@@ -750,7 +767,7 @@ send_is_refused_unless_connected_and_within_limits(void)
     publish.payload = dm_span(payload, 94);
     CU_ASSERT_EQUAL(ops->send(world.upstream, &publish), DM_OK);
     publish.payload = dm_span(payload, 95);
-    CU_ASSERT_EQUAL(ops->send(world.upstream, &publish), DM_FULL);
+    CU_ASSERT_EQUAL(ops->send(world.upstream, &publish), DM_INVALID);
     CU_ASSERT_EQUAL(ops->send(world.upstream, &ack), DM_OK);
     while (world.seen_count < 3 && !world.late)
         event_base_loop(world.base, EVLOOP_ONCE);
@@ -958,6 +975,113 @@ free_while_resolving_leaves_the_thread_alone(void)
     sem_post(&lookup_may_go); /* only now the thread returns, to nobody */
 }
 
+/* Another broker on the same loop, first among the URLs, that does not listen yet. */
+static void
+prepare_first(struct world *first, struct world *world)
+{
+    *first = (struct world){.base = world->base, .scene_count = 1};
+    first->scenes[0].reply = "20 03 00 00 00";
+    start_broker(first);
+    stop_broker(first);
+    snprintf(first->url, sizeof first->url, "mqtt://127.0.0.1:%u", first->port);
+    world->urls[0] = first->url;
+    world->options.url_count = 1;
+}
+
+static void
+second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back(void)
+{
+    struct world world, first;
+
+    begin(&world);
+    prepare_first(&first, &world);
+    world.options.return_ms = 20;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    CU_ASSERT_EQUAL(world.session.broker, 1);
+    CU_ASSERT_EQUAL(world.asked_for, 1);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).url, world.url);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).urls[0].error, "cannot connect: Connection refused");
+    attempts = 0;
+    while (attempts < 2 && !world.late) /* it looks, and stays */
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.disconnected, 0);
+    world.busy = 3;
+    start_broker(&first);
+    run_until(&world, is_connected_again);
+    CU_ASSERT_EQUAL(world.busy, 0);
+    CU_ASSERT_EQUAL(first.connections, 4); /* three looks, and the one that stays */
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 00"));
+    CU_ASSERT_EQUAL(world.disconnected, 1);
+    CU_ASSERT_EQUAL(world.session.broker, 0);
+    CU_ASSERT_STRING_EQUAL(status_of(&world).urls[0].error, "");
+    close_upstream(&world);
+    close_peer(&first);
+    stop_broker(&first);
+    end(&world);
+}
+
+static void
+second_broker_is_not_left_without_being_told_to_and_a_round_begins_with_the_first(void)
+{
+    struct world world, first;
+
+    begin(&world);
+    prepare_first(&first, &world);
+    world.options.return_ms = UPSTREAM_NEVER;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    start_broker(&first);
+    attempts = 0;
+    close_peer(&world); /* so soon that it does not count as a success: the round goes on */
+    run_until(&world, is_connected_again);
+    CU_ASSERT_EQUAL(world.session.broker, 0);
+    CU_ASSERT_EQUAL(attempts, 1);
+    close_upstream(&world);
+    close_peer(&first);
+    stop_broker(&first);
+    end(&world);
+}
+
+static void
+connected_topic_alias_is_answered_with_0x94(void)
+{
+    struct world world;
+
+    begin(&world);
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    write_hex(world.peer, "30 07 00 01 61 03 23 00 01");
+    run_until(&world, broker_saw_disconnect);
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 01 94"));
+    end(&world);
+}
+
+static void
+connected_message_beyond_our_receive_maximum_is_answered_with_0x93(void)
+{
+    struct mqtt_packet answer = {.type = MQTT_PUBACK, .packet_id = 1};
+    struct world world;
+
+    begin(&world);
+    world.options.receive_maximum = 2;
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    write_hex(world.peer, "32 06 00 01 61 00 01 00 32 06 00 01 61 00 02 00");
+    while (world.packets < 2 && !world.late)
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.upstream->ops->send(world.upstream, &answer), DM_OK);
+    write_hex(world.peer, "32 06 00 01 61 00 03 00");
+    while (world.packets < 3 && !world.late)
+        event_base_loop(world.base, EVLOOP_ONCE);
+    CU_ASSERT_EQUAL(world.disconnected, 0);
+    write_hex(world.peer, "32 06 00 01 61 00 04 00");
+    run_until(&world, broker_saw_disconnect);
+    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 01 93"));
+    CU_ASSERT_EQUAL(world.packets, 3);
+    end(&world);
+}
+
 static void
 free_before_the_loop_runs(void)
 {
@@ -1077,6 +1201,10 @@ static const struct unit_test tests[] = {
     UNIT_TEST(unknown_name_is_reported_and_retried),
     UNIT_TEST(slow_name_does_not_stop_the_loop),
     UNIT_TEST(free_while_resolving_leaves_the_thread_alone),
+    UNIT_TEST(second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back),
+    UNIT_TEST(second_broker_is_not_left_without_being_told_to_and_a_round_begins_with_the_first),
+    UNIT_TEST(connected_topic_alias_is_answered_with_0x94),
+    UNIT_TEST(connected_message_beyond_our_receive_maximum_is_answered_with_0x93),
     UNIT_TEST(free_before_the_loop_runs),
     UNIT_TEST(free_while_dialing),
     UNIT_TEST(free_while_greeting),

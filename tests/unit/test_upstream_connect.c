@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decisions of a connection attempt: URL, back-off, version, options, CONNACK. */
-#include "upstream_connect.h"
+#include "upstream_target.h"
+#include "upstream_window.h"
 
 #include "unit.h"
 
@@ -15,6 +16,9 @@ url_is_split_into_host_and_port(void)
         {"mqtt://10.0.0.7:1884", "10.0.0.7", "1884"},
         {"mqtt://[::1]", "::1", "1883"},
         {"mqtt://[fe80::1%eth0]:18830", "fe80::1%eth0", "18830"},
+        {"mqtts://localhost", "localhost", "8883"},
+        {"mqtts://[::1]:1", "::1", "1"},
+        {"mqtt+unix:///run/broker", "/run/broker", ""},
     };
     static const char *const bad[] = {
         "",
@@ -36,6 +40,9 @@ url_is_split_into_host_and_port(void)
         "ws://a",
         "mqtt://a:123456",
         "mqtt://a%b",
+        "mqtts://",
+        "mqttss://a",
+        "mqtt+unix:/run/broker",
     };
     struct upstream_broker broker;
     char error[100];
@@ -44,12 +51,14 @@ url_is_split_into_host_and_port(void)
         CU_ASSERT_EQUAL(upstream_url_parse(good[i][0], &broker, error, sizeof error), DM_OK);
         CU_ASSERT_STRING_EQUAL(broker.host, good[i][1]);
         CU_ASSERT_STRING_EQUAL(broker.port, good[i][2]);
+        CU_ASSERT_EQUAL(broker.tls, good[i][0][4] == 's');
     }
     for (size_t i = 0; i < COUNT(bad); i++)
         CU_ASSERT_EQUAL(upstream_url_parse(bad[i], &broker, error, sizeof error), DM_INVALID);
-    CU_ASSERT_STRING_EQUAL(error, "the broker's URL is not mqtt://host[:port]");
-    CU_ASSERT_EQUAL(upstream_url_parse("mqtts://a", &broker, error, sizeof error), DM_INVALID);
-    CU_ASSERT_STRING_EQUAL(error, "TLS is not built in");
+    CU_ASSERT_STRING_EQUAL(error, "the broker's URL is not mqtt://host[:port], "
+                                  "mqtts://host[:port] or mqtt+unix:///path");
+    CU_ASSERT_EQUAL(upstream_url_parse("mqtt+unix://x", &broker, error, sizeof error), DM_INVALID);
+    CU_ASSERT_STRING_EQUAL(error, "the path of the broker's socket is not absolute or too long");
 }
 
 static void
@@ -80,6 +89,83 @@ backoff_doubles_from_half_a_second_to_thirty_with_jitter(void)
         CU_ASSERT_EQUAL(high, middle[i] + middle[i] / 5);
     }
     CU_ASSERT_TRUE(upstream_backoff_ms(UINT32_MAX, UINT32_MAX) <= 36000);
+}
+
+static void
+round_goes_through_all_brokers_before_the_back_off_grows(void)
+{
+    const char *urls[] = {"mqtt://a", "mqtts://b", "mqtt+unix:///c"};
+    struct upstream_options options = {.urls = urls, .url_count = 3};
+    struct upstream_targets targets;
+    char error[100];
+
+    CU_ASSERT_EQUAL(upstream_targets_init(&targets, &options, error, sizeof error), DM_OK);
+    for (unsigned round = 1; round <= 3; round++) {
+        CU_ASSERT_STRING_EQUAL(upstream_target(&targets)->url, "mqtt://a");
+        CU_ASSERT_TRUE(upstream_targets_failed(&targets, false, UINT32_MAX) < 200);
+        CU_ASSERT_STRING_EQUAL(upstream_target(&targets)->url, "mqtts://b");
+        CU_ASSERT_TRUE(upstream_targets_failed(&targets, false, UINT32_MAX) < 200);
+        CU_ASSERT_STRING_EQUAL(upstream_target(&targets)->url, "mqtt+unix:///c");
+        CU_ASSERT_EQUAL(upstream_targets_failed(&targets, false, 7), upstream_backoff_ms(round, 7));
+    }
+    CU_ASSERT_TRUE(upstream_targets_failed(&targets, false, UINT32_MAX) < 200);
+    /* One that had worked is the end of a round: it begins with the first again. */
+    CU_ASSERT_EQUAL(upstream_targets_failed(&targets, true, 7), upstream_backoff_ms(1, 7));
+    CU_ASSERT_STRING_EQUAL(upstream_target(&targets)->url, "mqtt://a");
+    upstream_targets_fini(&targets);
+}
+
+static void
+number_of_brokers_is_limited(void)
+{
+    const char *urls[UPSTREAM_URLS_MAX + 1];
+    struct upstream_options options = {.urls = urls, .url_count = COUNT(urls)};
+    struct upstream_targets targets;
+    char error[100];
+
+    for (size_t i = 0; i < COUNT(urls); i++)
+        urls[i] = "mqtt://a";
+    CU_ASSERT_EQUAL(upstream_targets_init(&targets, &options, error, sizeof error), DM_INVALID);
+    CU_ASSERT_STRING_EQUAL(error, "1 to 8 URLs of brokers are needed");
+    options.url_count = 0;
+    CU_ASSERT_EQUAL(upstream_targets_init(&targets, &options, error, sizeof error), DM_INVALID);
+    options.url_count = 2;
+    urls[1] = "x";
+    CU_ASSERT_EQUAL(upstream_targets_init(&targets, &options, error, sizeof error), DM_INVALID);
+    upstream_targets_fini(&targets);
+}
+
+static void
+window_counts_messages_until_they_are_answered(void)
+{
+    static struct upstream_window window;
+    struct mqtt_packet message = {.type = MQTT_PUBLISH, .qos = 1, .packet_id = 1};
+    struct mqtt_packet answer = {.type = MQTT_PUBACK, .packet_id = 1};
+
+    CU_ASSERT_TRUE(upstream_window_received(&window, &message, 2));
+    CU_ASSERT_TRUE(upstream_window_received(&window, &message, 2)); /* once more */
+    message.packet_id = 2;
+    message.qos = 2;
+    CU_ASSERT_TRUE(upstream_window_received(&window, &message, 2));
+    message.qos = 0;
+    message.packet_id = 0;
+    CU_ASSERT_TRUE(upstream_window_received(&window, &message, 2));
+    upstream_window_sent(&window, &answer);
+    upstream_window_sent(&window, &answer); /* it is not open any more */
+    CU_ASSERT_EQUAL(window.count, 1);
+    answer.packet_id = 2;
+    answer.type = MQTT_PUBREC; /* it goes on */
+    upstream_window_sent(&window, &answer);
+    CU_ASSERT_EQUAL(window.count, 1);
+    message.qos = 2;
+    for (message.packet_id = 65535; message.packet_id > 65533; message.packet_id--)
+        CU_ASSERT_EQUAL(upstream_window_received(&window, &message, 2), message.packet_id == 65535);
+    answer.reason = 0x97; /* refused: that was its end */
+    upstream_window_sent(&window, &answer);
+    answer.type = MQTT_PUBCOMP;
+    answer.packet_id = 65535;
+    upstream_window_sent(&window, &answer);
+    CU_ASSERT_EQUAL(window.count, 1);
 }
 
 static void
@@ -145,15 +231,17 @@ connack_codes_of_311_have_the_meaning_of_5(void)
 static void
 options_are_copied_with_defaults(void)
 {
-    char url[] = "mqtt://a";
-    struct upstream_options options = {.url = url, .client_id = "gw1", .password = "secret"};
+    char client_id[] = "gw1";
+    struct upstream_options options = {
+        .client_id = client_id, .password = "secret", .tls.ca_file = "/ca"};
     struct upstream_options copy;
 
     CU_ASSERT_EQUAL(upstream_options_copy(&copy, &options), DM_OK);
-    url[7] = 'b';
-    CU_ASSERT_STRING_EQUAL(copy.url, "mqtt://a");
+    client_id[0] = 'x';
     CU_ASSERT_STRING_EQUAL(copy.client_id, "gw1");
     CU_ASSERT_PTR_NULL(copy.username);
+    CU_ASSERT_STRING_EQUAL(copy.tls.ca_file, "/ca");
+    CU_ASSERT_PTR_NULL(copy.tls.key_file);
     CU_ASSERT_STRING_EQUAL(copy.password, "secret");
     CU_ASSERT_EQUAL(copy.maximum_packet, 1024 * 1024);
     upstream_options_free(&copy);
@@ -163,6 +251,9 @@ static const struct unit_test tests[] = {
     UNIT_TEST(url_is_split_into_host_and_port),
     UNIT_TEST(url_with_too_long_host_is_refused),
     UNIT_TEST(backoff_doubles_from_half_a_second_to_thirty_with_jitter),
+    UNIT_TEST(round_goes_through_all_brokers_before_the_back_off_grows),
+    UNIT_TEST(number_of_brokers_is_limited),
+    UNIT_TEST(window_counts_messages_until_they_are_answered),
     UNIT_TEST(version_auto_alternates_until_one_is_proven),
     UNIT_TEST(version_proven_survives_silence_but_not_a_refusal_by_name),
     UNIT_TEST(version_fixed_never_changes),
