@@ -546,6 +546,7 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
     assert(options->link_count == e->options->link_count);
     engine_at(e, now_ms);
     e->options = options;
+    brokers_reconfigure(e, old);
     names_init(e); /* without memory only long names suffer */
     if (readvertise)
         discovery_reconfigure(e);

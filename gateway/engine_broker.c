@@ -58,6 +58,15 @@ brokers_free(struct engine *e)
         broker_clear(&e->brokers[i]);
 }
 
+void
+brokers_reconfigure(struct engine *e, const struct engine_options *old)
+{
+    for (size_t i = 0; i < BROKERS_MAX; i++)
+        for (size_t n = 0; n < old->broker_count; n++)
+            if (e->brokers[i].key == old->broker_keys[n])
+                e->brokers[i].key = key_of(e, n);
+}
+
 static bool
 is_configured(const struct engine *e, const struct broker *b)
 {

@@ -923,6 +923,8 @@ void broker_keep(struct engine *e, const struct store_record *record);
 enum dm_result broker_load(struct engine *e, const struct store_record *record);
 /* Keeps a row of one that is not the current one. */
 enum dm_result broker_load_row(struct engine *e, const struct store_record *record);
+/* The same keys, but in other memory than those of `old`. */
+void brokers_reconfigure(struct engine *e, const struct engine_options *old);
 void brokers_free(struct engine *e);
 
 /* engine_load.c */

@@ -346,7 +346,7 @@ class Log(OperatorTest):
     def test_unknown_module_is_told_those_that_there_are(self):
         self.start_gateway()
         said = self.ask("log", "radio=debug", status=3)
-        self.assertIn("a module that does not exist; modules are app, config, ", said)
+        self.assertIn("a module that does not exist; modules are access, app, ", said)
         modules = said.rpartition("modules are ")[2].strip()
         told = " ".join(self.command("log", "--help").stdout.split())
         self.assertIn(f"Modules: {modules}.", told)

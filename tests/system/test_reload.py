@@ -203,6 +203,21 @@ class Reload(SystemTest):
         with self.assertRaises(urllib.error.URLError):
             self.http(second)
 
+    def test_what_the_operator_set_and_watches_survives_another_change(self):
+        port = self.ports.take()
+        self.gateway.debug = []
+        self.start_gateway(gateway={"log_level": "info"}, control={"http": f"127.0.0.1:{port}"})
+        self.gateway.ask("log", level="debug")
+        events = urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/events", timeout=10)
+        self.addCleanup(events.close)
+        self.assertTrue(events.readline().startswith(b"event:"))
+        answer = self.reload(gateway={"advertise": "5m"}, control={"status_interval": "5s"})
+        self.assertEqual(answer["changed"], ["[gateway] advertise", "[control] status_interval"])
+        self.assertEqual(self.gateway.ask("log")["level"], "debug")
+        self.device("new").connect()
+        while b"new" not in events.readline():  # the stream goes on
+            pass
+
     def http(self, port, path="status", token=None):
         request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/{path}")
         if token is not None:
@@ -212,7 +227,7 @@ class Reload(SystemTest):
             return answer.status
 
     def test_home_assistant_is_told_when_it_is_switched_on(self):
-        self.start_gateway()
+        self.start_gateway(control={"status_topics": "dormouse/test"})
         self.device("d").connect()
         watcher = self.broker.client()
         watcher.subscribe("homeassistant/#")
@@ -221,7 +236,7 @@ class Reload(SystemTest):
                          ["[control] status_interval", "[control] home_assistant"])
         found = {topic: json.loads(payload) for topic, payload in watcher.receive(2)}
         self.assertEqual(set(found), {"homeassistant/device/dormouse_test/config",
-                                      "homeassistant/device/dormouse_test_d/config"})
+                                      "homeassistant/device/dormouse_test__d/config"})
 
     def test_many_reloads_under_traffic(self):
         self.start_gateway()

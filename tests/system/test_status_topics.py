@@ -226,7 +226,7 @@ class StatusTopics(SystemTest):
         self.assertEqual(gateway["device"]["identifiers"], ["dormouse_test"])
         self.assertEqual(gateway["state_topic"], BASE + "gateway")
         device = self.device("a_b").connect(clean=True)
-        topic = "homeassistant/device/dormouse_test_a_5Fb/config"
+        topic = "homeassistant/device/dormouse_test__a_5Fb/config"
         told = watcher.wait(topic, bool, "the device")
         self.assertEqual(told["device"]["via_device"], "dormouse_test")
         self.assertEqual(told["device"]["name"], "a_b")

@@ -122,6 +122,31 @@ an_end_is_told_once_and_only_of_what_was_told(void)
     rig_fini(&rig);
 }
 
+static bool
+refuse(void *ctx, const struct engine_change *change)
+{
+    (void)change;
+    ++*(int *)ctx; /* status_topics.c has published the discovery by now */
+    return false;
+}
+
+static void
+end_of_what_was_half_told_is_told(void)
+{
+    struct engine_change_pace pace = {.news_ms = NEWS_MS, .contact_ms = CONTACT_MS, .limit = 10};
+    struct rig rig;
+    struct told told;
+    int tried = 0;
+
+    begin(&rig);
+    rig_device(&rig, 'A', "aaa", true);
+    engine_tell_changes(rig.engine, rig.now_ms, &pace, refuse, &tried);
+    CU_ASSERT_EQUAL(tried, 1);
+    rig_disconnect(&rig, 'A', 0);
+    CU_ASSERT_STRING_EQUAL(changes(&rig, &told), "aaa ended 0\n");
+    rig_fini(&rig);
+}
+
 static void
 after_a_start_the_end_of_every_stored_session_is_told(void)
 {
@@ -275,6 +300,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(a_session_is_told_when_it_changes_and_not_too_often),
     UNIT_TEST(a_sign_of_life_alone_is_told_at_the_slower_pace),
     UNIT_TEST(an_end_is_told_once_and_only_of_what_was_told),
+    UNIT_TEST(end_of_what_was_half_told_is_told),
     UNIT_TEST(after_a_start_the_end_of_every_stored_session_is_told),
     UNIT_TEST(what_could_not_be_told_waits_with_all_behind_it),
     UNIT_TEST(ends_beyond_the_bound_are_not_told_but_owned_up_to),

@@ -201,6 +201,28 @@ standby_that_never_hears_the_other_gateway_begins_after_three_of_its_own_periods
 }
 
 static void
+reload_of_a_standby_that_took_over_goes_on_advertising(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig.options.standby_for = 2;
+    rig.options.advertise_ms = 60000;
+    rig.link.advertise = true;
+    rig_restart(&rig);
+    rig_clear(&rig);
+    rig_wait(&rig, 180000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "* > ADVERTISE 1 every 60 radius 0\n"));
+    struct engine_options next = rig.options;
+    next.advertise_ms = 900000;
+    engine_reconfigure(rig.engine, rig.now_ms, &next);
+    rig_clear(&rig);
+    search(&rig, 'A', 3);
+    CU_ASSERT_TRUE(rig_expect(&rig, "*A> GWINFO 1 radius 3\n"));
+    rig_fini(&rig);
+}
+
+static void
 standby_serves_devices_that_come_all_the_same(void)
 {
     struct rig rig;
@@ -449,6 +471,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(search_is_not_answered_while_the_disk_fails),
     UNIT_TEST(standby_is_silent_until_the_other_gateway_misses_three_advertisements),
     UNIT_TEST(standby_that_never_hears_the_other_gateway_begins_after_three_of_its_own_periods),
+    UNIT_TEST(reload_of_a_standby_that_took_over_goes_on_advertising),
     UNIT_TEST(standby_serves_devices_that_come_all_the_same),
     UNIT_TEST(qos_minus_one_by_name_is_taken_only_if_configured),
     UNIT_TEST(qos_minus_one_of_a_connected_device_is_a_sign_of_life),
