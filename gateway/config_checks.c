@@ -317,6 +317,18 @@ check_clients(struct config_loader *loader)
     }
 }
 
+static void
+check_home_assistant(struct config_loader *loader, const char *path)
+{
+    const struct config *config = loader->config;
+    const struct config_place whole = {.file = path};
+    bool none = config->status_topics != NULL && *config->status_topics == '\0';
+
+    if (none && config->home_assistant != NULL && *config->home_assistant != '\0')
+        config_loader_report(loader, false, &whole, "[control] home_assistant",
+                             "needs status_topics, which are switched off");
+}
+
 void
 config_loader_check(struct config_loader *loader, const char *path)
 {
@@ -329,6 +341,7 @@ config_loader_check(struct config_loader *loader, const char *path)
     check_tls(loader);
     check_password(loader);
     check_http(loader);
+    check_home_assistant(loader, path);
     if (config->standby_for == config->gateway_id) /* gateways of one network differ (R12) */
         config_loader_report(loader, false, &loader->standby_for, "[gateway] standby_for",
                              "is the id of this gateway itself");

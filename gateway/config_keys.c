@@ -347,6 +347,7 @@ const struct config_key config_keys[] = {
              "required if http is not a loopback address; refused if others may use it"},
     {.section = SECTION_CONTROL, .name = "status_topics", .type = CONFIG_TEXT,
      GLOBAL(status_topics), .unit = "topic name", .check = config_check_topic, .empty_is_off = true,
+     .example = "status_topics = dormouse/barn",
      .text = "Where at the broker retained messages tell how gateway and devices are; "
              "dormouse/NAME if not set, none if empty"},
     {.section = SECTION_CONTROL, .name = "status_interval", .type = CONFIG_DURATION,
@@ -355,7 +356,7 @@ const struct config_key config_keys[] = {
     {.section = SECTION_CONTROL, .name = "home_assistant", .type = CONFIG_TEXT,
      GLOBAL(home_assistant), .fallback = "", .unit = "topic name", .check = config_check_topic,
      .example = "home_assistant = homeassistant",
-     .text = "Discovery prefix of Home Assistant, which then shows gateway and devices; off if not set"},
+     .text = "Discovery prefix of Home Assistant, which then shows gateway and devices; off if not set; needs status_topics"},
 };
 /* clang-format on */
 

@@ -69,12 +69,6 @@ engine_takes_request(const struct engine *e, const struct session *s)
     return engine_can_promise(e) && !e->links[s->address.link].congested;
 }
 
-static uint32_t
-hash_address(const struct dm_address *address)
-{
-    return pointer_index_hash(address->link, address->octets, address->len);
-}
-
 bool
 engine_may_reply(struct engine *e, const struct dm_address *to)
 {
@@ -89,118 +83,6 @@ engine_may_reply(struct engine *e, const struct dm_address *to)
 
 /* ---- life ---- */
 
-static uint32_t
-hash_session_client_id(const void *item)
-{
-    const struct session *s = item;
-
-    return pointer_index_hash(0, s->client_id, s->client_id_len);
-}
-
-static bool
-equal_session_client_id(const void *item, const void *key)
-{
-    const struct session *s = item;
-
-    return dm_span_equal(dm_span(s->client_id, s->client_id_len), *(const struct dm_span *)key);
-}
-
-static uint32_t
-hash_session_address(const void *item)
-{
-    return hash_address(&((const struct session *)item)->address);
-}
-
-static bool
-equal_session_address(const void *item, const void *key)
-{
-    return dm_address_equal(&((const struct session *)item)->address, key);
-}
-
-static uint32_t
-hash_handshake(const void *item)
-{
-    return hash_address(&((const struct handshake *)item)->address);
-}
-
-static bool
-equal_handshake(const void *item, const void *key)
-{
-    return dm_address_equal(&((const struct handshake *)item)->address, key);
-}
-
-static uint32_t
-hash_session_number(const void *item)
-{
-    return pointer_index_hash(0, &((const struct session *)item)->number, sizeof(uint64_t));
-}
-
-static bool
-equal_session_number(const void *item, const void *key)
-{
-    return ((const struct session *)item)->number == *(const uint64_t *)key;
-}
-
-static uint32_t
-hash_name(const void *item)
-{
-    return ((const struct name *)item)->hash;
-}
-
-static bool
-equal_name(const void *item, const void *key)
-{
-    return dm_span_equal(name_span(item), *(const struct dm_span *)key);
-}
-
-static uint32_t
-hash_filter(const void *item)
-{
-    return ((const struct filter *)item)->name->hash;
-}
-
-static bool
-equal_filter(const void *item, const void *key)
-{
-    return ((const struct filter *)item)->name == key;
-}
-
-static uint32_t
-hash_filter_id(const void *item)
-{
-    return pointer_index_hash(0, &((const struct filter_id *)item)->id, sizeof(uint32_t));
-}
-
-static bool
-equal_filter_id(const void *item, const void *key)
-{
-    return ((const struct filter_id *)item)->id == *(const uint32_t *)key;
-}
-
-static uint32_t
-hash_message(const void *item)
-{
-    return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
-}
-
-static uint32_t
-hash_packet_id(const void *item)
-{
-    return pointer_index_hash(0, &((const struct message *)item)->packet_id, sizeof(uint16_t));
-}
-
-static bool
-equal_packet_id(const void *item, const void *key)
-{
-    return ((const struct message *)item)->packet_id == *(const uint16_t *)key;
-}
-
-static bool
-equal_message(const void *item, const void *key)
-{
-    return ((const struct message *)item)->number == *(const uint64_t *)key;
-}
-
 struct engine *
 engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
 {
@@ -213,15 +95,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->ctx = ctx;
     e->handshake_ms = handshake_patience(options);
     e->uplink_store_ms = ENGINE_NEVER;
-    pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
-    pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
-    pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
-    pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
-    pointer_index_init(&e->names, hash_name, equal_name);
-    pointer_index_init(&e->filter_index, hash_filter, equal_filter);
-    pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
-    pointer_index_init(&e->messages_loaded, hash_message, equal_message);
-    pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
+    indexes_init(e);
     packet_id_reserve(e, ENGINE_FOREIGN_PACKET_ID);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
     if (e->links == NULL || !names_init(e)) {
@@ -511,50 +385,6 @@ engine_next_deadline(const struct engine *e)
     uint64_t heartbeat = e->now_ms + HEARTBEAT_MS;
 
     return supervises && heartbeat < earliest ? heartbeat : earliest;
-}
-
-static bool
-same_clients(const struct engine_options *a, const struct engine_options *b)
-{
-    bool same = a->client_count == b->client_count;
-
-    for (size_t i = 0; same && i < a->client_count; i++)
-        same = strcmp(a->clients[i].pattern, b->clients[i].pattern) == 0 &&
-               a->clients[i].uses_client_id == b->clients[i].uses_client_id;
-    return same;
-}
-
-/* What is configured for the session now; `same`: for the same clients, so nobody is looked for. */
-static const struct engine_client *
-client_after(const struct session *s, const struct engine_options *old,
-             const struct engine_options *options, bool same)
-{
-    if (same && s->client == NULL)
-        return NULL;
-    return same ? &options->clients[s->client - old->clients]
-                : party_among(options, dm_span(s->client_id, s->client_id_len)).client;
-}
-
-void
-engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_options *options)
-{
-    const struct engine_options *old = e->options;
-    bool readvertise = options->advertise_ms != old->advertise_ms;
-    bool same = same_clients(old, options);
-    struct session *s;
-
-    assert(options->link_count == e->options->link_count);
-    engine_at(e, now_ms);
-    e->options = options;
-    brokers_reconfigure(e, old);
-    names_init(e); /* without memory only long names suffer */
-    if (readvertise)
-        discovery_reconfigure(e);
-    DL_FOREACH (e->sessions, s) {
-        session_configure(e, s, client_after(s, old, options, same));
-        session_schedule(e, s);
-    }
-    access_review(e);
 }
 
 void

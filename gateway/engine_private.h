@@ -693,6 +693,10 @@ void discovery_connected(struct engine *e);
 void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
 
+/* engine_index.c */
+uint32_t hash_address(const struct dm_address *address);
+void indexes_init(struct engine *e);
+
 /* engine_changes.c */
 /* `news`: more than a sign of life. */
 void change_note(struct engine *e, struct session *s, bool news);

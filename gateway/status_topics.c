@@ -9,54 +9,20 @@
 
 #include <dormouse/log.h>
 
+#include "status_private.h"
 #include "status_text.h"
 
 enum {
     TOLD_MAX = 200,        /* devices in one go, and in a second while others wait */
     CONTACTS = 60,         /* intervals between two messages that tell a sign of life only */
     AGAIN_MS = 1000,       /* what could not be told is tried again */
-    SWEEP_MS = 30000,      /* the broker has told what it keeps, whatever came */
-    KEPT_MAX = 4096,       /* octets of a message of ours; what is longer is not */
     SOON_MS = 5000,        /* a connection that ends so soon may have ended because of us */
     ENDS_MAX = 2,          /* such ends in a row; then we keep still */
     STILL_MS = 600 * 1000, /* for so long */
-    NOT_SUBSCRIBED = 3,    /* the first reason that refuses a SUBSCRIBE */
 };
 
-/*
- * What the broker keeps below BASE/clients is asked for once: SUBSCRIBE, and behind it a message to
- * BASE/clients is published that is not kept, whose copy comes back behind all that is.
- * NONE -> SUBSCRIBE -> ASKED -> the copy, refusal or silence -> UNSUBSCRIBE, LEAVING -> UNSUBACK,
- * NONE
- */
-enum sweep { SWEEP_NONE, SWEEP_ASKED, SWEEP_LEAVING };
-
-struct status_topics {
-    struct status_topics_options options;
-    const struct control_source *source;
-    struct upstream *upstream; /* of the connection */
-    struct upstream_events inner;
-    struct event *timer;
-    bool connected; /* and what we publish is welcome */
-    bool retains;   /* the broker does */
-    bool leaving;   /* the connection ends because we want it */
-    uint64_t connected_ms;
-    unsigned ends;           /* of connections, soon after they began, in a row */
-    uint64_t still_until_ms; /* 0: not at all */
-    enum sweep sweep;
-    bool swept; /* to the end, and nothing was left over since */
-    uint64_t sweep_ms;
-    bool cleared;        /* on this connection; perhaps it was lost with it */
-    bool owes_status;    /* BASE/status was not taken */
-    bool owes_gateway;   /* nor the discovery of the gateway */
-    uint64_t started_ms; /* of the gateway, since 1970; 0: not known yet */
-    char *gateway;       /* what BASE/gateway says; NULL: nothing */
-    uint64_t gateway_ms;
-    uint32_t gateway_state; /* of links and disk, as it says */
-};
-
-static uint64_t
-now_ms(const struct status_topics *t)
+uint64_t
+status_now_ms(const struct status_topics *t)
 {
     return t->source->now_ms(t->source->ctx);
 }
@@ -67,8 +33,8 @@ wall_ms(const struct status_topics *t)
     return t->options.wall_ms(t->source->ctx);
 }
 
-static void
-arm(struct status_topics *t, uint64_t delay_ms)
+void
+status_arm(struct status_topics *t, uint64_t delay_ms)
 {
     struct timeval delay = {.tv_sec = (time_t)(delay_ms / 1000),
                             .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000)};
@@ -76,23 +42,22 @@ arm(struct status_topics *t, uint64_t delay_ms)
     event_add(t->timer, &delay);
 }
 
-static enum dm_result
-send_packet(struct status_topics *t, const struct mqtt_packet *packet)
+enum dm_result
+status_send(struct status_topics *t, const struct mqtt_packet *packet)
 {
     return t->upstream->ops->send(t->upstream, packet);
 }
 
 /* ---- publishing ---- */
 
-/* Takes both texts over; a payload of NULL clears the topic. False: try again later. */
-static bool
-publish(struct status_topics *t, char *topic, char *payload)
+bool
+status_publish(struct status_topics *t, char *topic, char *payload)
 {
     struct mqtt_packet packet = {.type = MQTT_PUBLISH,
                                  .retain = true,
                                  .topic = dm_span_text(topic),
                                  .payload = dm_span_text(payload)};
-    enum dm_result result = topic != NULL ? send_packet(t, &packet) : DM_NO_MEMORY;
+    enum dm_result result = topic != NULL ? status_send(t, &packet) : DM_NO_MEMORY;
 
     t->cleared = t->cleared || payload == NULL;
     free(topic);
@@ -100,8 +65,8 @@ publish(struct status_topics *t, char *topic, char *payload)
     return result != DM_FULL;
 }
 
-static char *
-own_topic(const struct status_topics *t, const char *name)
+char *
+status_own_topic(const struct status_topics *t, const char *name)
 {
     size_t size = strlen(t->options.base) + strlen(name) + 1;
     char *topic = malloc(size);
@@ -111,23 +76,21 @@ own_topic(const struct status_topics *t, const char *name)
     return topic;
 }
 
-static bool
-has_discovery(const struct status_topics *t)
+bool
+status_has_discovery(const struct status_topics *t)
 {
     return *t->options.home_assistant != '\0';
 }
 
-/* Tells Home Assistant of the client, or of the gateway if the id is empty; `gone`: that it is not
- * there any more. */
-static bool
-publish_discovery(struct status_topics *t, struct dm_span client_id, bool gone)
+bool
+status_publish_discovery(struct status_topics *t, struct dm_span client_id, bool gone)
 {
     const char *name = t->source->name;
     char *text = gone ? NULL : status_discovery_text(&t->options, name, client_id);
 
     if (text == NULL && !gone)
         return true;
-    return publish(t, status_discovery_topic(&t->options, name, client_id), text);
+    return status_publish(t, status_discovery_topic(&t->options, name, client_id), text);
 }
 
 /* The state first when it appears, and last when it goes: whoever left anything left that. */
@@ -141,10 +104,10 @@ publish_client(void *ctx, const struct engine_change *change)
     if (text == NULL && !change->ended)
         return true;
     if (change->ended)
-        return (!has_discovery(t) || publish_discovery(t, id, true)) &&
-               publish(t, status_client_topic(t->options.base, id), NULL);
-    return publish(t, status_client_topic(t->options.base, id), text) &&
-           (!has_discovery(t) || !change->first || publish_discovery(t, id, false));
+        return (!status_has_discovery(t) || status_publish_discovery(t, id, true)) &&
+               status_publish(t, status_client_topic(t->options.base, id), NULL);
+    return status_publish(t, status_client_topic(t->options.base, id), text) &&
+           (!status_has_discovery(t) || !change->first || status_publish_discovery(t, id, false));
 }
 
 /* What is told at once of the gateway, unlike its numbers. */
@@ -170,9 +133,9 @@ publish_gateway(struct status_topics *t)
 {
     uint32_t state = state_of_gateway(t);
     uint64_t due_ms = t->gateway_ms + t->options.interval_ms * CONTACTS;
-    uint64_t age_ms = now_ms(t) - t->source->started_ms;
+    uint64_t age_ms = status_now_ms(t) - t->source->started_ms;
 
-    if (t->gateway != NULL && state == t->gateway_state && now_ms(t) < due_ms)
+    if (t->gateway != NULL && state == t->gateway_state && status_now_ms(t) < due_ms)
         return;
     if (t->started_ms == 0 && wall_ms(t) > age_ms)
         t->started_ms = wall_ms(t) - age_ms;
@@ -184,9 +147,9 @@ publish_gateway(struct status_topics *t)
     }
     free(t->gateway);
     t->gateway = strdup(text);
-    t->gateway_ms = now_ms(t);
+    t->gateway_ms = status_now_ms(t);
     t->gateway_state = state;
-    if (publish(t, own_topic(t, "gateway"), text))
+    if (status_publish(t, status_own_topic(t, "gateway"), text))
         return;
     free(t->gateway);
     t->gateway = NULL;
@@ -195,7 +158,7 @@ publish_gateway(struct status_topics *t)
 static void
 publish_status(struct status_topics *t, const char *status)
 {
-    t->owes_status = !publish(t, own_topic(t, "status"), strdup(status));
+    t->owes_status = !status_publish(t, status_own_topic(t, "status"), strdup(status));
 }
 
 static void
@@ -204,78 +167,8 @@ publish_owed(struct status_topics *t)
     if (t->owes_status)
         publish_status(t, "online");
     if (t->owes_gateway)
-        t->owes_gateway = has_discovery(t) && !publish_discovery(t, dm_span(NULL, 0), false);
-}
-
-/* ---- what the broker keeps ---- */
-
-static void
-ask(struct status_topics *t, enum mqtt_type type)
-{
-    char *filter = own_topic(t, "clients/#");
-
-    if (filter != NULL)
-        send_packet(t, &(struct mqtt_packet){.type = type,
-                                             .packet_id = ENGINE_FOREIGN_PACKET_ID,
-                                             .topic = dm_span_text(filter)});
-    free(filter);
-}
-
-static void
-start_sweep(struct status_topics *t)
-{
-    char *marker = own_topic(t, "clients");
-
-    t->sweep = SWEEP_ASKED;
-    t->swept = false;
-    t->sweep_ms = now_ms(t);
-    ask(t, MQTT_SUBSCRIBE);
-    if (marker != NULL)
-        send_packet(t, &(struct mqtt_packet){.type = MQTT_PUBLISH, .topic = dm_span_text(marker)});
-    free(marker);
-}
-
-static void
-end_sweep(struct status_topics *t)
-{
-    t->sweep = SWEEP_LEAVING;
-    ask(t, MQTT_UNSUBSCRIBE);
-    arm(t, 0);
-}
-
-static bool
-is_below(const struct status_topics *t, struct dm_span topic, const char *name)
-{
-    size_t base = strlen(t->options.base);
-    size_t len = strlen(name);
-
-    return topic.len >= base + len && memcmp(topic.data, t->options.base, base) == 0 &&
-           memcmp(topic.data + base, name, len) == 0;
-}
-
-/* A topic of a client, as it was left. What is none that we would write goes, too. */
-static void
-look_at(struct status_topics *t, const struct mqtt_packet *packet)
-{
-    uint8_t *id = malloc(packet->topic.len);
-    size_t len = 0;
-    bool known = false;
-    bool readable = id != NULL && status_client_id(packet->topic, id, &len) == DM_OK;
-    char *topic = readable ? status_client_topic(t->options.base, dm_span(id, len)) : NULL;
-    bool ours = topic != NULL && dm_span_equal(dm_span_text(topic), packet->topic);
-
-    if (ours) {
-        uint64_t contact_ms =
-            packet->payload.len <= KEPT_MAX ? status_text_contact(packet->payload) : 0;
-
-        known = runner_remember_contact(t->source->runner, dm_span(id, len), contact_ms) == DM_OK;
-        if (!known && has_discovery(t))
-            publish_discovery(t, dm_span(id, len), true);
-    }
-    if (!known)
-        publish(t, strndup((const char *)packet->topic.data, packet->topic.len), NULL);
-    free(topic);
-    free(id);
+        t->owes_gateway =
+            status_has_discovery(t) && !status_publish_discovery(t, dm_span(NULL, 0), false);
 }
 
 /* ---- events ---- */
@@ -305,7 +198,7 @@ begin(struct status_topics *t)
     t->cleared = false;
     runner_change_all(t->source->runner);
     if (!t->swept || runner_forgot_ends(t->source->runner))
-        start_sweep(t);
+        sweep_start(t);
     t->owes_status = t->owes_gateway = true;
     publish_owed(t);
 }
@@ -314,12 +207,12 @@ static void
 on_connected(void *ctx, const struct upstream_session *session)
 {
     struct status_topics *t = ctx;
-    bool still = now_ms(t) < t->still_until_ms;
+    bool still = status_now_ms(t) < t->still_until_ms;
 
     t->upstream = (struct upstream *)(uintptr_t)t->source->upstream;
     t->retains = session->retain_available;
     t->connected = t->retains && !still;
-    t->connected_ms = now_ms(t);
+    t->connected_ms = status_now_ms(t);
     t->leaving = false;
     if (t->connected)
         begin(t);
@@ -327,20 +220,20 @@ on_connected(void *ctx, const struct upstream_session *session)
         log_notice("status", "the broker retains no messages: no status topics");
     t->inner.on_connected(t->inner.ctx, session);
     if (t->retains)
-        arm(t, still ? t->still_until_ms - now_ms(t) : 0);
+        status_arm(t, still ? t->still_until_ms - status_now_ms(t) : 0);
 }
 
 /* A broker may end the connection for what it does not allow. The devices come first. */
 static void
 note_end(struct status_topics *t)
 {
-    bool soon = now_ms(t) - t->connected_ms < SOON_MS || t->sweep == SWEEP_ASKED;
+    bool soon = status_now_ms(t) - t->connected_ms < SOON_MS || t->sweep == SWEEP_ASKED;
 
     t->ends = soon ? t->ends + 1 : 0;
     if (t->ends < ENDS_MAX)
         return;
     t->ends = 0;
-    t->still_until_ms = now_ms(t) + STILL_MS;
+    t->still_until_ms = status_now_ms(t) + STILL_MS;
     log_warning("status",
                 "the connection ended soon after it began, again: no status topics for %d minutes, "
                 "in case the broker does not allow %s#",
@@ -362,51 +255,12 @@ on_disconnected(void *ctx)
     t->inner.on_disconnected(t->inner.ctx);
 }
 
-/* A copy that the sweep asked for. With MQTT 5 those of devices have identifiers. */
-static bool
-take_publish(struct status_topics *t, const struct mqtt_packet *packet)
-{
-    bool marker = packet->topic.len == strlen(t->options.base) + strlen("clients") &&
-                  is_below(t, packet->topic, "clients");
-
-    if (t->sweep == SWEEP_NONE || packet->qos > 0 || packet->subscription_id_count > 0 ||
-        (!marker && !is_below(t, packet->topic, "clients/")))
-        return false;
-    if (packet->retain && !marker)
-        look_at(t, packet);
-    else if (marker && !packet->retain && t->sweep == SWEEP_ASKED)
-        end_sweep(t);
-    return true;
-}
-
-/* Whether it is about these topics and for nobody else. */
-static bool
-take_packet(struct status_topics *t, const struct mqtt_packet *packet)
-{
-    if (packet->type == MQTT_PUBLISH)
-        return take_publish(t, packet);
-    if ((packet->type != MQTT_SUBACK && packet->type != MQTT_UNSUBACK) ||
-        packet->packet_id != ENGINE_FOREIGN_PACKET_ID)
-        return false;
-    if (packet->type == MQTT_UNSUBACK && t->sweep == SWEEP_LEAVING) {
-        t->sweep = SWEEP_NONE;
-        t->swept = true;
-    } else if (packet->reason >= NOT_SUBSCRIBED && t->sweep == SWEEP_ASKED) {
-        log_warning("status",
-                    "the broker does not let us read %sclients/#: what an earlier run "
-                    "left there stays",
-                    t->options.base);
-        end_sweep(t);
-    }
-    return true;
-}
-
 static void
 on_packet(void *ctx, const struct mqtt_packet *packet)
 {
     struct status_topics *t = ctx;
 
-    if (!take_packet(t, packet))
+    if (!sweep_takes(t, packet))
         t->inner.on_packet(t->inner.ctx, packet);
 }
 
@@ -423,14 +277,14 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     if (!t->connected) { /* we kept still for long enough */
         t->connected = true;
-        t->connected_ms = now_ms(t);
+        t->connected_ms = status_now_ms(t);
         begin(t);
     }
     publish_owed(t);
-    if (t->sweep == SWEEP_ASKED && now_ms(t) < swept_ms) {
+    if (t->sweep == SWEEP_ASKED && status_now_ms(t) < swept_ms) {
         bool owes = t->owes_status || t->owes_gateway;
 
-        arm(t, owes ? AGAIN_MS : swept_ms - now_ms(t));
+        status_arm(t, owes ? AGAIN_MS : swept_ms - status_now_ms(t));
         return;
     }
     if (t->sweep == SWEEP_ASKED) {
@@ -438,7 +292,7 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
                    "the broker does not show us %sclients/#: what an earlier run left "
                    "there stays",
                    t->options.base);
-        end_sweep(t);
+        sweep_end(t);
         return;
     }
     publish_gateway(t);
@@ -446,8 +300,8 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
                 !t->owes_status && !t->owes_gateway;
 
     if (t->sweep == SWEEP_NONE && runner_forgot_ends(t->source->runner))
-        start_sweep(t);
-    arm(t, done ? t->options.interval_ms : AGAIN_MS);
+        sweep_start(t);
+    status_arm(t, done ? t->options.interval_ms : AGAIN_MS);
 }
 
 /* ---- life ---- */
@@ -490,11 +344,11 @@ status_topics_reconfigure(struct status_topics *t, const struct status_topics_op
     t->options = *options;
     if (!t->connected)
         return;
-    if (discovery && has_discovery(t)) {
+    if (discovery && status_has_discovery(t)) {
         runner_change_all(t->source->runner);
         t->owes_gateway = true;
     }
-    arm(t, 0);
+    status_arm(t, 0);
 }
 
 void

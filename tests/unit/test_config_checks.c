@@ -97,7 +97,17 @@ more_than_64_items_of_a_list_are_refused(void)
     config_fixture_fini(&fixture);
 }
 
+static void
+discovery_without_status_topics_is_refused(void)
+{
+    check_reports("[udp x]\n[control]\nstatus_topics =\nhome_assistant = ha\n",
+                  "E main.ini: [control] home_assistant: needs status_topics, which are switched "
+                  "off\n");
+    check_reports("[udp x]\n[control]\nhome_assistant = ha\n", "");
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(discovery_without_status_topics_is_refused),
     UNIT_TEST(serial_section_without_a_device_is_refused),
     UNIT_TEST(device_or_address_used_twice_is_refused),
     UNIT_TEST(multicast_group_used_twice_on_one_interface_is_refused),

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the engine's indexes hash and compare what they hold. */
+#include "engine_private.h"
+
+uint32_t
+hash_address(const struct dm_address *address)
+{
+    return pointer_index_hash(address->link, address->octets, address->len);
+}
+
+static uint32_t
+hash_session_client_id(const void *item)
+{
+    const struct session *s = item;
+
+    return pointer_index_hash(0, s->client_id, s->client_id_len);
+}
+
+static bool
+equal_session_client_id(const void *item, const void *key)
+{
+    const struct session *s = item;
+
+    return dm_span_equal(dm_span(s->client_id, s->client_id_len), *(const struct dm_span *)key);
+}
+
+static uint32_t
+hash_session_address(const void *item)
+{
+    return hash_address(&((const struct session *)item)->address);
+}
+
+static bool
+equal_session_address(const void *item, const void *key)
+{
+    return dm_address_equal(&((const struct session *)item)->address, key);
+}
+
+static uint32_t
+hash_handshake(const void *item)
+{
+    return hash_address(&((const struct handshake *)item)->address);
+}
+
+static bool
+equal_handshake(const void *item, const void *key)
+{
+    return dm_address_equal(&((const struct handshake *)item)->address, key);
+}
+
+static uint32_t
+hash_session_number(const void *item)
+{
+    return pointer_index_hash(0, &((const struct session *)item)->number, sizeof(uint64_t));
+}
+
+static bool
+equal_session_number(const void *item, const void *key)
+{
+    return ((const struct session *)item)->number == *(const uint64_t *)key;
+}
+
+static uint32_t
+hash_name(const void *item)
+{
+    return ((const struct name *)item)->hash;
+}
+
+static bool
+equal_name(const void *item, const void *key)
+{
+    return dm_span_equal(name_span(item), *(const struct dm_span *)key);
+}
+
+static uint32_t
+hash_filter(const void *item)
+{
+    return ((const struct filter *)item)->name->hash;
+}
+
+static bool
+equal_filter(const void *item, const void *key)
+{
+    return ((const struct filter *)item)->name == key;
+}
+
+static uint32_t
+hash_filter_id(const void *item)
+{
+    return pointer_index_hash(0, &((const struct filter_id *)item)->id, sizeof(uint32_t));
+}
+
+static bool
+equal_filter_id(const void *item, const void *key)
+{
+    return ((const struct filter_id *)item)->id == *(const uint32_t *)key;
+}
+
+static uint32_t
+hash_message(const void *item)
+{
+    return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
+}
+
+static uint32_t
+hash_packet_id(const void *item)
+{
+    return pointer_index_hash(0, &((const struct message *)item)->packet_id, sizeof(uint16_t));
+}
+
+static bool
+equal_packet_id(const void *item, const void *key)
+{
+    return ((const struct message *)item)->packet_id == *(const uint16_t *)key;
+}
+
+static bool
+equal_message(const void *item, const void *key)
+{
+    return ((const struct message *)item)->number == *(const uint64_t *)key;
+}
+
+void
+indexes_init(struct engine *e)
+{
+    pointer_index_init(&e->by_client_id, hash_session_client_id, equal_session_client_id);
+    pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
+    pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
+    pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
+    pointer_index_init(&e->names, hash_name, equal_name);
+    pointer_index_init(&e->filter_index, hash_filter, equal_filter);
+    pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
+    pointer_index_init(&e->messages_loaded, hash_message, equal_message);
+    pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
+}
