@@ -500,6 +500,34 @@ world_drop_queue(struct world *world, struct dm_span client_id)
     end_step(world);
 }
 
+static bool
+is_told(void *ctx, const struct engine_change *change)
+{
+    struct world *world = ctx;
+
+    FUZZ_CHECK(change->session.client_id.len > 0, "a session without a client id is told");
+    return world->reloads % 3 != 0;
+}
+
+void
+world_reconfigure(struct world *world, uint8_t rights)
+{
+    enum { NAMES = 2 | 4 | 64 };
+    struct engine_options *next = &world->live[++world->reloads % 2];
+    const struct engine_change_pace pace = {.news_ms = 1000, .contact_ms = 60000, .limit = 2};
+
+    trace_text("reconfigure\n");
+    *next = world->options;
+    world->rights = (uint8_t)((rights & ~NAMES) | (world->rights & NAMES));
+    if (world->configure != NULL)
+        world->configure(next, world->rights);
+    engine_reconfigure(world->engine, world->now_ms, next);
+    world->options = *next;
+    memset(&world->live[(world->reloads + 1) % 2], 0xa5, sizeof world->live[0]);
+    engine_tell_changes(world->engine, world->now_ms, &pace, is_told, world);
+    end_step(world);
+}
+
 void
 world_wait(struct world *world, uint64_t ms)
 {

@@ -6,7 +6,7 @@
 #ifndef DORMOUSE_TESTS_ENGINE_WORLD_H
 #define DORMOUSE_TESTS_ENGINE_WORLD_H
 
-#include "engine.h"
+#include "engine_inspect.h"
 #include "engine_broker.h"
 #include "engine_disk.h"
 
@@ -43,6 +43,8 @@ struct world {
     /* Before each start: what clients may do and how topics are named; NULL: as it is. */
     void (*configure)(struct engine_options *options, uint8_t rights);
     uint8_t rights;
+    struct engine_options live[2]; /* what a running engine was given instead, in turn */
+    unsigned reloads;
     struct engine_link links[WORLD_LINKS];
     struct engine *engine;
     struct engine_disk disk;
@@ -75,6 +77,9 @@ void world_link_full(struct world *world, unsigned link, bool full);
 void world_forget(struct world *world, struct dm_span client_id);
 void world_disconnect(struct world *world, struct dm_span client_id);
 void world_drop_queue(struct world *world, struct dm_span client_id);
+/* The running engine gets other rights, but for the bits of names, which need a start; and somebody
+ * is told of the sessions that changed. */
+void world_reconfigure(struct world *world, uint8_t rights);
 void world_wait(struct world *world, uint64_t ms);
 /* Another engine from the disk. orderly: with engine_shutdown, everything committed; else what is
  * not committed is lost. reboot: the clock begins anew. */

@@ -116,6 +116,7 @@ configure(struct world *world, struct fuzz_input *input)
         .standby_for = flags & 2 ? 2 : ENGINE_NO_GATEWAY,
         .advertise_ms = flags & 4 ? 900000 : ENGINE_NEVER,
         .topic_prefix = flags & 8 ? "site/" : "",
+        .status_topics = "a/",
         .broker_keys = broker_keys,
         .broker_count = 1,
         .client_id_max = 24,
@@ -368,6 +369,9 @@ operate(struct world *world, struct fuzz_input *input)
     struct dm_span id = dm_span_text(client_ids[way % (sizeof client_ids / sizeof client_ids[0])]);
 
     switch (way >> 6) {
+    case 1:
+        world_reconfigure(world, fuzz_octet(input));
+        break;
     case 2:
         world_disconnect(world, id);
         break;
