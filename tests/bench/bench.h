@@ -93,6 +93,9 @@ bool bench_exchange(struct run *run, int wait_ms);
 /* Lets all devices take the scenario's steps. Returns how many did not get through. */
 uint32_t bench_take_steps(struct run *run);
 
+/* Waits until the daemon has written what it writes behind. */
+void bench_settle(struct run *run);
+
 /* What a round begins and ends with: seconds, CPU, octets written, drops. `lost`: messages. */
 void bench_begin(struct run *run, struct sample *before);
 void bench_end(struct run *run, const struct sample *before, uint64_t messages, uint64_t lost,

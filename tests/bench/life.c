@@ -9,6 +9,7 @@
 enum {
     AWAKE_MAX = 10, /* devices awake at the same time */
     IDLE_S = 3,
+    QUEUED_MIN = 10000, /* fewer messages do not show in a process's memory */
     QUEUE_POLL_MS = 20,
     SETTLE_POLL_MS = 100,
     BEHIND_MS = 1100, /* deletions may be written so much later */
@@ -24,16 +25,6 @@ storm_round(struct run *run, struct figures *figures)
     uint32_t lost = bench_take_steps(run);
 
     bench_end(run, &before, run->devices, lost, figures);
-}
-
-void
-idle_round(struct run *run, struct figures *figures)
-{
-    struct sample before;
-
-    bench_begin(run, &before);
-    nanosleep(&(struct timespec){.tv_sec = IDLE_S}, NULL);
-    bench_end(run, &before, IDLE_S, 0, figures);
 }
 
 /* ---- sleeping devices ---- */
@@ -65,6 +56,15 @@ await_daemon(struct run *run, uint64_t queued, bool settled, int poll_ms)
     while (measure_status(&run->server, &status) &&
            (status.queued < queued || (settled && !status.settled)) && bench_now_ns() < until)
         bench_exchange(run, poll_ms);
+}
+
+void
+bench_settle(struct run *run)
+{
+    nanosleep(
+        &(struct timespec){.tv_sec = BEHIND_MS / 1000, .tv_nsec = BEHIND_MS % 1000 * 1000000L},
+        NULL);
+    await_daemon(run, 0, true, SETTLE_POLL_MS);
 }
 
 /* SLEEP_BACKLOG messages of QoS 1 for each device, device by device in turn. */
@@ -136,7 +136,7 @@ sleep_round(struct run *run, struct figures *figures)
 
         if (is_daemon)
             queue_backlog(&s);
-        if (is_daemon && !run->queued_before && per_cycle >= 1000)
+        if (is_daemon && !run->queued_before && per_cycle >= QUEUED_MIN)
             figures->value[FIGURE_QUEUED_OCTETS] =
                 ((double)measure_private(run->server.pid) - (double)octets) / per_cycle;
         run->queued_before = true;
@@ -145,16 +145,25 @@ sleep_round(struct run *run, struct figures *figures)
     double seconds = (double)(bench_now_ns() - before.at_ns) / 1e9;
 
     if (is_daemon) {
-        nanosleep(
-            &(struct timespec){.tv_sec = BEHIND_MS / 1000, .tv_nsec = BEHIND_MS % 1000 * 1000000L},
-            NULL);
-        await_daemon(run, 0, true, SETTLE_POLL_MS);
+        bench_settle(run);
     }
     bench_end(run, &before, messages, messages - s.received, figures);
     figures->value[FIGURE_SECONDS] = seconds;
     figures->value[FIGURE_AWAKE_P50_US] = measure_quantile(s.awake_us, s.wakes, 0.5);
     figures->value[FIGURE_AWAKE_P99_US] = measure_quantile(s.awake_us, s.wakes, 0.99);
     free(s.awake_us);
+}
+
+/* ---- silence ---- */
+
+void
+idle_round(struct run *run, struct figures *figures)
+{
+    struct sample before;
+
+    bench_begin(run, &before);
+    nanosleep(&(struct timespec){.tv_sec = IDLE_S}, NULL);
+    bench_end(run, &before, IDLE_S, 0, figures);
 }
 
 /* ---- start ---- */

@@ -99,6 +99,14 @@ static const struct row {
      1,
      {1000, 10000},
      {100, 1000, 10000, 100000}},
+    {{.name = "connect storm, one topic",
+      .steps = BIT(STEP_CONNECT) | BIT(STEP_SUBSCRIBE_ALL),
+      .servers = NO_FORWARDER,
+      .fresh = true,
+      .round = storm_round},
+     1,
+     {1000, 10000},
+     {100, 1000, 10000, 100000}},
     {{.name = "sleep and wake",
       .steps = SLEEP_STEPS,
       .servers = NO_FORWARDER,
@@ -108,7 +116,7 @@ static const struct row {
      {1, 100, 1000, 10000, 100000}},
     {{.name = "mixed, 2000/s",
       .steps = UP_STEPS | SLEEP_STEPS,
-      .servers = ALONE,
+      .servers = NO_NULL,
       .odd_sleep = true,
       .round = mixed_round},
      6000,
@@ -134,8 +142,10 @@ static struct options {
     unsigned rounds;
     const char *directory;
     const char *only;
-    uint32_t devices; /* 0: those of the table */
-} options = {.rounds = 3, .directory = "/tmp"};
+    uint32_t devices;  /* 0: those of the table */
+    uint32_t messages; /* of a round; 0: as in the table */
+    unsigned servers;
+} options = {.rounds = 3, .directory = "/tmp", .servers = ALL};
 
 static pid_t main_pid;
 
@@ -166,6 +176,8 @@ run_open(struct run *run, unsigned backlog)
         fail("%s: not all of %u devices got ready", run->scenario->name, run->devices);
     if (run->scenario->prepare != NULL)
         run->scenario->prepare(run);
+    if (run->kind == SERVER_DORMOUSE && !options.smoke)
+        bench_settle(run);
 }
 
 static void
@@ -188,6 +200,18 @@ measure_round(struct run *run, struct figures *figures)
         run_close(run);
 }
 
+static uint32_t
+messages_of(const struct row *row, uint32_t devices)
+{
+    uint32_t messages = options.smoke ? SMOKE_MESSAGES : row->messages;
+
+    if (devices == 1 && messages > 1)
+        messages /= 10;
+    if (options.messages != 0)
+        messages = options.messages;
+    return messages > devices ? messages : devices;
+}
+
 /* All servers' rounds in turn. False if a message was lost or the daemon has no figure. */
 static bool
 measure_row(const struct row *row, uint32_t devices, struct broker *broker, uint16_t broker_port)
@@ -195,30 +219,27 @@ measure_row(const struct row *row, uint32_t devices, struct broker *broker, uint
     const struct scenario *scenario = &row->scenario;
     struct run runs[SERVER_KINDS] = {0};
     struct figures figures[SERVER_KINDS][ROUNDS_MAX];
-    uint32_t messages = options.smoke ? SMOKE_MESSAGES : row->messages;
-
-    if (devices == 1 && messages > 1)
-        messages /= 10;
+    unsigned servers = scenario->servers & options.servers;
     for (unsigned kind = 0; kind < SERVER_KINDS; kind++) {
-        if ((scenario->servers & BIT(kind)) == 0)
+        if ((servers & BIT(kind)) == 0)
             continue;
         runs[kind] = (struct run){.scenario = scenario,
                                   .kind = (enum server_kind)kind,
                                   .broker = broker,
                                   .broker_port = broker_port,
                                   .devices = devices,
-                                  .messages = messages > devices ? messages : devices};
+                                  .messages = messages_of(row, devices)};
         if (!scenario->fresh)
             run_open(&runs[kind], SLEEP_BACKLOG);
     }
     for (unsigned round = 0; round < options.rounds; round++)
         for (unsigned kind = 0; kind < SERVER_KINDS; kind++)
-            if ((scenario->servers & BIT(kind)) != 0)
+            if ((servers & BIT(kind)) != 0)
                 measure_round(&runs[kind], &figures[kind][round]);
     struct table_row shown = {.name = scenario->name, .devices = devices, .rounds = options.rounds};
 
     for (unsigned kind = 0; kind < SERVER_KINDS; kind++) {
-        if ((scenario->servers & BIT(kind)) == 0)
+        if ((servers & BIT(kind)) == 0)
             continue;
         shown.figures[kind] = figures[kind];
         if (!scenario->fresh)
@@ -230,12 +251,14 @@ measure_row(const struct row *row, uint32_t devices, struct broker *broker, uint
 static void
 usage(int status)
 {
-    fputs("usage: bench [--full | --smoke] [--only WORDS] [--devices N] [--rounds N] "
-          "[--directory DIR]\n\n"
+    fputs("usage: bench [--full | --smoke] [--only WORDS] [--devices N] [--messages N] "
+          "[--rounds N] [--alone] [--directory DIR]\n\n"
           "  --full       every scenario with 1 to 100,000 devices (an hour)\n"
           "  --smoke      every scenario, once, with few devices: does the benchmark work?\n"
           "  --only       scenarios with these words in their name\n"
           "  --devices    with so many devices instead of the table's\n"
+          "  --messages   with so many messages in a round, at least one for each device\n"
+          "  --alone      without the two other servers, for a profiler\n"
           "  --rounds     of which the median is shown (default 3, at most 9)\n"
           "  --directory  where databases are written (default /tmp): should be a real disk\n",
           status == 0 ? stdout : stderr);
@@ -261,7 +284,8 @@ read_options(int argc, char **argv)
     static const struct option known[] = {
         {"full", no_argument, NULL, 'f'},         {"smoke", no_argument, NULL, 's'},
         {"only", required_argument, NULL, 'o'},   {"devices", required_argument, NULL, 'n'},
-        {"rounds", required_argument, NULL, 'r'}, {"directory", required_argument, NULL, 'd'},
+        {"rounds", required_argument, NULL, 'r'}, {"messages", required_argument, NULL, 'm'},
+        {"alone", no_argument, NULL, 'a'},        {"directory", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},         {0}};
     int option;
 
@@ -276,6 +300,10 @@ read_options(int argc, char **argv)
             options.devices = number_option(optarg, 1000000);
         else if (option == 'r')
             options.rounds = number_option(optarg, ROUNDS_MAX);
+        else if (option == 'm')
+            options.messages = number_option(optarg, 100000000);
+        else if (option == 'a')
+            options.servers = ALONE;
         else if (option == 'd')
             options.directory = optarg;
         else

@@ -62,13 +62,9 @@ sum_of(pid_t pid, const char *file, const char *name, uint64_t *sum)
 uint64_t
 measure_private(pid_t pid)
 {
-    uint64_t clean;
-    uint64_t dirty;
+    uint64_t kib;
 
-    if (!sum_of(pid, "smaps_rollup", "Private_Clean:", &clean) ||
-        !sum_of(pid, "smaps_rollup", "Private_Dirty:", &dirty))
-        return 0;
-    return (clean + dirty) * 1024;
+    return sum_of(pid, "status", "RssAnon:", &kib) ? kib * 1024 : 0;
 }
 
 /* The last column of /proc/net/udp, of the two sockets. */

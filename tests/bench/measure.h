@@ -34,7 +34,8 @@ uint64_t measure_cpu_ns(pid_t pid);
 /* The CPU time is taken before the daemon's status is asked for. */
 void measure_sample(const struct server *server, uint16_t fleet_port, struct sample *sample);
 
-/* Private memory of a process in octets (smaps_rollup); 0: cannot be read. */
+/* Private memory of a process in octets (RssAnon: without its program, which pages can be dropped
+ * and read again); 0: cannot be read. */
 uint64_t measure_private(pid_t pid);
 
 /* False if the daemon does not answer (yet). */

@@ -88,7 +88,7 @@ show_server(const struct table_row *row, unsigned kind)
     char range[2 * CELL_MAX + 4];
 
     snprintf(range, sizeof range, "%s..%s", cell(least, cpu.min, 1), cell(most, cpu.max, 1));
-    printf("| %-18s | %6u | %-9s |", row->name, row->devices, names[kind]);
+    printf("| %-24s | %6u | %-9s |", row->name, row->devices, names[kind]);
     put(messages, 0, 7);
     put(messages / seconds, 0, 7);
     put(cpu.median, 1, 6);
