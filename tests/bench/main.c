@@ -145,7 +145,7 @@ static struct options {
     uint32_t devices;  /* 0: those of the table */
     uint32_t messages; /* of a round; 0: as in the table */
     unsigned servers;
-} options = {.rounds = 3, .directory = "/tmp", .servers = ALL};
+} options = {.rounds = 5, .directory = "/tmp", .servers = ALL};
 
 static pid_t main_pid;
 
@@ -253,13 +253,13 @@ usage(int status)
 {
     fputs("usage: bench [--full | --smoke] [--only WORDS] [--devices N] [--messages N] "
           "[--rounds N] [--alone] [--directory DIR]\n\n"
-          "  --full       every scenario with 1 to 100,000 devices (an hour)\n"
+          "  --full       every scenario with 1 to 100,000 devices (an hour and more)\n"
           "  --smoke      every scenario, once, with few devices: does the benchmark work?\n"
           "  --only       scenarios with these words in their name\n"
           "  --devices    with so many devices instead of the table's\n"
           "  --messages   with so many messages in a round, at least one for each device\n"
           "  --alone      without the two other servers, for a profiler\n"
-          "  --rounds     of which the median is shown (default 3, at most 9)\n"
+          "  --rounds     of which the median is shown (default 5, at most 9)\n"
           "  --directory  where databases are written (default /tmp): should be a real disk\n",
           status == 0 ? stdout : stderr);
     exit(status);
