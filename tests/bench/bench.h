@@ -84,6 +84,9 @@ struct scenario {
 /* Prints and ends the program with status 1. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+/* Ends the program if a signal told it to end, so that nothing is left behind. */
+void bench_check(void);
+
 uint64_t bench_now_ns(void);
 
 /* Reads what came for the fleet and from the broker, after waiting for at most wait_ms. False if

@@ -18,6 +18,7 @@ bench_exchange(struct run *run, int wait_ms)
     struct pollfd ready[] = {{.fd = run->fleet.fd, .events = POLLIN},
                              {.fd = run->broker->fd, .events = POLLIN}};
 
+    bench_check();
     fleet_flush(&run->fleet);
     broker_flush(run->broker);
     if (poll(ready, 2, wait_ms) <= 0)

@@ -148,6 +148,7 @@ static struct options {
 } options = {.rounds = 5, .directory = "/tmp", .servers = ALL};
 
 static pid_t main_pid;
+static volatile sig_atomic_t stopped;
 
 void
 fail(const char *format, ...)
@@ -160,6 +161,20 @@ fail(const char *format, ...)
     fputc('\n', stderr);
     va_end(arguments);
     exit(1);
+}
+
+static void
+on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+void
+bench_check(void)
+{
+    if (stopped)
+        fail("stopped by a signal");
 }
 
 /* A server with its fleet, which has taken its steps unless that is what is to be measured. */
@@ -297,7 +312,7 @@ read_options(int argc, char **argv)
         else if (option == 'o')
             options.only = optarg;
         else if (option == 'n')
-            options.devices = number_option(optarg, 1000000);
+            options.devices = number_option(optarg, 100000);
         else if (option == 'r')
             options.rounds = number_option(optarg, ROUNDS_MAX);
         else if (option == 'm')
@@ -337,6 +352,8 @@ main(int argc, char **argv)
     read_options(argc, argv);
     given[0] = options.devices;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
     main_pid = getpid();
     process_init(options.directory);
     atexit(finish);
@@ -356,5 +373,7 @@ main(int argc, char **argv)
             good = measure_row(&rows[i], counts[j], &broker, port) && good;
     }
     broker_close(&broker);
-    return good && shown > 0 ? 0 : 1;
+    if (shown == 0)
+        fail("no scenario has '%s' in its name", options.only);
+    return good ? 0 : 1;
 }

@@ -125,6 +125,8 @@ mixed_round(struct run *run, struct figures *figures)
     struct mixed m = {.run = run};
     struct sample before;
 
+    if (run->devices < 2)
+        fail("a mixed fleet has at least 2 devices");
     m.awake_us = calloc(run->messages, sizeof *m.awake_us);
     if (m.awake_us == NULL)
         fail("out of memory");

@@ -9,7 +9,8 @@
 
 #include "bench.h"
 
-/* A directory below `parent` for everything that is written; process_finish removes it. */
+/* A directory below `parent` for everything that is written; process_finish removes it, unless
+ * a process ended badly and its log is there. */
 void process_init(const char *parent);
 void process_finish(void);
 
