@@ -38,7 +38,7 @@ lowest_id(const struct filter *f)
     const struct filter_id *id;
     uint32_t lowest = UINT32_MAX;
 
-    LL_FOREACH (f->ids, id)
+    DL_FOREACH (f->ids, id)
         if (id->id < lowest)
             lowest = id->id;
     return lowest;
@@ -64,7 +64,7 @@ static void
 filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
 {
     pointer_index_remove(&e->filter_ids, id);
-    LL_DELETE(f->ids, id);
+    DL_DELETE(f->ids, id);
     f->id_count--;
     free(id);
 }
@@ -97,15 +97,32 @@ filter_id_forget(struct engine *e, struct filter_id *id, bool row)
         record_filter_delete(e, id->filter, id->id);
 }
 
+/* The first of those with a row; `latest` does not count. From the end: with thousands of
+ * subscribers those with a row are the last ones. NULL: none. */
+static struct filter_id *
+oldest_stored(const struct filter *f, uint32_t latest)
+{
+    struct filter_id *oldest = NULL;
+    struct filter_id *id = f->ids != NULL ? f->ids->prev : NULL;
+
+    for (size_t seen = 0; id != NULL && seen < f->stored_ids; id = id != f->ids ? id->prev : NULL) {
+        seen += id->stored;
+        if (id->stored && id->id != latest)
+            oldest = id;
+    }
+    return oldest;
+}
+
 /* Messages that the broker queued a while ago carry earlier identifiers; `latest` is kept. */
 static void
-trim_ids(struct engine *e, struct filter *f, uint32_t latest)
+trim_ids(struct engine *e, const struct filter *f, uint32_t latest)
 {
-    struct filter_id *id;
+    while (f->stored_ids > FILTER_IDS_SPARE) {
+        struct filter_id *oldest = oldest_stored(f, latest);
 
-    LL_FOREACH (f->ids, id) {
-        if (f->stored_ids > FILTER_IDS_SPARE && id->id != latest)
-            filter_id_forget(e, id, true);
+        if (oldest == NULL)
+            return;
+        filter_id_forget(e, oldest, true);
     }
 }
 
@@ -140,7 +157,7 @@ filter_release(struct engine *e, struct filter *f, bool rows)
     f->leaving = false;
     if (rows && e->reserved_upstream_id == 0)
         upstream_ids_reserve(e); /* no row may be left that tells how far they were used */
-    LL_FOREACH (f->ids, id)
+    DL_FOREACH (f->ids, id)
         filter_id_forget(e, id, rows);
     filter_drop_if_unused(e, f);
 }
@@ -153,7 +170,7 @@ filters_leave(struct engine *e)
     struct filter_id *id;
 
     DL_FOREACH_SAFE (e->filters, f, next) {
-        LL_FOREACH (f->ids, id) {
+        DL_FOREACH (f->ids, id) {
             bool held = filter_is_held(f) && f->acked_id == id->id;
 
             if (id->stored)
@@ -220,14 +237,14 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
         free(entry);
         return false;
     }
-    LL_APPEND(f->ids, entry);
+    DL_APPEND(f->ids, entry);
     f->id_count++;
     /* Messages that the broker queued earlier carry earlier identifiers; remember some of them. */
     if (f->id_count > f->subscription_count + FILTER_IDS_SPARE) {
         struct filter_id *old;
         struct filter_id *next;
 
-        LL_FOREACH_SAFE (f->ids, old, next) {
+        DL_FOREACH_SAFE (f->ids, old, next) {
             if (old == entry || old->stored || filter_id_is_in_use(f, old->id))
                 continue;
             filter_id_free(e, f, old);

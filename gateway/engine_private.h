@@ -26,6 +26,7 @@ enum {
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
     BROKERS_MAX = 16,             /* whose sessions are remembered; more than URLs */
+    REQUESTS_OPEN_MAX = 1000,     /* leaves packet ids for messages */
     RECENT_REQUESTS = 8,          /* SUBSCRIBEs a retained MQTT 3.1.1 message may belong to */
     REPLY_SLOTS = 256,            /* addresses remembered for the rate limit of R82 */
     REPLY_INTERVAL_MS = 1000,
@@ -77,7 +78,7 @@ struct subscription {
 struct filter_id {
     uint32_t id;
     struct filter *filter;
-    struct filter_id *next; /* of the filter, oldest first */
+    struct filter_id *prev, *next; /* of the filter, oldest first */
     bool stored;            /* it has a row of its own, besides that of a subscription */
     bool given;             /* perhaps to the broker */
 };
@@ -433,6 +434,7 @@ struct engine {
     uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
     struct request *requests;
     struct request *request_next; /* first that is not sent */
+    size_t requests_open;         /* sent and not answered */
     uint64_t request_seq;
     uint64_t broker_seq; /* journal number of the broker session: nothing goes there before */
     uint64_t route_seq;  /* of the last change of which filters the broker holds */

@@ -16,6 +16,12 @@ engine_state_name(enum engine_state state)
     return state < ENGINE_STATE_COUNT ? names[state] : "?";
 }
 
+bool
+engine_is_degraded(const struct engine *e)
+{
+    return e->degraded;
+}
+
 void
 engine_status(const struct engine *e, struct engine_status *status)
 {

@@ -102,6 +102,7 @@ request_send(struct engine *e, struct request *r)
                                           .filter = name_ref(r->filter)};
     }
     r->sent = true;
+    e->requests_open++;
     /* All requests wait for the newest record: none overtakes another, and no identifier is given
      * to the broker that a restart would not know. */
     engine_send_upstream(e, e->request_seq, &packet);
@@ -110,7 +111,7 @@ request_send(struct engine *e, struct request *r)
 static void
 requests_pump(struct engine *e)
 {
-    while (e->upstream_up && e->request_next != NULL) {
+    while (e->upstream_up && e->request_next != NULL && e->requests_open < REQUESTS_OPEN_MAX) {
         struct request *r = e->request_next;
 
         /* MQTT 3.1.1: one at a time, or a retained message could not be told apart (design 6). */
@@ -153,6 +154,7 @@ request_free(struct engine *e, struct request *r)
 {
     if (r->packet_id != 0)
         packet_id_release(e, r->packet_id);
+    e->requests_open -= r->sent;
     struct session *asked = session_find_number(e, r->session);
     if (asked != NULL)
         asked->open_requests--;

@@ -114,11 +114,8 @@ publish_client(void *ctx, const struct engine_change *change)
 static uint32_t
 state_of_gateway(const struct status_topics *t)
 {
-    struct engine_status status;
-    uint32_t state;
+    uint32_t state = engine_is_degraded(runner_engine(t->source->runner));
 
-    engine_status(runner_engine(t->source->runner), &status);
-    state = status.degraded;
     for (size_t i = 0; i < t->source->transport_count; i++) {
         struct transport_status link = {0};
 

@@ -2,6 +2,9 @@
 /* What of the broker's session must be durable before what, and a broker that has no room. */
 #include "unit.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "engine_rig.h"
 
 /* ---- a broker without a session ---- */
@@ -393,7 +396,49 @@ message_not_acknowledged_yet_gets_congestion_for_the_quota(void)
     rig_fini(&rig);
 }
 
+static size_t
+count_of(const char *text, const char *word)
+{
+    size_t count = 0;
+
+    for (; (text = strstr(text, word)) != NULL; text++)
+        count++;
+    return count;
+}
+
+static void
+subscriptions_of_a_large_fleet_leave_packet_ids_for_messages(void)
+{
+    struct rig rig;
+    char text[16];
+
+    rig_init(&rig);
+    for (char who = 'A'; who < 'F'; who++) {
+        snprintf(text, sizeof text, "dev%c", who);
+        rig_device(&rig, who, text, false);
+        for (int i = 0; i < 250; i++) {
+            snprintf(text, sizeof text, "%c/%d", who, i);
+            rig_subscribe(&rig, who, text, 1, (uint16_t)(i + 1));
+            rig_clear(&rig);
+        }
+    }
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    CU_ASSERT_EQUAL(count_of(rig.text, "^ SUBSCRIBE"), 1000);
+    rig_clear(&rig);
+    for (uint16_t id = 1; id <= 250; id++)
+        rig_broker_answer(&rig, MQTT_SUBACK, id, 0);
+    CU_ASSERT_EQUAL(count_of(rig.text, "^ SUBSCRIBE"), 250); /* one for each answer */
+    rig_broker_down(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, true); /* and again from the beginning */
+    CU_ASSERT_EQUAL(count_of(rig.text, "^ SUBSCRIBE"), 1000);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(subscriptions_of_a_large_fleet_leave_packet_ids_for_messages),
     UNIT_TEST(nothing_goes_to_a_new_session_before_it_is_durable),
     UNIT_TEST(filters_of_a_session_that_may_be_new_count_from_their_suback),
     UNIT_TEST(copies_of_the_old_session_are_told_apart_as_before_the_restart),
