@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { TICK_MS = 100, DETAIL_MAX = (1 << 24) - 1 };
+
 struct note {
-    uint64_t at_ms;
-    uint32_t detail;
-    uint8_t event;
+    uint32_t at; /* in ticks: 13 years since boot */
+    uint32_t detail : 24;
+    uint32_t event : 8;
 };
 
-_Static_assert(sizeof(struct note) <= 16, "thousands of sessions have many of them");
+_Static_assert(sizeof(struct note) == 8, "thousands of sessions have many of them");
 
 struct history {
     struct history *prev, *next; /* the one without an event for the longest time first */
@@ -81,8 +83,9 @@ session_note(struct engine *e, struct session *s, enum engine_event event, uint6
     change_note(e, s, true);
     if (h == NULL)
         return;
-    struct note note = {.at_ms = e->now_ms,
-                        .detail = detail < UINT32_MAX ? (uint32_t)detail : UINT32_MAX,
+    struct note note = {.at = (uint32_t)(e->now_ms / TICK_MS),
+                        .detail =
+                            (uint32_t)(detail < DETAIL_MAX ? detail : DETAIL_MAX) & DETAIL_MAX,
                         .event = (uint8_t)event};
 
     h->notes[h->count++ % ENGINE_EVENTS_MAX] = note;
@@ -96,11 +99,12 @@ visit_notes(const struct note *notes, uint32_t count, uint32_t room, uint64_t no
 {
     for (uint32_t i = 0; i < count && i < room; i++) {
         const struct note *note = &notes[(count - 1 - i) % room];
+        uint64_t at_ms = (uint64_t)note->at * TICK_MS;
 
         visit(ctx, &(struct engine_event_status){
                        .event = (enum engine_event)note->event,
                        .detail = note->detail,
-                       .age_ms = now_ms > note->at_ms ? now_ms - note->at_ms : 0,
+                       .age_ms = now_ms > at_ms ? now_ms - at_ms : 0,
                    });
     }
 }
