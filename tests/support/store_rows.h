@@ -61,7 +61,7 @@ make_old_database(struct fixture *f, unsigned version)
     snprintf(sql, sizeof sql,
              "INSERT INTO inbound %s;"
              "PRAGMA application_id = %d; PRAGMA user_version = %u;",
-             version < 5 ? "(packet_id) VALUES (50), (51)" : "VALUES (0, 50, 0), (0, 51, 0)",
+             version < 6 ? "(packet_id) VALUES (50), (51)" : "VALUES (0, 50, 0), (0, 51, 0)",
              SCHEMA_APPLICATION_ID, version);
     with_database(f, sql, NULL, 0);
 }
