@@ -178,17 +178,10 @@ add_engine(cJSON *answer, const struct runner *runner)
 {
     struct engine_status status;
     struct runner_status input;
-    uint64_t total = 0;
 
     engine_status(runner_engine(runner), &status);
     runner_status(runner, &input);
-    cJSON *sessions = cJSON_AddObjectToObject(answer, "sessions");
-    for (int state = 0; state < ENGINE_STATE_COUNT; state++) {
-        control_value_count(sessions, engine_state_name((enum engine_state)state),
-                            status.sessions[state]);
-        total += status.sessions[state];
-    }
-    control_value_count(sessions, "total", total);
+    control_value_sessions(answer, &status);
     cJSON *queue = cJSON_AddObjectToObject(answer, "queue");
     control_value_count(queue, "messages", status.queued_messages);
     control_value_count(queue, "octets", status.queued_octets);

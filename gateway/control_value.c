@@ -40,6 +40,20 @@ control_value_quality(cJSON *object, const struct framing_quality *quality)
         cJSON_AddNumberToObject(object, "snr", quality->snr);
 }
 
+void
+control_value_sessions(cJSON *object, const struct engine_status *status)
+{
+    cJSON *sessions = cJSON_AddObjectToObject(object, "sessions");
+    uint64_t total = 0;
+
+    for (int state = 0; state < ENGINE_STATE_COUNT; state++) {
+        control_value_count(sessions, engine_state_name((enum engine_state)state),
+                            status->sessions[state]);
+        total += status->sessions[state];
+    }
+    control_value_count(sessions, "total", total);
+}
+
 cJSON *
 control_value_error(const char *text)
 {

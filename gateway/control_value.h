@@ -8,6 +8,8 @@
 #include <dormouse/framing.h>
 #include <dormouse/span.h>
 
+#include "engine.h"
+
 struct cJSON;
 
 void control_value_count(struct cJSON *object, const char *name, uint64_t value);
@@ -15,6 +17,8 @@ void control_value_count(struct cJSON *object, const char *name, uint64_t value)
 struct cJSON *control_value_text(struct dm_span text);
 /* What the radio tells. */
 void control_value_quality(struct cJSON *object, const struct framing_quality *quality);
+/* Devices by state, and "total", as its member "sessions". */
+void control_value_sessions(struct cJSON *object, const struct engine_status *status);
 /* {"error": text} */
 struct cJSON *control_value_error(const char *text);
 /* The member as text; NULL: it is missing or no text. */

@@ -139,20 +139,6 @@ parse_time(const char *text)
 }
 
 static void
-add_sessions(cJSON *object, const struct engine_status *status)
-{
-    cJSON *sessions = cJSON_AddObjectToObject(object, "sessions");
-    uint64_t total = 0;
-
-    for (int state = 0; state < ENGINE_STATE_COUNT; state++) {
-        control_value_count(sessions, engine_state_name((enum engine_state)state),
-                            status->sessions[state]);
-        total += status->sessions[state];
-    }
-    control_value_count(sessions, "total", total);
-}
-
-static void
 add_links(cJSON *object, const struct control_source *source)
 {
     cJSON *links = cJSON_AddArrayToObject(object, "links");
@@ -181,7 +167,7 @@ status_gateway_text(const struct control_source *source, uint64_t started_ms)
     cJSON_AddStringToObject(object, "version", DORMOUSE_VERSION);
     control_value_count(object, "gateway_id", source->gateway_id);
     add_time(object, "started", started_ms);
-    add_sessions(object, &status);
+    control_value_sessions(object, &status);
     control_value_count(object, "queued", status.queued_messages);
     control_value_count(object, "spooled", status.spooled_messages);
     cJSON_AddBoolToObject(object, "degraded", status.degraded);
