@@ -201,6 +201,9 @@ add_engine(cJSON *answer, const struct runner *runner)
     control_value_count(wills, "octets", status.will_octets);
     control_value_count(wills, "published", status.wills_published);
     control_value_count(wills, "handshakes", status.handshakes);
+    cJSON *awake = cJSON_AddObjectToObject(answer, "awake");
+    control_value_count(awake, "periods", status.awake_periods);
+    control_value_count(awake, "ms", status.awake_ms);
     cJSON *discovery = cJSON_AddObjectToObject(answer, "discovery");
     control_value_count(discovery, "advertised", status.advertised);
     control_value_count(discovery, "searches", status.searches);

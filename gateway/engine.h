@@ -192,6 +192,7 @@ struct engine_status {
     uint64_t wills_published;
     uint64_t will_octets; /* topics and messages of all wills kept */
     size_t handshakes;    /* connections with a will being set up */
+    uint64_t awake_periods, awake_ms; /* of sleepers, from PINGREQ to PINGRESP; of all together */
     uint64_t advertised;  /* ADVERTISE messages sent */
     uint64_t searches;    /* SEARCHGW answered */
     bool standing_by;     /* silent, because another gateway is there (R12) */

@@ -178,6 +178,8 @@ end_awake(struct engine *e, struct session *s)
     if (s->answer_seq > e->committed_seq)
         engine_withdraw(e, &s->address);
     engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
+    e->status.awake_periods++;
+    e->status.awake_ms += e->now_ms - s->awake_since_ms;
     s->naps++; /* an answer that is not ready is given when the device repeats (design 3) */
     session_set_state(e, s, ENGINE_ASLEEP);
     s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */

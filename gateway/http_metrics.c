@@ -54,6 +54,10 @@ add_sessions(struct evbuffer *out, const struct engine_status *status)
             "Wills published because their device was lost.");
     gauge(out, "will_handshakes", status->handshakes,
           "Connections with a will that are being set up.");
+    counter(out, "awake_periods_total", status->awake_periods,
+            "Awake periods of sleeping devices, from PINGREQ to PINGRESP.");
+    metrics_single(out, METRICS_COUNTER, "awake_seconds_total", (double)status->awake_ms / 1000,
+                   "How long they were, together.");
     counter(out, "advertise_sent_total", status->advertised, "ADVERTISE messages sent.");
     counter(out, "gateway_searches_total", status->searches, "SEARCHGW messages answered.");
     gauge(out, "standing_by", status->standing_by,

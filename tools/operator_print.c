@@ -151,6 +151,18 @@ print_discovery(const cJSON *discovery, FILE *out)
 }
 
 static void
+print_awake(const cJSON *awake, FILE *out)
+{
+    const cJSON *periods = cJSON_GetObjectItemCaseSensitive(awake, "periods");
+    const cJSON *ms = cJSON_GetObjectItemCaseSensitive(awake, "ms");
+    char a[VALUES_TEXT_MAX];
+
+    if (cJSON_IsNumber(periods) && cJSON_IsNumber(ms) && periods->valuedouble > 0)
+        fprintf(out, "Awake     %s periods of sleepers, %.0f ms on average\n",
+                values_count(a, awake, "periods"), ms->valuedouble / periods->valuedouble);
+}
+
+static void
 print_load(const cJSON *answer, FILE *out)
 {
     static const struct labelled_count states[] = {{"active", "active"},
@@ -186,6 +198,7 @@ print_load(const cJSON *answer, FILE *out)
     fprintf(out, "Wills     ");
     print_counts(cJSON_GetObjectItemCaseSensitive(answer, "wills"), wills,
                  sizeof wills / sizeof wills[0], out);
+    print_awake(cJSON_GetObjectItemCaseSensitive(answer, "awake"), out);
     print_discovery(cJSON_GetObjectItemCaseSensitive(answer, "discovery"), out);
     fprintf(out, "Input     ");
     print_counts(cJSON_GetObjectItemCaseSensitive(answer, "input"), bad, sizeof bad / sizeof bad[0],

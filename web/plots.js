@@ -15,6 +15,7 @@ const PLOTS = [
     {title: "Messages per second", digits: 1,
      lines: [["to", "to devices"], ["from", "from devices"]]},
     {title: "Messages waiting", digits: 0, lines: [["queue", "for devices"], ["spool", "for the broker"]]},
+    {title: "Awake time of sleepers, ms", digits: 0, lines: [["nap", "from PINGREQ to PINGRESP"]]},
     {title: "Devices", digits: 0, lines: [["awake", "active or awake"], ["asleep", "asleep"]]},
 ];
 
@@ -34,12 +35,17 @@ export function addSample(status, now) {
         Object.assign(last.values, gauges(status));
         return false;
     }
-    const counters = {at: now, to: status.queue?.delivered ?? 0, from: status.spool?.accepted ?? 0};
+    const counters = {at: now, to: status.queue?.delivered ?? 0, from: status.spool?.accepted ?? 0,
+                      periods: status.awake?.periods ?? 0, ms: status.awake?.ms ?? 0};
     const goesOn = before !== null && now - before.at < GAP_MS &&
         counters.to >= before.to && counters.from >= before.from; // else it was started again
     const rate = (name) => goesOn ? (counters[name] - before[name]) * 1000 / (now - before.at) : 0;
 
-    samples.push({at: now, values: {to: rate("to"), from: rate("from"), ...gauges(status)}});
+    const periods = goesOn ? counters.periods - before.periods : 0;
+    // The mean of those that ended since; as before while none did.
+    const nap = periods > 0 ? (counters.ms - before.ms) / periods : last?.values?.nap ?? 0;
+
+    samples.push({at: now, values: {to: rate("to"), from: rate("from"), nap, ...gauges(status)}});
     before = counters;
     while (samples.length > 0 && samples[0].at < now - KEPT_MS)
         samples.shift();

@@ -55,6 +55,7 @@ export function status(list = [], more = {}) {
                           expired: 0}},
         spool: {messages: 0, octets: 0, accepted: 7120, dropped: 0, refused: 0},
         wills: {kept: 0, octets: 0, published: 0, handshakes: 0},
+        awake: {periods: 40, ms: 1200},
         discovery: {advertised: 9, searches: 0, standing_by: false},
         input: {malformed: 0, unsupported: 0, ignored: 1, refused: 0, answers_held: 0,
                 answers_dropped: 0},

@@ -56,6 +56,26 @@ for (const number of [0, 3, 2000])
             await picture(page, `${number}-devices-${width}-end`);
         });
 
+test("plots follow the counters: rates, and the mean awake time of those that woke", async () => {
+    const list = sessions(3);
+    const page = await show(list);
+    const plot = (title) => page.locator("#plots figure", {hasText: title});
+
+    await sees(plot("Awake time of sleepers"), "0 from PINGREQ to PINGRESP");
+    await sees(plot("Messages waiting"), "3 for devices");
+    const later = status(list);
+    later.awake = {periods: later.awake.periods + 10, ms: later.awake.ms + 470};
+    later.queue.delivered += 1000;
+    await mock.tell({status: later});
+    await sees(plot("Awake time of sleepers"), "47 from PINGREQ to PINGRESP");
+    await sees(plot("Messages per second"), /[1-9][0-9.]* to devices/);
+    later.queue.delivered += 1;
+    await mock.tell({status: {...later}});
+    await sees(plot("Messages per second"), /0\.[0-9] to devices/);
+    await sees(plot("Awake time of sleepers"), "47 from"); // none woke since
+    await picture(page, "plots");
+});
+
 test("of 2,000 devices only the rows in view exist, and updates are quick", async () => {
     const list = sessions(2000);
     const page = await show(list);

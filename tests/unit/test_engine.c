@@ -927,6 +927,7 @@ sleeping_device_gets_its_queue_in_order_and_then_pingresp(void) /* R97, R98 */
     CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBACK pid 9\n"));
     rig_ping(&rig, 'A', "aaa");
     CU_ASSERT_TRUE(rig_expect(&rig, "A> REGISTER 1 cmd/x msg 2\n"));
+    rig_wait(&rig, 70);
     rig_regack(&rig, 'A', 1, 2, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "~# topic 1 cmd/x\nA> PUBLISH 1 qos 1 msg 1 \"1\"\n"));
     rig_puback(&rig, 'A', 1, 1, 0);
@@ -934,6 +935,8 @@ sleeping_device_gets_its_queue_in_order_and_then_pingresp(void) /* R97, R98 */
                                     "A> PUBLISH 1 qos 0 msg 0 \"2\"\nA> PINGRESP\n"));
     rig_ping(&rig, 'A', "aaa"); /* R96: PINGRESP was lost; and no disk write */
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PINGRESP\n"));
+    CU_ASSERT_EQUAL(rig_status(&rig).awake_periods, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).awake_ms, 70);
     rig_fini(&rig);
 }
 

@@ -115,6 +115,7 @@ status_shows_every_part(void)
                        "\"file_octets\":2048,\"free_octets\":1024,\"written_octets\":4096},"
                        "\"sessions\":{\"total\":3,\"asleep\":2},"
                        "\"wills\":{\"kept\":3,\"published\":1,\"handshakes\":0},"
+                       "\"awake\":{\"periods\":4,\"ms\":130},"
                        "\"discovery\":{\"advertised\":9,\"searches\":4,\"standing_by\":true},"
                        "\"links\":[{\"groups\":\"225.1.1.1:1883 "
                        "(eth0)\",\"kind\":\"serial\",\"name\":\"barn\",\"up\":false,"
@@ -135,6 +136,8 @@ status_shows_every_part(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: no port\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: group 225.1.1.1:1883 (eth0)\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nWills     3 kept, 1 published, 0 being set up\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\nAwake     4 periods of sleepers, 32 ms on average\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "\nDiscovery 9 advertisements, 4 searches answered, standing by\n"));
     free(text);
