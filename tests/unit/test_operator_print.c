@@ -136,8 +136,7 @@ status_shows_every_part(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: no port\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nserial:barn: group 225.1.1.1:1883 (eth0)\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nWills     3 kept, 1 published, 0 being set up\n"));
-    CU_ASSERT_PTR_NOT_NULL(
-        strstr(text, "\nAwake     4 periods of sleepers, 32 ms on average\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nAwake     4 periods of sleepers, 32 ms on average\n"));
     CU_ASSERT_PTR_NOT_NULL(
         strstr(text, "\nDiscovery 9 advertisements, 4 searches answered, standing by\n"));
     free(text);
