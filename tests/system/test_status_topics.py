@@ -74,7 +74,7 @@ class StatusTopics(SystemTest):
             (topic, payload), = client.receive()
             if topic == "end/of/retained":
                 return found
-            found[topic] = payload.decode()
+            found[topic] = payload.decode(errors="replace")
 
     def test_the_gateway_tells_that_it_is_there_and_that_it_is_not(self):
         watcher = Watcher(self, BASE + "#")
