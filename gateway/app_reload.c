@@ -14,8 +14,8 @@
 struct reload {
     control_reload_line *line; /* NULL: nobody but the log wants to know */
     void *line_ctx;
-    unsigned changed, waiting;    /* of what takes effect now, and at the next start */
-    bool sections[SECTION_COUNT]; /* that changed in what takes effect now */
+    unsigned changed, waiting; /* of what takes effect now, and at the next start */
+    bool broker;               /* what changed needs a new connection to it */
 };
 
 static void
@@ -46,7 +46,7 @@ on_change(void *ctx, enum config_section section, bool restart, const char *what
     } else {
         log_notice("config", "%s: changed", what);
         reload->changed++;
-        reload->sections[section] = true;
+        reload->broker = reload->broker || section == SECTION_BROKER;
     }
     tell(reload, restart ? CONTROL_RELOAD_RESTART : CONTROL_RELOAD_CHANGED, what);
 }
@@ -64,7 +64,7 @@ apply(struct app *app, struct app_options *options, const struct config *old,
 {
     app->status_base = options->status_topics;
     app->log_levels = app->debug ? "debug" : app->config->log_level;
-    if (strcmp(old->log_level, app->config->log_level) != 0)
+    if (differ(old->log_level, app->config->log_level))
         log_set_levels(app->log_levels);
     runner_reconfigure(app->runner, &options->engine);
     if (app->status_topics != NULL) {
@@ -72,7 +72,7 @@ apply(struct app *app, struct app_options *options, const struct config *old,
 
         status_topics_reconfigure(app->status_topics, &topics);
     }
-    if (reload->sections[SECTION_BROKER]) {
+    if (reload->broker) {
         struct upstream_options upstream = app_upstream_options(options, app->config);
 
         if (app->status_topics != NULL)

@@ -128,12 +128,9 @@ add_links(cJSON *answer, const struct control_source *source)
     for (size_t i = 0; i < source->transport_count; i++) {
         const struct transport *transport = source->transports[i];
         struct transport_status status = {0};
-        cJSON *link = cJSON_CreateObject();
 
         transport->ops->status(transport, &status);
-        cJSON_AddStringToObject(link, "kind", transport->kind);
-        cJSON_AddStringToObject(link, "name", transport->name);
-        cJSON_AddBoolToObject(link, "up", status.up);
+        cJSON *link = control_value_link(links, transport, &status);
         cJSON_AddStringToObject(link, "device", status.device);
         cJSON_AddStringToObject(link, "error", status.error);
         cJSON_AddStringToObject(link, "groups", status.groups);
@@ -147,7 +144,6 @@ add_links(cJSON *answer, const struct control_source *source)
         control_value_count(link, "reopens", status.reopens);
         if (status.serial)
             add_line(link, transport, &status);
-        cJSON_AddItemToArray(links, link);
     }
 }
 

@@ -40,6 +40,19 @@ control_value_quality(cJSON *object, const struct framing_quality *quality)
         cJSON_AddNumberToObject(object, "snr", quality->snr);
 }
 
+cJSON *
+control_value_link(cJSON *links, const struct transport *transport,
+                   const struct transport_status *status)
+{
+    cJSON *link = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(link, "kind", transport->kind);
+    cJSON_AddStringToObject(link, "name", transport->name);
+    cJSON_AddBoolToObject(link, "up", status->up);
+    cJSON_AddItemToArray(links, link);
+    return link;
+}
+
 void
 control_value_sessions(cJSON *object, const struct engine_status *status)
 {

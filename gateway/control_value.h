@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include <dormouse/framing.h>
 #include <dormouse/span.h>
+#include <dormouse/transport.h>
 
 #include "engine.h"
 
@@ -17,6 +17,9 @@ void control_value_count(struct cJSON *object, const char *name, uint64_t value)
 struct cJSON *control_value_text(struct dm_span text);
 /* What the radio tells. */
 void control_value_quality(struct cJSON *object, const struct framing_quality *quality);
+/* Adds an object with kind, name and "up" of the link to the array, and returns it. */
+struct cJSON *control_value_link(struct cJSON *links, const struct transport *transport,
+                                 const struct transport_status *status);
 /* Devices by state, and "total", as its member "sessions". */
 void control_value_sessions(struct cJSON *object, const struct engine_status *status);
 /* {"error": text} */

@@ -96,7 +96,6 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->handshake_ms = handshake_patience(options);
     e->uplink_store_ms = ENGINE_NEVER;
     indexes_init(e);
-    packet_id_reserve(e, ENGINE_FOREIGN_PACKET_ID);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
     if (e->links == NULL || !names_init(e)) {
         engine_free(e);

@@ -37,6 +37,7 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
     assert(options->link_count == e->options->link_count);
     engine_at(e, now_ms);
     e->options = options;
+    e->handshake_ms = handshake_patience(options);
     brokers_reconfigure(e, old);
     names_init(e); /* without memory only long names suffer */
     if (readvertise)
@@ -46,4 +47,5 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
         session_schedule(e, s);
     }
     access_review(e);
+    inbound_flush(e);
 }

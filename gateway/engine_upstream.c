@@ -36,7 +36,8 @@ packet_id_take(struct engine *e)
 {
     for (uint32_t tries = 0; tries < 65536; tries++) {
         e->last_packet_id++;
-        if (e->last_packet_id == 0 || packet_id_is_used(e, e->last_packet_id))
+        if (e->last_packet_id == 0 || e->last_packet_id == ENGINE_FOREIGN_PACKET_ID ||
+            packet_id_is_used(e, e->last_packet_id))
             continue;
         packet_id_reserve(e, e->last_packet_id);
         return e->last_packet_id;

@@ -28,6 +28,7 @@ struct status_topics {
     unsigned ends;           /* of connections, soon after they began, in a row */
     uint64_t still_until_ms; /* 0: not at all */
     enum sweep sweep;
+    size_t broker; /* of the last connection */
     bool swept; /* to the end, and nothing was left over since */
     uint64_t sweep_ms;
     bool cleared;        /* on this connection; perhaps it was lost with it */

@@ -26,9 +26,8 @@ print(cJSON *object)
 
 /* ---- names ---- */
 
-/* a and b and c. */
-static char *
-join(const char *a, const char *b, const char *c)
+char *
+status_join(const char *a, const char *b, const char *c)
 {
     size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
     char *text = malloc(size);
@@ -42,7 +41,7 @@ char *
 status_client_topic(const char *prefix, struct dm_span client_id)
 {
     char *id = evhttp_uriencode((const char *)client_id.data, (ev_ssize_t)client_id.len, 0);
-    char *topic = id != NULL ? join(prefix, "clients/", id) : NULL;
+    char *topic = id != NULL ? status_join(prefix, "clients/", id) : NULL;
 
     free(id);
     return topic;
@@ -99,8 +98,8 @@ status_discovery_topic(const struct status_topics_options *options, const char *
                        struct dm_span client_id)
 {
     char *id = discovery_id(name, client_id);
-    char *start = join(options->home_assistant, "device/", id != NULL ? id : "");
-    char *topic = id != NULL && start != NULL ? join(start, "/config", "") : NULL;
+    char *start = status_join(options->home_assistant, "device/", id != NULL ? id : "");
+    char *topic = id != NULL && start != NULL ? status_join(start, "/config", "") : NULL;
 
     free(start);
     free(id);
@@ -144,15 +143,10 @@ add_links(cJSON *object, const struct control_source *source)
     cJSON *links = cJSON_AddArrayToObject(object, "links");
 
     for (size_t i = 0; i < source->transport_count; i++) {
-        const struct transport *transport = source->transports[i];
         struct transport_status status = {0};
-        cJSON *link = cJSON_CreateObject();
 
-        transport->ops->status(transport, &status);
-        cJSON_AddStringToObject(link, "kind", transport->kind);
-        cJSON_AddStringToObject(link, "name", transport->name);
-        cJSON_AddBoolToObject(link, "up", status.up);
-        cJSON_AddItemToArray(links, link);
+        source->transports[i]->ops->status(source->transports[i], &status);
+        control_value_link(links, source->transports[i], &status);
     }
 }
 
@@ -241,7 +235,7 @@ add_text(cJSON *object, const char *name, const char *text)
 static void
 add_joined(cJSON *object, const char *name, const char *a, const char *b, const char *c)
 {
-    char *text = join(a, b, c);
+    char *text = status_join(a, b, c);
 
     add_text(object, name, text);
     free(text);
@@ -293,7 +287,7 @@ status_discovery_text(const struct status_topics_options *options, const char *n
     size_t count = gateway ? sizeof gateway_entities / sizeof gateway_entities[0]
                            : sizeof client_entities / sizeof client_entities[0];
     char *id = discovery_id(name, client_id);
-    char *topic = gateway ? join(options->base, "gateway", "")
+    char *topic = gateway ? status_join(options->base, "gateway", "")
                           : status_client_topic(options->base, client_id);
     cJSON *object = cJSON_CreateObject();
 

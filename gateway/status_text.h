@@ -6,6 +6,8 @@
 #include "control.h"
 #include "status_topics.h"
 
+/* a and b and c. */
+char *status_join(const char *a, const char *b, const char *c);
 /* PREFIX with "clients/" and the id, percent-encoded but for A-Z a-z 0-9 - . _ ~ behind it. */
 char *status_client_topic(const char *prefix, struct dm_span client_id);
 /* The id behind the last "/" of such a topic; DM_MALFORMED. `id` has room for the topic. */

@@ -68,12 +68,7 @@ status_publish(struct status_topics *t, char *topic, char *payload)
 char *
 status_own_topic(const struct status_topics *t, const char *name)
 {
-    size_t size = strlen(t->options.base) + strlen(name) + 1;
-    char *topic = malloc(size);
-
-    if (topic != NULL)
-        snprintf(topic, size, "%s%s", t->options.base, name);
-    return topic;
+    return status_join(t->options.base, name, "");
 }
 
 bool
@@ -207,6 +202,8 @@ on_connected(void *ctx, const struct upstream_session *session)
     bool still = status_now_ms(t) < t->still_until_ms;
 
     t->upstream = (struct upstream *)(uintptr_t)t->source->upstream;
+    t->swept = t->swept && t->broker == session->broker; /* each keeps its own */
+    t->broker = session->broker;
     t->retains = session->retain_available;
     t->connected = t->retains && !still;
     t->connected_ms = status_now_ms(t);
@@ -354,6 +351,7 @@ status_topics_goodbye(struct status_topics *t)
     t->leaving = true;
     if (t->connected)
         publish_status(t, "offline");
+    t->owes_status = true; /* should the connection stay after all */
 }
 
 void

@@ -12,7 +12,7 @@ import threading
 import mqtt
 import mqttsn as sn
 import test_status_topics as topics  # its tests are not ours
-from harness import SystemTest, main, wait_until
+from harness import Mosquitto, SystemTest, main, wait_until
 from test_status_topics import BASE, CLIENT, GHOST, Watcher
 
 
@@ -163,6 +163,22 @@ class Faults(SystemTest):
         self.device("a").connect()
         wait_until(lambda: set(self.retained(CLIENT + "#")) == {CLIENT + "a"}, "only ours is left")
         self.works()
+
+    def test_each_broker_is_told_and_swept(self):
+        place = self.directory / "other"
+        place.mkdir()
+        other = Mosquitto(place, self.ports.take())
+        self.addCleanup(other.close)
+        other.start()
+        other.client().publish(CLIENT + "ghost", GHOST.encode(), 1, retain=True)
+        self.start(url=f"{self.broker.url}\nurl = {other.url}")
+        self.device("a").connect()
+        self.wait_retained({CLIENT + "a"})
+        self.broker.kill()
+        self.broker, first = other, self.broker
+        self.addCleanup(first.close)
+        self.wait_retained({CLIENT + "a"})
+        self.assertEqual(self.retained(BASE + "status"), {BASE + "status": "online"})
 
     def test_reload_that_loses_the_broker_says_offline(self):
         passwords = self.directory / "passwords"

@@ -585,7 +585,26 @@ connack_of_the_connection_before_does_not_follow_a_refusal(void)
     rig_fini(&rig);
 }
 
+static void
+handshake_has_the_patience_of_the_configuration_that_counts_now(void) /* R23 */
+{
+    struct rig rig;
+    struct engine_options next;
+
+    rig_init(&rig);
+    next = rig.options;
+    next.settings.retry_ms *= 3; /* 120 s instead of 40 s */
+    engine_reconfigure(rig.engine, rig.now_ms, &next);
+    rig_connect_will(&rig, 'A', "aaa", false);
+    rig_wait(&rig, 100000);
+    CU_ASSERT_EQUAL(rig_status(&rig).handshakes, 1);
+    rig_wait(&rig, 30000);
+    CU_ASSERT_EQUAL(rig_status(&rig).handshakes, 0);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(handshake_has_the_patience_of_the_configuration_that_counts_now),
     UNIT_TEST(connack_of_the_connection_before_does_not_follow_a_refusal),
     UNIT_TEST(connack_of_the_connection_before_does_not_come_into_the_handshake),
     UNIT_TEST(handshake_asks_for_topic_and_message_and_connects_when_it_is_durable),
