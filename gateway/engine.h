@@ -281,7 +281,7 @@ enum dm_result engine_drop_queue(struct engine *engine, uint64_t now_ms, struct 
  * told. A clean session ends, no will is published. DM_NOT_FOUND; DM_INVALID: not connected. */
 enum dm_result engine_disconnect(struct engine *engine, uint64_t now_ms, struct dm_span client_id);
 /* Other options from now on, with the same links, prefixes, rules, broker key and status topics; the old ones
- * are not looked at any more. What waits already stays, whatever the new limits. */
+ * are not looked at any more. What waits already stays, whatever the new limits, but for max_age. */
 void engine_reconfigure(struct engine *engine, uint64_t now_ms,
                         const struct engine_options *options);
 /* Orderly shutdown: records what is kept in memory only (QoS 0 for sleeping devices). */

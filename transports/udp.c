@@ -200,12 +200,14 @@ udp_on_readable(evutil_socket_t fd, short what, void *ctx)
 
     (void)fd;
     (void)what;
+    udp->reading = true;
     for (size_t n = 0; n < count; n++) {
         struct udp_arrival arrival;
         struct dm_span datagram = udp_inbox_read(udp->inbox, n, socket, &arrival);
 
         handle_datagram(socket, &arrival, datagram);
     }
+    udp->reading = false;
     flush(udp);
 }
 
@@ -233,7 +235,7 @@ post(struct udp *udp, const struct udp_socket *socket, const union udp_sockaddr 
         if (!udp_outbox_add(udp->outbox, socket, to, datagram))
             return refuse(udp, DM_FULL);
     }
-    if (first)
+    if (first && !udp->reading)
         event_active(udp->leave, EV_TIMEOUT, 0);
     return DM_OK;
 }

@@ -26,6 +26,7 @@ struct udp {
     uint8_t *heard_on;
     struct event *room;      /* after the kernel took no more: tell the listener to go on */
     struct event *leave;     /* at the end of this turn of the loop: what was gathered is sent */
+    bool reading;        /* a batch, at whose end all is sent anyway */
     bool full;               /* the listener was told so */
     struct udp_inbox *inbox; /* one octet longer than what is accepted */
     struct udp_outbox *outbox;

@@ -311,7 +311,32 @@ call_that_is_only_a_little_late_loses_the_device_all_the_same(void)
     rig_fini(&rig);
 }
 
+static void
+new_max_age_counts_for_what_waits_at_once(void)
+{
+    struct rig rig;
+    struct engine_options next;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'A', "aaa", false, "t", 1);
+    rig_disconnect(&rig, 'A', 6000);
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "t", "x", 1, 7, 1);
+    rig_commit(&rig);
+    rig_wait(&rig, 60000);
+    next = rig.options;
+    next.settings.max_age_ms = 90000;
+    engine_reconfigure(rig.engine, rig.now_ms, &next);
+    rig_wait(&rig, 29000);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_EXPIRED], 0);
+    rig_wait(&rig, 1000); /* at its time, not when the device wakes up */
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_EXPIRED], 1);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(new_max_age_counts_for_what_waits_at_once),
     UNIT_TEST(message_that_waited_longer_than_its_expiry_is_dropped_and_counted),
     UNIT_TEST(message_that_has_expired_when_it_comes_is_acknowledged_and_not_sent),
     UNIT_TEST(max_age_counts_where_it_is_shorter),
