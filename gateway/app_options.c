@@ -396,7 +396,9 @@ app_upstream_options(const struct app_options *options, const struct config *con
 
     if (*options->status_topic != '\0') {
         upstream.will_topic = options->status_topic;
-        upstream.will_payload = "offline";
+        upstream.will_payload = dm_span_text("offline");
+        upstream.will_qos = 1;
+        upstream.will_retain = true;
     }
     if (strcmp(config->version, "5") == 0)
         upstream.version = MQTT_5;

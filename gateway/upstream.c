@@ -9,6 +9,9 @@
  *              WAITING
  *   CONNECTED  closed, DISCONNECT, malformed packet, no answer to PINGREQ, the first broker is back
  *              -> WAITING
+ *
+ * A member (upstream_options.member) stays in WAITING after its timer until it may attempt, and
+ * without a timer after a refusal.
  */
 #include "upstream.h"
 
@@ -28,7 +31,9 @@
 #define PINGRESP_TIMEOUT_MIN_MS 5000u
 #define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
 #define FLUSH_TIMEOUT_MS 1000u
-#define RECEIVE_MAXIMUM_EXCEEDED 0x93 /* MQTT 5 reason code */
+#define RECEIVE_MAXIMUM_EXCEEDED 0x93 /* MQTT 5 reason codes */
+#define SESSION_TAKEN_OVER 0x8e
+#define CUT_SHORT_MAX 3 /* so often in a row, and somebody else has this client id */
 
 uint64_t
 upstream_clock_ms(void)
@@ -76,6 +81,21 @@ connection_release(struct connection *connection)
     connection->phase = WAITING;
 }
 
+const char *
+connection_name(const struct connection *connection, char text[CONNECTION_NAME_SIZE])
+{
+    const char *url = connection->targets.items[connection->targets.current].url;
+    char client_id[CONNECTION_NAME_SIZE / 2];
+
+    if (connection->options.member)
+        snprintf(
+            text, CONNECTION_NAME_SIZE, "%s: client %s", url,
+            log_escape(client_id, sizeof client_id, dm_span_text(connection->options.client_id)));
+    else
+        snprintf(text, CONNECTION_NAME_SIZE, "%s", url);
+    return text;
+}
+
 void
 connection_error(struct connection *connection, const char *format, ...)
 {
@@ -97,25 +117,55 @@ random_number(void)
     return number;
 }
 
+/* A broker that accepts and soon closes again is no success: two gateways with one client id would
+ * throw each other out twice a second. */
+static bool
+is_stable(const struct connection *connection)
+{
+    return connection->phase == CONNECTED &&
+           upstream_clock_ms() - connection->connected_ms >= STABLE_MS;
+}
+
+/* All members fail when the broker does, and then the shared connection says so. */
+static void
+log_end(struct connection *connection, enum upstream_end why)
+{
+    struct upstream_target *target = target_of(connection);
+    char name[CONNECTION_NAME_SIZE];
+
+    if (connection->options.member && why == UPSTREAM_LOST) {
+        log_debug("upstream", "%s: %s", connection_name(connection, name), target->error);
+    } else if (strcmp(target->error, target->logged) != 0) {
+        log_warning("upstream", "%s: %s", connection_name(connection, name), target->error);
+        memcpy(target->logged, target->error, sizeof target->logged);
+    }
+}
+
+void
+connection_end(struct connection *connection, enum upstream_end why)
+{
+    bool was_connected = connection->phase == CONNECTED;
+    bool stable = is_stable(connection);
+
+    connection_release(connection);
+    upstream_version_failed(&target_of(connection)->version);
+    log_end(connection, why);
+    connection->allowed = false;
+    if (!connection->options.member || why == UPSTREAM_LOST)
+        connection_arm(connection,
+                       upstream_targets_failed(&connection->targets, stable, random_number()));
+    else
+        evtimer_del(connection->timer);
+    if (connection->options.member)
+        connection->events.on_over(connection->events.ctx, why, connection->reached);
+    else if (was_connected)
+        connection->events.on_disconnected(connection->events.ctx);
+}
+
 void
 connection_give_up(struct connection *connection)
 {
-    bool was_connected = connection->phase == CONNECTED;
-    struct upstream_target *target = target_of(connection);
-    /* A broker that accepts and soon closes again is no success: two gateways with one client id
-     * would throw each other out twice a second. */
-    bool stable = was_connected && upstream_clock_ms() - connection->connected_ms >= STABLE_MS;
-
-    connection_release(connection);
-    upstream_version_failed(&target->version);
-    if (strcmp(target->error, target->logged) != 0) {
-        log_warning("upstream", "%s: %s", target->url, target->error);
-        memcpy(target->logged, target->error, sizeof target->logged);
-    }
-    connection_arm(connection,
-                   upstream_targets_failed(&connection->targets, stable, random_number()));
-    if (was_connected)
-        connection->events.on_disconnected(connection->events.ctx);
+    connection_end(connection, UPSTREAM_LOST);
 }
 
 void
@@ -185,18 +235,17 @@ static bool
 on_packet(void *ctx, const struct mqtt_packet *packet)
 {
     struct connection *connection = ctx;
-    uint32_t maximum =
-        upstream_receive_maximum(&connection->options, target_of(connection)->version.current);
     char text[128];
 
     if (packet->type == MQTT_DISCONNECT) {
         connection_error(
             connection, "broker sent DISCONNECT: %s",
             upstream_reason_text(packet->reason, packet->reason_string, text, sizeof text));
-        connection_give_up(connection);
+        connection_end(connection,
+                       packet->reason == SESSION_TAKEN_OVER ? UPSTREAM_TAKEN_OVER : UPSTREAM_LOST);
         return false;
     }
-    if (!upstream_window_received(&connection->window, packet, maximum)) {
+    if (!upstream_window_received(&connection->window, packet)) {
         connection_error(connection, "broker sent more messages at a time than we allow");
         connection_reject(connection, RECEIVE_MAXIMUM_EXCEEDED);
         return false;
@@ -218,12 +267,24 @@ on_octets(void *ctx)
     }
 }
 
+/* MQTT 3.1.1 has no word for a session that is taken over: the broker just closes. */
+static enum upstream_end
+end_of_closing(struct connection *connection)
+{
+    connection->cut_short = is_stable(connection) ? 1 : (uint8_t)(connection->cut_short + 1);
+    if (connection->cut_short < CUT_SHORT_MAX)
+        return UPSTREAM_LOST;
+    connection->cut_short = 0;
+    return UPSTREAM_TAKEN_OVER;
+}
+
 static void
 on_end(void *ctx, uint8_t reason, const char *error)
 {
     struct connection *connection = ctx;
     bool greeting = connection->phase == GREETING;
 
+    connection->reached = connection->reached || (greeting && reason != STREAM_TLS_FAILED);
     connection_error(connection, "%s%s", error, greeting && reason == 0 ? " without CONNACK" : "");
     if (reason == STREAM_TLS_FAILED)
         connection_give_up(connection);
@@ -232,7 +293,7 @@ on_end(void *ctx, uint8_t reason, const char *error)
     else if (greeting)
         greeting_other_version(connection, false);
     else
-        connection_give_up(connection);
+        connection_end(connection, end_of_closing(connection));
 }
 
 /* NULL with the target's error: a file cannot be used, or no memory. Takes `fd` over. */
@@ -279,12 +340,26 @@ start_attempt(struct connection *connection)
     const struct upstream_broker *broker = &target_of(connection)->broker;
 
     connection->phase = DIALING;
+    connection->reached = false;
     connection->dial =
         dial_start(connection->base, broker->host, broker->port, on_dialed, connection);
     if (connection->dial == NULL) {
         connection_error(connection, "%s", dm_result_text(DM_NO_MEMORY));
         connection_give_up(connection);
     }
+}
+
+/* Whether the attempt that is due may be made now. */
+static bool
+may_attempt(struct connection *connection)
+{
+    size_t broker = connection->targets.current;
+
+    if (!connection->options.member || connection->allowed)
+        return true;
+    connection->allowed = connection->events.may_attempt(connection->events.ctx, &broker);
+    connection->targets.current = broker;
+    return connection->allowed;
 }
 
 static void
@@ -296,7 +371,8 @@ on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     switch (connection->phase) {
     case WAITING:
-        start_attempt(connection);
+        if (may_attempt(connection))
+            start_attempt(connection);
         break;
     case DIALING: /* the dial has its own limits */
         break;
@@ -323,19 +399,48 @@ upstream_send(struct upstream *upstream, const struct mqtt_packet *packet)
 }
 
 static void
+free_connection(struct connection *connection)
+{
+    connection_release(connection);
+    if (connection->timer != NULL)
+        event_free(connection->timer);
+    upstream_watch_free(connection->watch);
+    upstream_window_fini(&connection->window);
+    upstream_targets_fini(&connection->targets);
+    upstream_options_free(&connection->options);
+    free(connection);
+}
+
+static void
 upstream_free(struct upstream *upstream)
 {
     struct connection *connection = (struct connection *)upstream;
 
     if (connection->phase == CONNECTED)
         stream_say_goodbye(connection->stream, 0, FLUSH_TIMEOUT_MS);
-    connection_release(connection);
-    if (connection->timer != NULL)
-        event_free(connection->timer);
-    upstream_watch_free(connection->watch);
-    upstream_targets_fini(&connection->targets);
-    upstream_options_free(&connection->options);
-    free(connection);
+    free_connection(connection);
+}
+
+static void
+upstream_drop(struct upstream *upstream, bool disconnect)
+{
+    struct connection *connection = (struct connection *)upstream;
+
+    if (connection->phase == CONNECTED && disconnect)
+        stream_say_goodbye(connection->stream, 0, 0);
+    free_connection(connection);
+}
+
+static void
+upstream_attempt(struct upstream *upstream, size_t broker)
+{
+    struct connection *connection = (struct connection *)upstream;
+
+    if (connection->phase != WAITING)
+        return;
+    connection->allowed = true;
+    connection->targets.current = broker;
+    connection_arm(connection, 0);
 }
 
 static enum dm_result
@@ -353,7 +458,8 @@ upstream_reconfigure(struct upstream *upstream, const struct upstream_options *o
         upstream_options_free(&copy);
         return DM_NO_MEMORY;
     }
-    targets.current = connection->targets.current;
+    if (!options->member) /* of members, may_attempt says where to */
+        targets.current = connection->targets.current;
     if (was_connected)
         stream_say_goodbye(connection->stream, 0, 0);
     connection_release(connection);
@@ -361,8 +467,9 @@ upstream_reconfigure(struct upstream *upstream, const struct upstream_options *o
     upstream_targets_fini(&connection->targets);
     connection->options = copy;
     connection->targets = targets;
+    connection->allowed = false;
     connection_arm(connection, 0);
-    if (was_connected)
+    if (was_connected && !options->member)
         connection->events.on_disconnected(connection->events.ctx);
     return DM_OK;
 }
@@ -395,6 +502,8 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
         .send = upstream_send,
         .reconfigure = upstream_reconfigure,
         .free = upstream_free,
+        .drop = upstream_drop,
+        .attempt = upstream_attempt,
         .status = upstream_status,
     };
     struct connection *connection = calloc(1, sizeof *connection);
@@ -410,14 +519,16 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
         connection->timer == NULL ||
         upstream_targets_init(&connection->targets, options, error, error_size) != DM_OK)
         goto fail;
-    connection->watch = upstream_watch_new(
-        base, &connection->options, &connection->targets.items[0], on_first_back, connection);
-    if (connection->watch == NULL)
-        goto fail;
+    if (!options->member) {
+        connection->watch = upstream_watch_new(base, &connection->options, &connection->targets,
+                                               on_first_back, connection);
+        if (connection->watch == NULL)
+            goto fail;
+    }
     connection_arm(connection, 0);
     return &connection->upstream;
 
 fail:
-    upstream_free(&connection->upstream);
+    free_connection(connection);
     return NULL;
 }

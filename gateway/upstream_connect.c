@@ -34,6 +34,18 @@ copy_text(const char **copy, const char *text)
     return (*copy == NULL) == (text == NULL);
 }
 
+/* False: no memory. */
+static bool
+copy_octets(struct dm_span *copy, struct dm_span octets)
+{
+    uint8_t *data = octets.len > 0 ? malloc(octets.len) : NULL;
+
+    if (data != NULL)
+        memcpy(data, octets.data, octets.len);
+    *copy = dm_span(data, data != NULL ? octets.len : 0);
+    return copy->len == octets.len;
+}
+
 enum dm_result
 upstream_options_copy(struct upstream_options *copy, const struct upstream_options *options)
 {
@@ -46,7 +58,7 @@ upstream_options_copy(struct upstream_options *copy, const struct upstream_optio
     copied = copy_text(&copy->username, options->username) && copied;
     copied = copy_text(&copy->password, options->password) && copied;
     copied = copy_text(&copy->will_topic, options->will_topic) && copied;
-    copied = copy_text(&copy->will_payload, options->will_payload) && copied;
+    copied = copy_octets(&copy->will_payload, options->will_payload) && copied;
     copied = copy_text(&copy->tls.ca_file, options->tls.ca_file) && copied;
     copied = copy_text(&copy->tls.cert_file, options->tls.cert_file) && copied;
     copied = copy_text(&copy->tls.key_file, options->tls.key_file) && copied;
@@ -60,7 +72,7 @@ upstream_options_free(struct upstream_options *options)
     free_text(options->username);
     free_text(options->password);
     free_text(options->will_topic);
-    free_text(options->will_payload);
+    free((void *)(uintptr_t)options->will_payload.data);
     free_text(options->tls.ca_file);
     free_text(options->tls.cert_file);
     free_text(options->tls.key_file);
@@ -197,9 +209,9 @@ upstream_connect_packet(const struct upstream_options *options, bool clean_start
         .password = dm_span_text(options->password),
         .has_will = will,
         .will_topic = dm_span_text(will ? options->will_topic : NULL),
-        .will_payload = dm_span_text(will ? options->will_payload : NULL),
-        .will_qos = will ? 1 : 0,
-        .will_retain = will,
+        .will_payload = will ? options->will_payload : (struct dm_span){0},
+        .will_qos = will ? options->will_qos : 0,
+        .will_retain = will && options->will_retain,
         .session_expiry_s = clean_start ? 0 : UINT32_MAX,
         .receive_maximum = options->receive_maximum,
         .maximum_packet_size = options->maximum_packet,

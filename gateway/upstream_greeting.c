@@ -33,15 +33,30 @@ may_mean_the_will(uint8_t reason)
     return memchr(reasons, reason, sizeof reasons) != NULL;
 }
 
-/* Once more at once without a will. If that does not help either, the next attempt has it again. */
+/* Refusals of what we are or want, which the next attempt would meet again; the others pass. */
+static bool
+is_for_good(uint8_t reason)
+{
+    static const uint8_t reasons[] = {0x85, 0x86, 0x87, 0x8a, 0x8c, 0x90, 0x99, 0x9a, 0x9b};
+
+    return memchr(reasons, reason, sizeof reasons) != NULL;
+}
+
+/* Once more at once without a will. If that does not help either, the next attempt has it again.
+ * Of a member the will is the device's: without it the connection would not be what it asked for.
+ */
 static void
 refused(struct connection *connection, uint8_t reason)
 {
     struct upstream_target *target = target_of(connection);
-    bool had_will =
-        connection->options.will_topic != NULL && !connection->clean_start && !target->no_will;
+    bool had_will = connection->options.will_topic != NULL && !connection->options.member &&
+                    !connection->clean_start && !target->no_will;
 
     target->no_will = had_will && may_mean_the_will(reason);
+    if (connection->options.member) {
+        connection_end(connection, is_for_good(reason) ? UPSTREAM_REFUSED : UPSTREAM_LOST);
+        return;
+    }
     if (!target->no_will) {
         connection_give_up(connection);
         return;
@@ -57,12 +72,13 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
     struct upstream_session session = upstream_connack_session(target->version.current, connack);
     struct tls_status tls;
     unsigned keepalive_s = connection->options.keepalive_s;
+    char name[CONNECTION_NAME_SIZE];
 
     if (connack->has_server_keepalive)
         keepalive_s = connack->keepalive_s;
     if (connack->maximum_packet_size != 0)
         stream_set_send_maximum(connection->stream, connack->maximum_packet_size);
-    if (connack->session_expiry_s != UINT32_MAX)
+    if (connack->session_expiry_s != UINT32_MAX && !connection->options.member)
         log_warning("upstream", "%s: the broker forgets our session after %lu s offline",
                     target->url, (unsigned long)connack->session_expiry_s);
     if (target->no_will)
@@ -71,16 +87,19 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
                     "gateway dies",
                     target->url);
     stream_tls_status(connection->stream, &tls);
-    log_notice("upstream", "%s: connected with MQTT %s%s%s%s%s, session %s", target->url,
-               session.version == MQTT_5 ? "5" : "3.1.1", tls.in_use ? ", " : "", tls.version,
-               tls.in_use ? " " : "", tls.cipher, session.session_present ? "present" : "new");
+    log_write(connection->options.member ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE, "upstream",
+              "%s: connected with MQTT %s%s%s%s%s, session %s", connection_name(connection, name),
+              session.version == MQTT_5 ? "5" : "3.1.1", tls.in_use ? ", " : "", tls.version,
+              tls.in_use ? " " : "", tls.cipher, session.session_present ? "present" : "new");
     session.broker = connection->targets.current;
     connection->phase = CONNECTED;
     target->wiped = false;
     connection->connects++;
     connection->connected_ms = upstream_clock_ms();
     target->error[0] = target->logged[0] = '\0';
-    upstream_watch_start(connection->watch, target->url, &tls, connection->targets.current != 0);
+    if (connection->watch != NULL)
+        upstream_watch_start(connection->watch, target->url, &tls,
+                             connection->targets.current != 0);
     connection->keepalive_ms = (uint64_t)keepalive_s * 1000;
     if (keepalive_s > 0)
         connection_arm_keepalive(connection);
@@ -95,11 +114,18 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
 static void
 connect_to_stay(struct connection *connection)
 {
-    log_debug("upstream", "%s: old session wiped", target_of(connection)->url);
+    char name[CONNECTION_NAME_SIZE];
+
+    log_debug("upstream", "%s: old session wiped", connection_name(connection, name));
     target_of(connection)->wiped = true;
     stream_say_goodbye(connection->stream, 0, 0);
     connection_release(connection);
-    connection_arm(connection, 0);
+    if (connection->options.wipe) {
+        evtimer_del(connection->timer);
+        connection->events.on_wiped(connection->events.ctx);
+    } else {
+        connection_arm(connection, 0);
+    }
 }
 
 bool
@@ -112,6 +138,7 @@ greeting_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version
                          : 0x84; /* an answer in the form of 3.1.1 says so whatever its code */
     char text[128];
 
+    connection->reached = true;
     if (reason == 0 && connack->session_present && connection->clean_start) {
         connection_error(connection, "broker says session present after a clean start");
         connection_reject(connection, 0x82);
@@ -135,15 +162,20 @@ greeting_connack(void *ctx, const struct mqtt_packet *connack, enum mqtt_version
 void
 greeting_start(struct connection *connection)
 {
+    struct upstream_target *target = target_of(connection);
+    uint32_t maximum = upstream_receive_maximum(&connection->options, target->version.current);
+
     connection->clean_start =
-        connection->events.clean_start(connection->events.ctx, connection->targets.current) &&
-        !target_of(connection)->wiped;
-    connection->window = (struct upstream_window){0};
+        connection->options.wipe ||
+        (connection->events.clean_start(connection->events.ctx, connection->targets.current) &&
+         !target->wiped);
     struct mqtt_packet packet =
         upstream_connect_packet(&connection->options, connection->clean_start);
 
-    packet.has_will = packet.has_will && !target_of(connection)->no_will;
-    enum dm_result result = connection_send(connection, &packet);
+    packet.has_will = packet.has_will && !target->no_will;
+    enum dm_result result = upstream_window_start(&connection->window, maximum)
+                                ? connection_send(connection, &packet)
+                                : DM_NO_MEMORY;
 
     if (result != DM_OK) {
         connection_error(connection, "CONNECT cannot be written: %s", dm_result_text(result));

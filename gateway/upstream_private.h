@@ -12,6 +12,7 @@
 #include "upstream_window.h"
 
 #define CONNACK_TIMEOUT_MS 10000u
+#define CONNECTION_NAME_SIZE 320
 
 enum phase { WAITING, DIALING, GREETING, CONNECTED };
 
@@ -27,10 +28,13 @@ struct connection {
     struct dial *dial;     /* DIALING */
     struct stream *stream; /* GREETING, CONNECTED */
     struct stream_counters counters;
-    struct upstream_watch *watch;
+    struct upstream_watch *watch; /* NULL: of a member */
     struct upstream_window window;
 
     bool clean_start;      /* of this attempt: it only wipes the broker's session */
+    bool allowed;          /* may_attempt, or ops.attempt, for this attempt and its repetitions */
+    bool reached;          /* the broker answered in this attempt */
+    uint8_t cut_short;     /* connections in a row that the broker closed soon, without a word */
     uint64_t keepalive_ms; /* 0: none */
     uint64_t connected_ms, last_rx_ms, last_tx_ms;
     bool ping_open; /* PINGREQ sent, nothing received since */
@@ -52,11 +56,15 @@ void connection_arm_keepalive(struct connection *connection);
 enum dm_result connection_send(struct connection *connection, const struct mqtt_packet *packet);
 void connection_error(struct connection *connection, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* For the log: the broker, and of a member whose connection it is. Returns `text`. */
+const char *connection_name(const struct connection *connection, char text[CONNECTION_NAME_SIZE]);
 /* Ends whatever the phase has under way. Calls nobody. */
 void connection_release(struct connection *connection);
 /* The attempt or connection is over because of the target's error; the next attempt is later, and
  * perhaps to another one. */
 void connection_give_up(struct connection *connection);
+/* The same, and why. */
+void connection_end(struct connection *connection, enum upstream_end why);
 /* The broker broke the protocol, as the target's error tells: says so and gives up. */
 void connection_reject(struct connection *connection, uint8_t reason);
 

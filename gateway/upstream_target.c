@@ -16,6 +16,11 @@ upstream_targets_init(struct upstream_targets *targets, const struct upstream_op
         snprintf(error, error_size, "1 to %d URLs of brokers are needed", UPSTREAM_URLS_MAX);
         return DM_INVALID;
     }
+    targets->items = calloc(options->url_count, sizeof *targets->items);
+    if (targets->items == NULL) {
+        snprintf(error, error_size, "%s", dm_result_text(DM_NO_MEMORY));
+        return DM_NO_MEMORY;
+    }
     for (size_t i = 0; i < options->url_count; i++) {
         struct upstream_target *target = &targets->items[i];
 
@@ -37,7 +42,8 @@ upstream_targets_fini(struct upstream_targets *targets)
 {
     for (size_t i = 0; i < targets->count; i++)
         free(targets->items[i].url);
-    targets->count = 0;
+    free(targets->items);
+    *targets = (struct upstream_targets){0};
 }
 
 struct upstream_target *

@@ -16,7 +16,7 @@ struct upstream_target {
 };
 
 struct upstream_targets {
-    struct upstream_target items[UPSTREAM_URLS_MAX];
+    struct upstream_target *items;
     size_t count, current;
     unsigned failures; /* rounds through all of them without success, in a row */
 };

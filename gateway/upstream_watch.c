@@ -21,7 +21,7 @@
 struct upstream_watch {
     struct event_base *base;
     const struct upstream_options *options;
-    struct upstream_target *first;
+    struct upstream_targets *targets;
     bool (*on_back)(void *ctx, bool at_once);
     void *ctx;
     struct event *certificates; /* timer */
@@ -96,7 +96,7 @@ on_dialed(void *ctx, int fd, const char *error)
             arm_back(watch, ASK_AGAIN_MS);
         return;
     }
-    snprintf(watch->first->error, sizeof watch->first->error, "%s", error);
+    snprintf(watch->targets->items[0].error, UPSTREAM_ERROR_MAX, "%s", error);
     arm_back(watch, watch->options->return_ms);
 }
 
@@ -104,7 +104,7 @@ static void
 on_back_timer(evutil_socket_t fd, short what, void *ctx)
 {
     struct upstream_watch *watch = ctx;
-    const struct upstream_broker *broker = &watch->first->broker;
+    const struct upstream_broker *broker = &watch->targets->items[0].broker;
 
     (void)fd;
     (void)what;
@@ -117,7 +117,7 @@ on_back_timer(evutil_socket_t fd, short what, void *ctx)
 
 struct upstream_watch *
 upstream_watch_new(struct event_base *base, const struct upstream_options *options,
-                   struct upstream_target *first, bool (*on_back)(void *ctx, bool at_once),
+                   struct upstream_targets *targets, bool (*on_back)(void *ctx, bool at_once),
                    void *ctx)
 {
     struct upstream_watch *watch = calloc(1, sizeof *watch);
@@ -125,7 +125,7 @@ upstream_watch_new(struct event_base *base, const struct upstream_options *optio
     if (watch == NULL)
         return NULL;
     *watch = (struct upstream_watch){
-        .base = base, .options = options, .first = first, .on_back = on_back, .ctx = ctx};
+        .base = base, .options = options, .targets = targets, .on_back = on_back, .ctx = ctx};
     watch->certificates = evtimer_new(base, on_certificates, watch);
     watch->back = evtimer_new(base, on_back_timer, watch);
     if (watch->certificates != NULL && watch->back != NULL)

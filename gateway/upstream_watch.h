@@ -9,12 +9,12 @@
 struct event_base;
 struct upstream_watch;
 
-/* Options and first broker are borrowed. `on_back` is called from the loop when the first broker
+/* Options and brokers are borrowed. `on_back` is called from the loop when the first broker
  * takes connections; the watch may be stopped, not freed, inside. False: it is asked again soon,
  * `at_once` at last. NULL: no memory. */
 struct upstream_watch *upstream_watch_new(struct event_base *base,
                                           const struct upstream_options *options,
-                                          struct upstream_target *first,
+                                          struct upstream_targets *targets,
                                           bool (*on_back)(void *ctx, bool at_once), void *ctx);
 /* NULL is allowed. */
 void upstream_watch_free(struct upstream_watch *watch);

@@ -7,13 +7,18 @@
 #include "mqtt.h"
 
 struct upstream_window {
-    uint8_t open[65536 / 8]; /* by packet id */
+    uint32_t maximum;
     uint32_t count;
+    uint16_t *ids; /* of a small window: those that are open */
+    uint8_t *bits; /* of a large one: by packet id */
 };
 
-/* A packet came. False: one message more than `maximum`. */
-bool upstream_window_received(struct upstream_window *window, const struct mqtt_packet *packet,
-                              uint32_t maximum);
+/* Nothing is open, and `maximum` may be. False: no memory. */
+bool upstream_window_start(struct upstream_window *window, uint32_t maximum);
+void upstream_window_fini(struct upstream_window *window);
+
+/* A packet came. False: one message more than the maximum. */
+bool upstream_window_received(struct upstream_window *window, const struct mqtt_packet *packet);
 /* A packet was sent. */
 void upstream_window_sent(struct upstream_window *window, const struct mqtt_packet *packet);
 

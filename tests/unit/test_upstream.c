@@ -321,8 +321,12 @@ begin(struct world *world)
 static void
 open_upstream(struct world *world, const char *host)
 {
-    struct upstream_events events = {world,     tell_clean_start, note_connected, note_disconnected,
-                                     tell_idle, note_packet};
+    struct upstream_events events = {.ctx = world,
+                                     .clean_start = tell_clean_start,
+                                     .on_connected = note_connected,
+                                     .on_disconnected = note_disconnected,
+                                     .is_idle = tell_idle,
+                                     .on_packet = note_packet};
     char error[100] = "";
 
     snprintf(world->url, sizeof world->url, "mqtt://%s:%u", host, world->port);
