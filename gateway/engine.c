@@ -46,12 +46,14 @@ engine_withdraw(struct engine *e, const struct dm_address *from)
 }
 
 enum dm_result
-engine_send_upstream(struct engine *e, uint64_t needs, const struct mqtt_packet *packet)
+engine_send_upstream(struct engine *e, const struct trunk *t, uint64_t needs,
+                     const struct mqtt_packet *packet)
 {
-    needs = needs > e->broker_seq ? needs : e->broker_seq;
+    needs = needs > t->broker_seq ? needs : t->broker_seq;
 
     struct engine_effect effect = {.type = ENGINE_UPSTREAM,
                                    .needs = needs > e->committed_seq ? needs : 0,
+                                   .connection = t->connection,
                                    .upstream = *packet};
 
     return e->emit(e->ctx, &effect);
@@ -94,8 +96,10 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->emit = emit;
     e->ctx = ctx;
     e->handshake_ms = handshake_patience(options);
-    e->uplink_store_ms = ENGINE_NEVER;
+    e->shared.uplink_store_ms = ENGINE_NEVER;
+    e->shared.packet_ids = e->packet_ids;
     indexes_init(e);
+    trunk_indexes_init(&e->shared);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
     if (e->links == NULL || !names_init(e)) {
         engine_free(e);
@@ -123,8 +127,8 @@ engine_free(struct engine *e)
     while (e->sessions != NULL)
         session_free(e, e->sessions);
     changes_free(e);
-    uplinks_free(e);
-    upstream_free(e);
+    uplinks_free(e, &e->shared);
+    upstream_free(e, &e->shared);
     brokers_free(e);
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
@@ -132,8 +136,8 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->by_address);
     pointer_index_fini(&e->by_number);
     pointer_index_fini(&e->handshake_index);
-    pointer_index_fini(&e->filter_index);
-    pointer_index_fini(&e->filter_ids);
+    pointer_index_fini(&e->shared.filter_index);
+    pointer_index_fini(&e->shared.filter_ids);
     pointer_index_fini(&e->messages_loaded);
     assert(e->names.count == 0); /* every reference was given back */
     pointer_index_fini(&e->names);
@@ -229,10 +233,10 @@ engine_start(struct engine *e, uint64_t now_ms)
     changes_start(e);
     upstream_ids_renew(e);
     discovery_start(e);
-    filters_sort(e);
+    filters_sort(&e->shared);
     access_review(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
-    DL_FOREACH (e->filters, f)
+    DL_FOREACH (e->shared.filters, f)
         f->leaving = f->subscriptions == NULL;
     DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
@@ -339,7 +343,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     assert(seq <= e->seq);
     if (seq > e->committed_seq)
         e->committed_seq = seq;
-    uplink_pump(e);
+    uplink_pump(e, &e->shared);
     inbound_flush(e);
     DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
         if (s->gate_seq > e->committed_seq || downlink_waits_for_disk(e, s))
@@ -365,7 +369,7 @@ engine_time(struct engine *e, uint64_t now_ms)
     engine_at(e, now_ms);
     while ((s = session_first_due(e)) != NULL)
         session_timeout(e, s);
-    uplink_time(e);
+    uplink_time(e, &e->shared);
     handshake_timeout(e);
     discovery_timeout(e);
     inbound_flush(e);
@@ -374,7 +378,8 @@ engine_time(struct engine *e, uint64_t now_ms)
 uint64_t
 engine_next_deadline(const struct engine *e)
 {
-    uint64_t deadlines[] = {uplink_deadline(e), handshake_deadline(e), discovery_deadline(e)};
+    uint64_t deadlines[] = {uplink_deadline(&e->shared), handshake_deadline(e),
+                            discovery_deadline(e)};
     uint64_t earliest = e->heap_count > 0 ? e->heap[1]->deadline_ms : ENGINE_NEVER;
 
     for (size_t i = 0; i < sizeof deadlines / sizeof deadlines[0]; i++)
@@ -398,7 +403,7 @@ engine_shutdown(struct engine *e, uint64_t now_ms)
             if (d->qos > 0 || d->stored)
                 continue;
             if (!d->message->stored)
-                record_message(e, d->message);
+                record_message(e, s->trunk, d->message);
             d->stored = true;
             record_delivery(e, s, d);
         }

@@ -35,9 +35,33 @@ enum engine_effect_type {
                        */
     ENGINE_WITHDRAW,  /* what is still held for `address` is not sent: the device has moved on, or
                        * begins a new connection */
-    ENGINE_UPSTREAM,  /* `upstream` to the broker; dropped if the connection changed meanwhile */
+    ENGINE_UPSTREAM,  /* `upstream` to the broker over `connection`; dropped if that changed
+                       * meanwhile */
+    ENGINE_OPEN,      /* `connection` is wanted, as `open` says: the process tries, again and again,
+                       * until ENGINE_CLOSE or an end that is not UPSTREAM_LOST. Of one that is open
+                       * already: with another will or client section, by a reconnect. */
+    ENGINE_CLOSE,     /* `connection` is not wanted any more, as `close` says: the process ends it and
+                       * tells nothing of it but engine_upstream_wiped */
     ENGINE_RECORD,    /* `record` to the journal; `address`, if has_address, becomes its text.
                        * STORE_CLOCK_PUT: only clock.gateway_ms is filled in */
+};
+
+/* An MQTT connection of one device (`upstream = own`). The session at the broker is persistent. */
+struct engine_open {
+    struct dm_span client_id;
+    const struct engine_client *client; /* its section of the configuration; NULL: none */
+    bool clean_start;                   /* the broker's session is wiped before the first connection */
+    struct dm_span will_topic;          /* the broker's name, with its prefix; empty: no will */
+    struct dm_span will_payload;
+    uint8_t will_qos;
+    bool will_retain;
+};
+
+struct engine_close {
+    struct dm_span client_id;           /* and client: as at ENGINE_OPEN; needed for `wipe` of a */
+    const struct engine_client *client; /* connection that this process did not open */
+    bool wipe;   /* the broker's session ends, too: tried until done, then engine_upstream_wiped */
+    bool abrupt; /* without DISCONNECT: the broker publishes the will */
 };
 
 /* Spans in it are borrowed during the call of engine_emit only. */
@@ -49,9 +73,13 @@ struct engine_effect {
     struct dm_address address;
     bool has_address;
     uint8_t radius;
+    uint64_t connection; /* of effects about the broker; 0: the one that devices share, else the
+                          * number of the session whose own it is */
     union {
         struct mqttsn_packet packet;
         struct mqtt_packet upstream;
+        struct engine_open open;
+        struct engine_close close;
         struct store_record record;
     };
 };
@@ -105,6 +133,9 @@ struct engine_settings {
         awake_max_ms; /* messages that arrive later in an awake period wait for the next (R97) */
     uint32_t tolerance_percent; /* 150 = 1.5 times the keep-alive or sleep duration (R75, R92) */
     bool uplink_ack_store;      /* acknowledge the device from the store, not from the broker */
+    bool own;            /* an MQTT connection of its own; counts for sessions that begin */
+    bool hold_at_broker; /* own: messages wait at the broker, not here; the same */
+    bool will_at_broker; /* own: the broker publishes the will, not the gateway */
     bool resume_ignores_clean;  /* a device that comes back from sleep keeps its session (R100) */
 };
 
@@ -251,16 +282,26 @@ void engine_link_mtu(struct engine *engine, uint8_t link, uint16_t mtu);
 /* So much waits for the link already that requests are answered with "congestion". */
 void engine_link_congested(struct engine *engine, uint8_t link, bool congested);
 
+/* The section of the configuration that the client id matches; NULL: none. */
+const struct engine_client *engine_client_of(const struct engine *engine,
+                                             struct dm_span client_id);
+
 /* Whether the next connection to this broker must begin with Clean Start 1: nothing of ours is known
  * to be there. */
 bool engine_needs_clean_start(const struct engine *engine, size_t broker);
 /* No exchange with the broker is open. */
 bool engine_upstream_is_idle(const struct engine *engine);
-void engine_upstream_connected(struct engine *engine, uint64_t now_ms,
+/* `connection` as in effects. One that is not known (any more) is ignored. */
+void engine_upstream_connected(struct engine *engine, uint64_t now_ms, uint64_t connection,
                                const struct upstream_session *session);
-void engine_upstream_disconnected(struct engine *engine, uint64_t now_ms);
-void engine_upstream_packet(struct engine *engine, uint64_t now_ms,
+/* Of an own connection also without engine_upstream_connected before: UPSTREAM_LOST, an attempt has
+ * failed or may not be made now (own_max); the devices that wait for it are told so. */
+void engine_upstream_disconnected(struct engine *engine, uint64_t now_ms, uint64_t connection,
+                                  enum upstream_end why);
+void engine_upstream_packet(struct engine *engine, uint64_t now_ms, uint64_t connection,
                             const struct mqtt_packet *packet);
+/* What ENGINE_CLOSE with `wipe` asked for is done: the broker has no session of the client id. */
+void engine_upstream_wiped(struct engine *engine, uint64_t now_ms, uint64_t connection);
 
 /* Everything through journal number `seq` is durable. Held effects have left before this call. */
 void engine_committed(struct engine *engine, uint64_t now_ms, uint64_t seq);

@@ -30,6 +30,12 @@ party_named(const struct engine *e, struct dm_span client_id)
     return party_among(e->options, client_id);
 }
 
+const struct engine_client *
+engine_client_of(const struct engine *e, struct dm_span client_id)
+{
+    return party_named(e, client_id).client;
+}
+
 bool
 access_is_known(const struct engine *e, const struct party *party)
 {

@@ -77,6 +77,12 @@ is_configured(const struct engine *e, const struct broker *b)
 }
 
 uint32_t
+trunk_broker(const struct engine *e, const struct trunk *t)
+{
+    return t->connection == 0 ? broker_number(e) : 0;
+}
+
+uint32_t
 broker_number(const struct engine *e)
 {
     return e->broker != NULL ? (uint32_t)(e->broker - e->brokers) : 0;
@@ -219,19 +225,20 @@ take_rows(struct engine *e)
         const struct store_record *record = &row->record;
 
         if (record->op == STORE_FILTER_PUT)
-            result = filter_load(e, record);
+            result = filter_load(e, &e->shared, record);
         else if (record->op == STORE_INBOUND_PUT)
-            result = inbound_load(e, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
+            result =
+                inbound_load(&e->shared, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
         else if (record->op == STORE_RELEASE_PUT)
             result = uplink_take_release(e, record);
         else
-            result = route_load(e, record);
+            result = route_load(e, &e->shared, record);
         if (result == DM_NO_MEMORY)
             log_error("upstream", "out of memory: a message of this broker may come twice");
     }
     free_rows(e->broker);
-    filters_sort(e);
-    DL_FOREACH (e->filters, f)
+    filters_sort(&e->shared);
+    DL_FOREACH (e->shared.filters, f)
         f->leaving = f->subscriptions == NULL;
 }
 
@@ -244,7 +251,7 @@ doubt_subscriptions(struct engine *e)
 
     DL_FOREACH (e->sessions, s)
         LL_FOREACH (s->subscriptions, sub)
-            sub->confirmed = false;
+            sub->confirmed = sub->confirmed && s->trunk != &e->shared;
 }
 
 void
@@ -269,5 +276,5 @@ broker_enter(struct engine *e, size_t index)
     }
     b->used = ++e->broker_uses;
     /* Packet ids in the spool are those of this broker from now on. */
-    e->broker_seq = record_broker(e, STORE_BROKER_USE);
+    e->shared.broker_seq = record_broker(e, STORE_BROKER_USE);
 }

@@ -187,6 +187,7 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
 void
 session_leave(struct engine *e, struct session *s, enum engine_state state)
 {
+    struct trunk *t = s->trunk;
     struct uplink *will = state == ENGINE_LOST ? will_spool(e, s) : NULL; /* R34, R103 */
 
     if (s->clean) { /* R32 */
@@ -198,7 +199,7 @@ session_leave(struct engine *e, struct session *s, enum engine_state state)
         record_session(e, s);
         session_schedule(e, s);
     }
-    will_send(e, will);
+    will_send(e, t, will);
 }
 
 static void

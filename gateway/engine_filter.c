@@ -7,15 +7,15 @@
 enum { UPSTREAM_ID_MAX = 268435455 }; /* MQTT 5: a variable byte integer */
 
 struct filter *
-filter_find(const struct engine *e, const struct name *name)
+filter_find(const struct trunk *t, const struct name *name)
 {
-    return pointer_index_find(&e->filter_index, name->hash, name);
+    return pointer_index_find(&t->filter_index, name->hash, name);
 }
 
 struct filter *
-filter_get(struct engine *e, struct name *name)
+filter_get(struct engine *e, struct trunk *t, struct name *name)
 {
-    struct filter *f = filter_find(e, name);
+    struct filter *f = filter_find(t, name);
 
     if (f != NULL)
         return f;
@@ -23,12 +23,12 @@ filter_get(struct engine *e, struct name *name)
     if (f == NULL)
         return NULL;
     f->name = name_ref(name);
-    if (!pointer_index_insert(&e->filter_index, f)) {
+    if (!pointer_index_insert(&t->filter_index, f)) {
         name_unref(e, f->name);
         free(f);
         return NULL;
     }
-    DL_APPEND(e->filters, f);
+    DL_APPEND(t->filters, f);
     return f;
 }
 
@@ -54,16 +54,16 @@ compare_ids(const struct filter *a, const struct filter *b)
 }
 
 void
-filters_sort(struct engine *e)
+filters_sort(struct trunk *t)
 {
     /* cppcheck-suppress nullPointer ; inside the macro, which looks before it goes on */
-    DL_SORT(e->filters, compare_ids);
+    DL_SORT(t->filters, compare_ids);
 }
 
 static void
-filter_id_free(struct engine *e, struct filter *f, struct filter_id *id)
+filter_id_free(struct trunk *t, struct filter *f, struct filter_id *id)
 {
-    pointer_index_remove(&e->filter_ids, id);
+    pointer_index_remove(&t->filter_ids, id);
     DL_DELETE(f->ids, id);
     f->id_count--;
     free(id);
@@ -78,23 +78,23 @@ filter_id_store(struct filter_id *id)
 }
 
 void
-filter_id_give(struct engine *e, uint32_t id)
+filter_id_give(struct trunk *t, uint32_t id)
 {
-    struct filter_id *entry = filter_by_id(e, id);
+    struct filter_id *entry = filter_by_id(t, id);
 
     if (entry != NULL)
         entry->given = true;
 }
 
 static void
-filter_id_forget(struct engine *e, struct filter_id *id, bool row)
+filter_id_forget(struct engine *e, const struct trunk *t, struct filter_id *id, bool row)
 {
     if (!id->stored)
         return;
     id->stored = false;
     id->filter->stored_ids--;
     if (row)
-        record_filter_delete(e, id->filter, id->id);
+        record_filter_delete(e, t, id->filter, id->id);
 }
 
 /* The first of those with a row; `latest` does not count. From the end: with thousands of
@@ -115,22 +115,22 @@ oldest_stored(const struct filter *f, uint32_t latest)
 
 /* Messages that the broker queued a while ago carry earlier identifiers; `latest` is kept. */
 static void
-trim_ids(struct engine *e, const struct filter *f, uint32_t latest)
+trim_ids(struct engine *e, const struct trunk *t, const struct filter *f, uint32_t latest)
 {
     while (f->stored_ids > FILTER_IDS_SPARE) {
         struct filter_id *oldest = oldest_stored(f, latest);
 
         if (oldest == NULL)
             return;
-        filter_id_forget(e, oldest, true);
+        filter_id_forget(e, t, oldest, true);
     }
 }
 
 void
-filter_hold(struct engine *e, struct filter *f, uint32_t id)
+filter_hold(struct engine *e, struct trunk *t, struct filter *f, uint32_t id)
 {
     bool held = filter_is_held(f);
-    struct filter_id *entry = filter_by_id(e, id);
+    struct filter_id *entry = filter_by_id(t, id);
 
     if (!held)
         f->held_since = ++e->last_subscription;
@@ -139,17 +139,17 @@ filter_hold(struct engine *e, struct filter *f, uint32_t id)
     f->acked_id = id;
     /* Since when it is held decides which copy of a message a session takes, after a restart too:
      * no message is acknowledged before that is durable. */
-    uint64_t seq = record_filter(e, f, id, held);
+    uint64_t seq = record_filter(e, t, f, id, held);
 
     if (!held)
-        e->route_seq = seq;
+        t->route_seq = seq;
     if (entry != NULL && entry->filter == f)
         filter_id_store(entry);
-    trim_ids(e, f, id);
+    trim_ids(e, t, f, id);
 }
 
 void
-filter_release(struct engine *e, struct filter *f, bool rows)
+filter_release(struct engine *e, struct trunk *t, struct filter *f, bool rows)
 {
     struct filter_id *id;
 
@@ -158,18 +158,19 @@ filter_release(struct engine *e, struct filter *f, bool rows)
     if (rows && e->reserved_upstream_id == 0)
         upstream_ids_reserve(e); /* no row may be left that tells how far they were used */
     DL_FOREACH (f->ids, id)
-        filter_id_forget(e, id, rows);
-    filter_drop_if_unused(e, f);
+        filter_id_forget(e, t, id, rows);
+    filter_drop_if_unused(e, t, f);
 }
 
 void
 filters_leave(struct engine *e)
 {
+    struct trunk *t = &e->shared;
     struct filter *f;
     struct filter *next;
     struct filter_id *id;
 
-    DL_FOREACH_SAFE (e->filters, f, next) {
+    DL_FOREACH_SAFE (t->filters, f, next) {
         DL_FOREACH (f->ids, id) {
             bool held = filter_is_held(f) && f->acked_id == id->id;
 
@@ -181,7 +182,7 @@ filters_leave(struct engine *e)
                                                       .order = held ? f->held_since : 0});
         }
         f->held_since = 0;
-        filter_release(e, f, false);
+        filter_release(e, t, f, false);
     }
 }
 
@@ -192,22 +193,22 @@ filter_is_held(const struct filter *f)
 }
 
 void
-filter_drop_if_unused(struct engine *e, struct filter *f)
+filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f)
 {
     if (f->subscriptions != NULL || f->acked || f->stored_ids > 0)
         return;
     while (f->ids != NULL)
-        filter_id_free(e, f, f->ids);
-    pointer_index_remove(&e->filter_index, f);
-    DL_DELETE(e->filters, f);
+        filter_id_free(t, f, f->ids);
+    pointer_index_remove(&t->filter_index, f);
+    DL_DELETE(t->filters, f);
     name_unref(e, f->name);
     free(f);
 }
 
 struct filter_id *
-filter_by_id(const struct engine *e, uint32_t id)
+filter_by_id(const struct trunk *t, uint32_t id)
 {
-    return pointer_index_find(&e->filter_ids, pointer_index_hash(0, &id, sizeof id), &id);
+    return pointer_index_find(&t->filter_ids, pointer_index_hash(0, &id, sizeof id), &id);
 }
 
 static bool
@@ -224,16 +225,16 @@ filter_id_is_in_use(const struct filter *f, uint32_t id)
 }
 
 bool
-filter_add_id(struct engine *e, struct filter *f, uint32_t id)
+filter_add_id(struct trunk *t, struct filter *f, uint32_t id)
 {
-    if (id == 0 || filter_by_id(e, id) != NULL)
+    if (id == 0 || filter_by_id(t, id) != NULL)
         return true;
     struct filter_id *entry = malloc(sizeof *entry);
 
     if (entry == NULL)
         return false;
     *entry = (struct filter_id){.id = id, .filter = f};
-    if (!pointer_index_insert(&e->filter_ids, entry)) {
+    if (!pointer_index_insert(&t->filter_ids, entry)) {
         free(entry);
         return false;
     }
@@ -247,7 +248,7 @@ filter_add_id(struct engine *e, struct filter *f, uint32_t id)
         DL_FOREACH_SAFE (f->ids, old, next) {
             if (old == entry || old->stored || filter_id_is_in_use(f, old->id))
                 continue;
-            filter_id_free(e, f, old);
+            filter_id_free(t, f, old);
             break;
         }
     }
@@ -276,14 +277,16 @@ upstream_ids_renew(struct engine *e)
     struct subscription *sub;
 
     DL_FOREACH (e->sessions, s) {
+        struct trunk *t = s->trunk;
+
         LL_FOREACH (s->subscriptions, sub) {
-            const struct filter_id *id = filter_by_id(e, sub->upstream_id);
+            const struct filter_id *id = filter_by_id(t, sub->upstream_id);
 
             if (id == NULL || id->filter == sub->filter)
                 continue;
-            sub->upstream_id = upstream_id_take(e);
+            sub->upstream_id = upstream_id_take(e, t);
             sub->confirmed = false;
-            if (!filter_add_id(e, sub->filter, sub->upstream_id))
+            if (!filter_add_id(t, sub->filter, sub->upstream_id))
                 continue; /* routed by matching */
             sub->seq = record_subscription(e, sub);
             s->seq = sub->seq;
@@ -299,11 +302,11 @@ upstream_ids_reserve(struct engine *e)
 }
 
 uint32_t
-upstream_id_take(struct engine *e)
+upstream_id_take(struct engine *e, const struct trunk *t)
 {
     do
         e->last_upstream_id = e->last_upstream_id >= UPSTREAM_ID_MAX ? 1 : e->last_upstream_id + 1;
-    while (filter_by_id(e, e->last_upstream_id) != NULL);
+    while (filter_by_id(t, e->last_upstream_id) != NULL);
     if (e->last_upstream_id < e->reserved_upstream_id ||
         e->last_upstream_id >= e->reserved_upstream_id + UPSTREAM_ID_GAP / 2)
         upstream_ids_reserve(e);
@@ -314,11 +317,12 @@ upstream_id_take(struct engine *e)
 void
 filter_id_remember(struct engine *e, const struct subscription *sub)
 {
-    struct filter_id *id = filter_by_id(e, sub->upstream_id);
+    const struct trunk *t = sub->session->trunk;
+    struct filter_id *id = filter_by_id(t, sub->upstream_id);
 
     if (id == NULL || id->stored || !id->given || id->filter != sub->filter)
         return;
-    record_filter(e, sub->filter, id->id, true);
+    record_filter(e, t, sub->filter, id->id, true);
     filter_id_store(id);
-    trim_ids(e, sub->filter, id->id);
+    trim_ids(e, t, sub->filter, id->id);
 }

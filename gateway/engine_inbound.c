@@ -27,18 +27,18 @@ content_hash(const struct mqtt_packet *packet)
 }
 
 static struct inbound *
-inbound_find(struct engine *e, uint8_t qos, uint16_t packet_id)
+inbound_find(struct trunk *t, uint8_t qos, uint16_t packet_id)
 {
     struct inbound *in;
 
-    DL_FOREACH (e->inbound[qos], in)
+    DL_FOREACH (t->inbound[qos], in)
         if (in->packet_id == packet_id)
             return in;
     return NULL;
 }
 
 static struct inbound *
-inbound_new(struct engine *e, uint8_t qos, uint16_t packet_id)
+inbound_new(struct trunk *t, uint8_t qos, uint16_t packet_id)
 {
     struct inbound *in = calloc(1, sizeof *in);
 
@@ -46,18 +46,18 @@ inbound_new(struct engine *e, uint8_t qos, uint16_t packet_id)
         return NULL;
     in->qos = qos;
     in->packet_id = packet_id;
-    DL_APPEND(e->inbound[qos], in);
+    DL_APPEND(t->inbound[qos], in);
     return in;
 }
 
 static void
-inbound_free(struct engine *e, struct inbound *in)
+inbound_free(struct trunk *t, struct inbound *in)
 {
     if (!in->received && in->current)
-        e->inbound_held--;
+        t->inbound_held--;
     if (in->message != NULL)
         in->message->inbound = NULL;
-    DL_DELETE(e->inbound[in->qos], in);
+    DL_DELETE(t->inbound[in->qos], in);
     free(in);
 }
 
@@ -76,9 +76,9 @@ inbound_settled(struct message *m, uint64_t seq)
 }
 
 bool
-inbound_load(struct engine *e, uint16_t packet_id, uint64_t content)
+inbound_load(struct trunk *t, uint16_t packet_id, uint64_t content)
 {
-    struct inbound *in = inbound_new(e, 2, packet_id);
+    struct inbound *in = inbound_new(t, 2, packet_id);
 
     if (in == NULL)
         return false;
@@ -88,43 +88,46 @@ inbound_load(struct engine *e, uint16_t packet_id, uint64_t content)
 }
 
 static void
-acknowledge(struct engine *e, enum mqtt_type type, uint16_t packet_id, uint64_t needs)
+acknowledge(struct engine *e, struct trunk *t, enum mqtt_type type, uint16_t packet_id,
+            uint64_t needs)
 {
-    engine_send_upstream(e, needs, &(struct mqtt_packet){.type = type, .packet_id = packet_id});
+    engine_send_upstream(e, t, needs, &(struct mqtt_packet){.type = type, .packet_id = packet_id});
 }
 
 /* In the order of receipt, as MQTT demands: the first that is not ready stops its QoS. */
 static void
-flush_qos(struct engine *e, uint8_t qos)
+flush_qos(struct engine *e, struct trunk *t, uint8_t qos)
 {
     struct inbound *in;
     struct inbound *next;
 
-    DL_FOREACH_SAFE (e->inbound[qos], in, next) {
+    DL_FOREACH_SAFE (t->inbound[qos], in, next) {
         if (in->received || !in->current)
             continue;
         if (in->pending > 0 || in->seq > e->committed_seq)
             return;
-        acknowledge(e, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, in->packet_id, 0);
+        acknowledge(e, t, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, in->packet_id, 0);
         if (qos == 1) {
-            inbound_free(e, in);
+            inbound_free(t, in);
             continue;
         }
         if (in->message != NULL)
             in->message->inbound = NULL;
         in->message = NULL;
         in->received = true;
-        e->inbound_held--;
+        t->inbound_held--;
     }
 }
 
 void
 inbound_flush(struct engine *e)
 {
-    if (!e->upstream_up)
+    struct trunk *t = &e->shared;
+
+    if (!t->up)
         return;
-    flush_qos(e, 1);
-    flush_qos(e, 2);
+    flush_qos(e, t, 1);
+    flush_qos(e, t, 2);
 }
 
 /* ---- what a process before has taken over ---- */
@@ -141,19 +144,21 @@ inbound_expect(struct engine *e, struct message *m)
 }
 
 void
-inbound_expect_no_more(struct engine *e)
+inbound_expect_no_more(struct engine *e, const struct trunk *t)
 {
+    (void)t;
     pointer_index_fini(&e->redelivered);
 }
 
 /* The message of the store that this is once more, NULL: none. The reference is the caller's. */
 static struct message *
-take_expected(struct engine *e, const struct mqtt_packet *packet, struct dm_span topic)
+take_expected(struct engine *e, struct trunk *t, const struct mqtt_packet *packet,
+              struct dm_span topic)
 {
     if (packet->qos != 1 || e->redelivered.count == 0)
         return NULL;
     if (!packet->dup) { /* the broker sends first what it had open */
-        inbound_expect_no_more(e);
+        inbound_expect_no_more(e, t);
         return NULL;
     }
     uint32_t hash = pointer_index_hash(0, &packet->packet_id, sizeof packet->packet_id);
@@ -168,45 +173,45 @@ take_expected(struct engine *e, const struct mqtt_packet *packet, struct dm_span
 
 /* A redelivery of something we still have or have taken over. */
 static bool
-is_redelivery(struct engine *e, const struct mqtt_packet *packet)
+is_redelivery(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
-    struct inbound *in = inbound_find(e, packet->qos, packet->packet_id);
+    struct inbound *in = inbound_find(t, packet->qos, packet->packet_id);
 
     if (in == NULL)
         return false;
     bool same = in->content == 0 || in->content == content_hash(packet);
 
     if (in->received && same) { /* QoS 2: ours since PUBREC, until PUBREL */
-        acknowledge(e, MQTT_PUBREC, packet->packet_id, 0);
+        acknowledge(e, t, MQTT_PUBREC, packet->packet_id, 0);
         return true;
     }
     if (in->current && same)
         return true; /* a broker that repeats inside a connection */
     if (in->received || !packet->dup || !same) {
         /* The broker gave the old message up, or lost its session, and uses the id again. */
-        inbound_free(e, in);
+        inbound_free(t, in);
         return false;
     }
     /* The same message, not acknowledged yet: it takes its place in the new connection's order. */
     in->current = true;
-    e->inbound_held++;
-    DL_DELETE(e->inbound[in->qos], in);
-    DL_APPEND(e->inbound[in->qos], in);
+    t->inbound_held++;
+    DL_DELETE(t->inbound[in->qos], in);
+    DL_APPEND(t->inbound[in->qos], in);
     return true;
 }
 
 /* At half of the window everything held is committed, so that the broker never runs dry (design 4).
  */
 static void
-keep_window_open(struct engine *e)
+keep_window_open(struct engine *e, struct trunk *t)
 {
     uint16_t window =
-        e->upstream.version == MQTT_5 ? e->options->receive_maximum : RECEIVE_MAXIMUM_3_1_1;
+        t->granted.version == MQTT_5 ? e->options->receive_maximum : RECEIVE_MAXIMUM_3_1_1;
 
-    if (e->inbound_held * 2 < window)
+    if (t->inbound_held * 2 < window)
         return;
-    while (e->direct != NULL)
-        queue_store(e, e->direct);
+    while (t->direct != NULL)
+        queue_store(e, t->direct);
 }
 
 /* The device's name of a broker's topic: without the gateway's prefix. False: not one of ours. */
@@ -245,60 +250,60 @@ new_message(struct engine *e, const struct mqtt_packet *packet, struct dm_span t
 }
 
 void
-inbound_message(struct engine *e, const struct mqtt_packet *packet)
+inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
     struct dm_span topic;
     struct inbound *in = NULL;
 
     if (packet->qos > 0) {
-        if (is_redelivery(e, packet))
+        if (is_redelivery(e, t, packet))
             return;
-        in = inbound_new(e, packet->qos, packet->packet_id);
+        in = inbound_new(t, packet->qos, packet->packet_id);
         if (in == NULL) {
             log_error("upstream", "out of memory: a message waits at the broker");
             return;
         }
         in->current = true;
         in->content = content_hash(packet);
-        e->inbound_held++;
+        t->inbound_held++;
     }
     if (device_name(e, packet->topic, &topic)) {
-        struct message *m = take_expected(e, packet, topic);
+        struct message *m = take_expected(e, t, packet, topic);
 
         if (m == NULL)
             m = new_message(e, packet, topic);
         if (m == NULL) {
             log_error("upstream", "out of memory: a message waits at the broker");
             if (in != NULL)
-                inbound_free(e, in); /* not acknowledged: it comes again with the next connection */
+                inbound_free(t, in); /* not acknowledged: it comes again with the next connection */
             return;
         }
         m->inbound = in;
         if (in != NULL)
             in->message = m;
-        route_message(e, m, packet);
+        route_message(e, t, m, packet);
         message_unref(e, m);
     }
-    if (in != NULL && in->seq < e->route_seq)
-        in->seq = e->route_seq;
+    if (in != NULL && in->seq < t->route_seq)
+        in->seq = t->route_seq;
     if (in != NULL && in->qos == 2) { /* recognised again until PUBREL */
-        uint64_t seq = record_inbound(e, in, true);
+        uint64_t seq = record_inbound(e, t, in, true);
 
         in->seq = seq > in->seq ? seq : in->seq;
     }
-    keep_window_open(e);
+    keep_window_open(e, t);
 }
 
 void
-inbound_pubrel(struct engine *e, const struct mqtt_packet *packet)
+inbound_pubrel(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
-    struct inbound *in = inbound_find(e, 2, packet->packet_id);
+    struct inbound *in = inbound_find(t, 2, packet->packet_id);
 
     if (in != NULL && in->received) {
-        e->release_seq = record_inbound(e, in, false);
-        inbound_free(e, in);
+        t->release_seq = record_inbound(e, t, in, false);
+        inbound_free(t, in);
     }
-    engine_send_upstream(e, e->release_seq,
+    engine_send_upstream(e, t, t->release_seq,
                          &(struct mqtt_packet){
                              .type = MQTT_PUBCOMP,
                              .packet_id = packet->packet_id,
@@ -307,39 +312,40 @@ inbound_pubrel(struct engine *e, const struct mqtt_packet *packet)
 }
 
 void
-inbound_forget_all(struct engine *e)
+inbound_forget_all(struct engine *e, struct trunk *t)
 {
-    inbound_expect_no_more(e);
-    route_forget(e);
+    inbound_expect_no_more(e, t);
+    route_forget(t);
     for (uint8_t qos = 1; qos <= 2; qos++)
-        while (e->inbound[qos] != NULL)
-            inbound_free(e, e->inbound[qos]);
+        while (t->inbound[qos] != NULL)
+            inbound_free(t, t->inbound[qos]);
 }
 
 void
 inbound_leave(struct engine *e)
 {
+    struct trunk *t = &e->shared;
     struct inbound *in;
 
-    DL_FOREACH (e->inbound[2], in)
+    DL_FOREACH (t->inbound[2], in)
         broker_keep(e, &(struct store_record){.op = STORE_INBOUND_PUT,
                                               .broker = broker_number(e),
                                               .packet_id = in->packet_id,
                                               .content = in->content});
-    inbound_expect_no_more(e);
+    inbound_expect_no_more(e, t);
     for (uint8_t qos = 1; qos <= 2; qos++)
-        while (e->inbound[qos] != NULL)
-            inbound_free(e, e->inbound[qos]);
+        while (t->inbound[qos] != NULL)
+            inbound_free(t, t->inbound[qos]);
 }
 
 void
-inbound_disconnected(struct engine *e)
+inbound_disconnected(struct trunk *t)
 {
     struct inbound *in;
 
     for (uint8_t qos = 1; qos <= 2; qos++) {
-        DL_FOREACH (e->inbound[qos], in)
+        DL_FOREACH (t->inbound[qos], in)
             in->current = false;
     }
-    e->inbound_held = 0;
+    t->inbound_held = 0;
 }

@@ -128,8 +128,13 @@ indexes_init(struct engine *e)
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
     pointer_index_init(&e->names, hash_name, equal_name);
-    pointer_index_init(&e->filter_index, hash_filter, equal_filter);
-    pointer_index_init(&e->filter_ids, hash_filter_id, equal_filter_id);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
+}
+
+void
+trunk_indexes_init(struct trunk *t)
+{
+    pointer_index_init(&t->filter_index, hash_filter, equal_filter);
+    pointer_index_init(&t->filter_ids, hash_filter_id, equal_filter_id);
 }

@@ -60,7 +60,7 @@ load_will(struct engine *e, struct session *s, const struct store_record *record
 }
 
 enum dm_result
-filter_load(struct engine *e, const struct store_record *record)
+filter_load(struct engine *e, struct trunk *t, const struct store_record *record)
 {
     if (record->name.len == 0) {
         e->reserved_upstream_id = (uint32_t)record->order;
@@ -69,7 +69,7 @@ filter_load(struct engine *e, const struct store_record *record)
     if (!topic_filter_is_valid(record->name))
         return DM_MALFORMED;
     struct name *name = name_get(e, record->name);
-    struct filter *f = name != NULL ? filter_get(e, name) : NULL;
+    struct filter *f = name != NULL ? filter_get(e, t, name) : NULL;
 
     name_unref(e, name);
     if (f == NULL)
@@ -83,9 +83,9 @@ filter_load(struct engine *e, const struct store_record *record)
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(e, f, record->upstream_id))
+    if (!filter_add_id(t, f, record->upstream_id))
         return DM_NO_MEMORY;
-    struct filter_id *id = filter_by_id(e, record->upstream_id);
+    struct filter_id *id = filter_by_id(t, record->upstream_id);
 
     if (id != NULL && id->filter == f) {
         filter_id_store(id);
@@ -147,9 +147,9 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(e, sub->filter, sub->upstream_id))
+    if (!filter_add_id(s->trunk, sub->filter, sub->upstream_id))
         return DM_NO_MEMORY;
-    filter_id_give(e, sub->upstream_id); /* perhaps, by an earlier process */
+    filter_id_give(s->trunk, sub->upstream_id); /* perhaps, by an earlier process */
     return DM_OK;
 }
 
@@ -217,7 +217,7 @@ load_topic(struct engine *e, struct session *s, const struct store_record *recor
 }
 
 static enum dm_result
-load_of_broker(struct engine *e, const struct store_record *record)
+load_of_broker(struct engine *e, struct trunk *t, const struct store_record *record)
 {
     bool reserved = record->op == STORE_FILTER_PUT && record->name.len == 0;
 
@@ -226,18 +226,19 @@ load_of_broker(struct engine *e, const struct store_record *record)
     if (!reserved && !broker_is_current(e, record->broker))
         return broker_load_row(e, record);
     if (record->op == STORE_FILTER_PUT)
-        return filter_load(e, record);
+        return filter_load(e, t, record);
     if (record->op == STORE_RELEASE_PUT)
-        return uplink_load_release(e, record->packet_id);
+        return uplink_load_release(t, record->packet_id);
     if (record->op == STORE_COPY_PUT)
-        return route_load(e, record);
-    return inbound_load(e, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
+        return route_load(e, t, record);
+    return inbound_load(t, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
 }
 
 enum dm_result
 engine_load(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {
     struct session *s = session_find_number(e, record->session);
+    struct trunk *t = &e->shared;
 
     switch (record->op) {
     case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
@@ -248,7 +249,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_RELEASE_PUT:
     case STORE_INBOUND_PUT:
     case STORE_COPY_PUT:
-        return load_of_broker(e, record);
+        return load_of_broker(e, t, record);
     case STORE_WILL_PUT:
         return s != NULL ? load_will(e, s, record) : DM_MALFORMED;
     case STORE_RECEIVED_PUT:
@@ -260,7 +261,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_MESSAGE_PUT:
         return load_message(e, record);
     case STORE_SPOOL_PUT:
-        return uplink_load(e, record);
+        return uplink_load(e, t, record);
     case STORE_SUBSCRIPTION_PUT:
         return s != NULL ? load_subscription(e, s, record) : DM_MALFORMED;
     case STORE_DELIVERY_PUT:

@@ -79,8 +79,8 @@ struct filter_id {
     uint32_t id;
     struct filter *filter;
     struct filter_id *prev, *next; /* of the filter, oldest first */
-    bool stored;            /* it has a row of its own, besides that of a subscription */
-    bool given;             /* perhaps to the broker */
+    bool stored;                   /* it has a row of its own, besides that of a subscription */
+    bool given;                    /* perhaps to the broker */
 };
 
 /* What the shared upstream connection is subscribed to, once for all devices. */
@@ -237,6 +237,7 @@ struct session {
     uint64_t deadline_ms;
     size_t heap_slot; /* 0: not in the heap */
 
+    struct trunk *trunk;                /* its way to the broker */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
     const struct engine_settings *settings;
     struct will *will;
@@ -388,6 +389,44 @@ struct recent_request {
     struct name *filter;
 };
 
+/* One connection to the broker, and what holds of the session that the broker has for it. */
+struct trunk {
+    uint64_t connection; /* as in effects; 0: the one that devices share */
+
+    bool up;
+    /* Nothing shows yet that the session which the broker kept is the one in the rows: a process
+     * that was killed right after CONNACK may have left a new one. */
+    bool doubtful;
+    struct upstream_session granted;
+    uint64_t broker_seq; /* journal number of the broker session: nothing goes there before */
+    uint8_t *packet_ids; /* a bit for each */
+    uint16_t last_packet_id;
+
+    struct filter *filters;
+    struct pointer_index filter_index, filter_ids;
+    struct request *requests;
+    struct request *request_next; /* first that is not sent */
+    size_t requests_open;         /* sent and not answered */
+    uint64_t request_seq;
+
+    struct inbound *inbound[3]; /* by QoS; [0] is not used */
+    size_t inbound_held;        /* not acknowledged in this connection */
+    uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
+    uint64_t route_seq;         /* of the last change of which filters the broker holds */
+    struct session *direct;     /* those with deliveries that are not committed */
+    struct recent_request recent[RECENT_REQUESTS];
+    size_t recent_next;
+    struct copies copies[2]; /* QoS 1 and 2 */
+
+    struct uplink *uplinks;           /* in order of arrival */
+    struct uplink *uplink_next;       /* first that is not in flight */
+    struct uplink *uplink_unanswered; /* first that may not be answered */
+    uint64_t uplink_store_ms;         /* no uplink is to be put on disk before */
+    size_t uplinks_in_flight;
+    uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
+    struct owed *owed;
+};
+
 struct engine {
     const struct engine_options *options;
     engine_emit *emit;
@@ -404,16 +443,14 @@ struct engine {
 
     struct session *sessions;
     struct session *waiting;
-    struct session *direct;
     struct pointer_index by_client_id, by_address, by_number;
-    struct pointer_index names, filter_ids, filter_index;
+    struct pointer_index names;
     struct session **heap; /* slot 0 is not used */
     size_t heap_count, heap_room;
     uint64_t last_session, last_message, last_subscription;
     uint32_t last_upstream_id;
     uint32_t reserved_upstream_id; /* no process before this one used a higher one + the gap */
 
-    struct filter *filters;
     struct pointer_index messages_loaded; /* by number, while loading */
     /* By packet id: QoS 1 messages in the store that the process before perhaps did not
      * acknowledge. Empty as soon as the broker has sent again what it had open. */
@@ -422,34 +459,9 @@ struct engine {
     struct broker brokers[BROKERS_MAX];
     struct broker *broker; /* the current one: connected to, or last; NULL: none yet */
     uint64_t broker_uses;
-    struct owed *owed;
 
-    bool upstream_up;
-    /* Nothing shows yet that the session which the broker kept is the one in the rows: a process
-     * that was killed right after CONNACK may have left a new one. */
-    bool upstream_doubtful;
-    struct upstream_session upstream;
-    struct inbound *inbound[3]; /* by QoS; [0] is not used */
-    size_t inbound_held;        /* not acknowledged in this connection */
-    uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
-    struct request *requests;
-    struct request *request_next; /* first that is not sent */
-    size_t requests_open;         /* sent and not answered */
-    uint64_t request_seq;
-    uint64_t broker_seq; /* journal number of the broker session: nothing goes there before */
-    uint64_t route_seq;  /* of the last change of which filters the broker holds */
-    struct recent_request recent[RECENT_REQUESTS];
-    size_t recent_next;
-    struct copies copies[2]; /* QoS 1 and 2 */
-    uint8_t packet_ids[65536 / 8];
-    uint16_t last_packet_id;
-
-    struct uplink *uplinks;           /* in order of arrival */
-    struct uplink *uplink_next;       /* first that is not in flight */
-    struct uplink *uplink_unanswered; /* first that may not be answered */
-    uint64_t uplink_store_ms;         /* no uplink is to be put on disk before */
-    size_t uplinks_in_flight;
-    uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
+    struct trunk shared;
+    uint8_t packet_ids[65536 / 8]; /* of the shared one */
     uint64_t last_spool;
 
     struct history *histories;
@@ -488,7 +500,7 @@ enum dm_result engine_send(struct engine *e, struct session *s, uint64_t needs,
                            const struct mqttsn_packet *packet);
 /* Answers of before that wait for the disk do not go to this address any more. */
 void engine_withdraw(struct engine *e, const struct dm_address *from);
-enum dm_result engine_send_upstream(struct engine *e, uint64_t needs,
+enum dm_result engine_send_upstream(struct engine *e, const struct trunk *t, uint64_t needs,
                                     const struct mqtt_packet *packet);
 /* True at most once a second for an address (R82, R84). */
 bool engine_may_reply(struct engine *e, const struct dm_address *to);
@@ -507,7 +519,7 @@ uint64_t record_registration(struct engine *e, const struct session *s,
 uint64_t record_subscription(struct engine *e, const struct subscription *sub);
 uint64_t record_subscription_delete(struct engine *e, const struct session *s,
                                     struct dm_span filter);
-uint64_t record_message(struct engine *e, struct message *m);
+uint64_t record_message(struct engine *e, const struct trunk *t, struct message *m);
 /* What time it is in rows that hold a time. */
 uint64_t engine_gateway_ms(const struct engine *e);
 /* A gateway time as now_ms will show it; not before now. */
@@ -520,20 +532,25 @@ uint64_t record_will(struct engine *e, const struct session *s);
 uint64_t record_will_delete(struct engine *e, const struct session *s);
 uint64_t record_received(struct engine *e, const struct session *s, const struct received *r,
                          bool present);
-uint64_t record_release(struct engine *e, uint16_t packet_id, bool present);
+uint64_t record_release(struct engine *e, const struct trunk *t, uint16_t packet_id, bool present);
 /* Of an exchange that is open when its broker is left; kept for the way back. */
 void record_open_release(struct engine *e, const struct uplink *u);
-uint64_t record_uplink(struct engine *e, const struct uplink *u);
+uint64_t record_uplink(struct engine *e, const struct trunk *t, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
-uint64_t record_inbound(struct engine *e, const struct inbound *in, bool present);
+uint64_t record_inbound(struct engine *e, const struct trunk *t, const struct inbound *in,
+                        bool present);
 /* The row as it is written; `ids` is its payload. */
-struct store_record copies_row(const struct engine *e, uint8_t qos, const struct copies *copies,
+struct store_record copies_row(const struct engine *e, const struct trunk *t, uint8_t qos,
+                               const struct copies *copies,
                                uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX]);
-void record_copies(struct engine *e, uint8_t qos, const struct copies *copies);
+void record_copies(struct engine *e, const struct trunk *t, uint8_t qos,
+                   const struct copies *copies);
 void record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
                       const struct copy_mark *mark);
-uint64_t record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy);
-void record_filter_delete(struct engine *e, const struct filter *f, uint32_t id);
+uint64_t record_filter(struct engine *e, const struct trunk *t, const struct filter *f, uint32_t id,
+                       bool lazy);
+void record_filter_delete(struct engine *e, const struct trunk *t, const struct filter *f,
+                          uint32_t id);
 /* STORE_BROKER_PUT or STORE_BROKER_USE of the current one. */
 uint64_t record_broker(struct engine *e, enum store_op op);
 /* The row that says how far identifiers were used: a filter without a name. */
@@ -680,7 +697,7 @@ void handle_willmsgupd(struct engine *e, struct session *s, const struct mqttsn_
 /* Puts the will of a device that is lost among the uplinks; to be sent by will_send after the
  * transition is recorded. NULL: there is none to publish. */
 struct uplink *will_spool(struct engine *e, struct session *s);
-void will_send(struct engine *e, struct uplink *will);
+void will_send(struct engine *e, struct trunk *t, struct uplink *will);
 
 /* engine_discovery.c */
 void handle_searchgw(struct engine *e, const struct dm_address *from,
@@ -698,6 +715,7 @@ uint64_t discovery_deadline(const struct engine *e);
 /* engine_index.c */
 uint32_t hash_address(const struct dm_address *address);
 void indexes_init(struct engine *e);
+void trunk_indexes_init(struct trunk *t);
 
 /* engine_changes.c */
 /* `news`: more than a sign of life. */
@@ -780,26 +798,26 @@ void upstream_ids_start(struct engine *e);
 void upstream_ids_renew(struct engine *e);
 /* Records how far they were used. */
 void upstream_ids_reserve(struct engine *e);
-uint32_t upstream_id_take(struct engine *e);
-struct filter *filter_find(const struct engine *e, const struct name *name);
-struct filter *filter_get(struct engine *e, struct name *name);
+uint32_t upstream_id_take(struct engine *e, const struct trunk *t);
+struct filter *filter_find(const struct trunk *t, const struct name *name);
+struct filter *filter_get(struct engine *e, struct trunk *t, struct name *name);
 /* In the order in which the broker first heard of them, which is that of their identifiers. */
-void filters_sort(struct engine *e);
+void filters_sort(struct trunk *t);
 /* Whether the broker surely sends copies for it. */
 bool filter_is_held(const struct filter *f);
 /* The broker holds it under this identifier. */
-void filter_hold(struct engine *e, struct filter *f, uint32_t id);
+void filter_hold(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
 /* The broker does not hold it any more. `rows`: those of its identifiers have to go. */
-void filter_release(struct engine *e, struct filter *f, bool rows);
+void filter_release(struct engine *e, struct trunk *t, struct filter *f, bool rows);
 /* Loads or records a row. */
 void filter_id_store(struct filter_id *id);
 /* A SUBSCRIBE with it leaves for the broker. */
-void filter_id_give(struct engine *e, uint32_t id);
-void filter_drop_if_unused(struct engine *e, struct filter *f);
+void filter_id_give(struct trunk *t, uint32_t id);
+void filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f);
 /* Keeps the rows of the broker that is left, and forgets what it holds. */
 void filters_leave(struct engine *e);
-struct filter_id *filter_by_id(const struct engine *e, uint32_t id);
-bool filter_add_id(struct engine *e, struct filter *f, uint32_t id);
+struct filter_id *filter_by_id(const struct trunk *t, uint32_t id);
+bool filter_add_id(struct trunk *t, struct filter *f, uint32_t id);
 /* The row that tells what its identifier means goes or changes, but the broker may have got it. */
 void filter_id_remember(struct engine *e, const struct subscription *sub);
 
@@ -869,43 +887,43 @@ void received_free(struct session *s);
 
 /* engine_uplink.c: on the way to the broker */
 /* At the end of the list, not recorded. NULL: no memory. */
-struct uplink *uplink_new(struct engine *e, uint64_t session, struct name *topic,
+struct uplink *uplink_new(struct engine *e, struct trunk *t, uint64_t session, struct name *topic,
                           struct dm_span payload);
-void uplink_free(struct engine *e, struct uplink *u);
-void uplink_store(struct engine *e, struct uplink *u);
+void uplink_free(struct engine *e, struct trunk *t, struct uplink *u);
+void uplink_store(struct engine *e, struct trunk *t, struct uplink *u);
 void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
 /* The device waits for the answer; after so long it gets it from the store. */
-void uplink_await(struct engine *e, struct uplink *u, uint64_t store_after_ms);
+void uplink_await(struct engine *e, struct trunk *t, struct uplink *u, uint64_t store_after_ms);
 bool uplink_has_room(const struct engine *e, size_t octets);
-void uplink_pump(struct engine *e);
-enum dm_result uplink_load(struct engine *e, const struct store_record *record);
-void uplink_connected(struct engine *e, bool session_present);
-void uplink_disconnected(struct engine *e);
+void uplink_pump(struct engine *e, struct trunk *t);
+enum dm_result uplink_load(struct engine *e, struct trunk *t, const struct store_record *record);
+void uplink_connected(struct engine *e, struct trunk *t, bool session_present);
+void uplink_disconnected(struct engine *e, struct trunk *t);
 /* PUBACK, PUBREC and PUBCOMP of the broker. */
-void uplink_acknowledged(struct engine *e, const struct mqtt_packet *packet);
-void uplink_time(struct engine *e);
-uint64_t uplink_deadline(const struct engine *e);
-void uplinks_free(struct engine *e);
+void uplink_acknowledged(struct engine *e, struct trunk *t, const struct mqtt_packet *packet);
+void uplink_time(struct engine *e, struct trunk *t);
+uint64_t uplink_deadline(const struct trunk *t);
+void uplinks_free(struct engine *e, struct trunk *t);
 
 /* engine_owed.c */
-enum dm_result uplink_load_release(struct engine *e, uint16_t packet_id);
+enum dm_result uplink_load_release(struct trunk *t, uint16_t packet_id);
 /* A row of the broker that is entered again. */
 enum dm_result uplink_take_release(struct engine *e, const struct store_record *record);
 /* The broker is left for another one, which gets as new what was not finished. */
 void uplinks_leave(struct engine *e);
 /* What was finished elsewhere ends at this broker before anything new begins. */
-void owed_send(struct engine *e, bool session_present);
+void owed_send(struct engine *e, struct trunk *t, bool session_present);
 /* PUBCOMP. */
-void owed_done(struct engine *e, uint16_t packet_id);
-void owed_clear(struct engine *e);
+void owed_done(struct engine *e, struct trunk *t, uint16_t packet_id);
+void owed_clear(struct trunk *t);
 
 /* engine_upstream.c */
-uint16_t packet_id_take(struct engine *e);
-void packet_id_reserve(struct engine *e, uint16_t id);
-void packet_id_release(struct engine *e, uint16_t id);
-void upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
-                        uint32_t upstream_id, bool retained, uint64_t seq);
-void upstream_unsubscribe(struct engine *e, struct name *filter);
+uint16_t packet_id_take(struct trunk *t);
+void packet_id_reserve(struct trunk *t, uint16_t id);
+void packet_id_release(struct trunk *t, uint16_t id);
+void upstream_subscribe(struct engine *e, struct trunk *t, struct name *filter,
+                        const struct session *s, uint32_t upstream_id, bool retained, uint64_t seq);
+void upstream_unsubscribe(struct engine *e, struct trunk *t, struct name *filter);
 struct upstream_message {
     const struct name *name;
     struct dm_span payload;
@@ -915,12 +933,14 @@ struct upstream_message {
     bool retain, dup;
 };
 /* False: the broker can never take it. */
-bool upstream_publish(struct engine *e, const struct upstream_message *message);
-void upstream_free(struct engine *e);
+bool upstream_publish(struct engine *e, struct trunk *t, const struct upstream_message *message);
+void upstream_free(struct engine *e, struct trunk *t);
 
 /* engine_broker.c */
 uint32_t broker_number(const struct engine *e); /* of the current one */
-bool broker_is_known(const struct engine *e);   /* the current one holds, or may hold, our session */
+/* Number in the rows of the connection. */
+uint32_t trunk_broker(const struct engine *e, const struct trunk *t);
+bool broker_is_known(const struct engine *e); /* the current one holds, or may hold, our session */
 bool broker_is_current(const struct engine *e, uint32_t number);
 /* Makes the configured broker the current one. */
 void broker_enter(struct engine *e, size_t index);
@@ -934,33 +954,34 @@ void brokers_reconfigure(struct engine *e, const struct engine_options *old);
 void brokers_free(struct engine *e);
 
 /* engine_load.c */
-enum dm_result filter_load(struct engine *e, const struct store_record *record);
+enum dm_result filter_load(struct engine *e, struct trunk *t, const struct store_record *record);
 
 /* engine_inbound.c */
-void inbound_message(struct engine *e, const struct mqtt_packet *packet);
-void inbound_pubrel(struct engine *e, const struct mqtt_packet *packet);
-bool inbound_load(struct engine *e, uint16_t packet_id, uint64_t content);
+void inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *packet);
+void inbound_pubrel(struct engine *e, struct trunk *t, const struct mqtt_packet *packet);
+bool inbound_load(struct trunk *t, uint16_t packet_id, uint64_t content);
 /* Acknowledges to the broker, in order, what is done or committed. */
 void inbound_flush(struct engine *e);
 void inbound_settled(struct message *m, uint64_t seq);
 /* The message of an acknowledgement is gone from memory. */
 void inbound_forget_message(struct inbound *in);
 /* The broker has forgotten all of them. */
-void inbound_forget_all(struct engine *e);
+void inbound_forget_all(struct engine *e, struct trunk *t);
 /* The broker is left: QoS 2 is kept as rows; what it sent with QoS 1 may come twice. */
 void inbound_leave(struct engine *e);
 /* What is not acknowledged will come again. */
-void inbound_disconnected(struct engine *e);
+void inbound_disconnected(struct trunk *t);
 /* A message of the store that the broker may send again. False: no memory. */
 bool inbound_expect(struct engine *e, struct message *m);
-void inbound_expect_no_more(struct engine *e);
+void inbound_expect_no_more(struct engine *e, const struct trunk *t);
 
 /* engine_route.c: a message of the broker to its recipients */
-void route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet);
+void route_message(struct engine *e, struct trunk *t, struct message *m,
+                   const struct mqtt_packet *packet);
 /* What an earlier process knew. DM_MALFORMED: such a row cannot be. */
-enum dm_result route_load(struct engine *e, const struct store_record *record);
+enum dm_result route_load(struct engine *e, struct trunk *t, const struct store_record *record);
 /* The broker has forgotten all it had to send. */
-void route_forget(struct engine *e);
+void route_forget(struct trunk *t);
 /* The broker is left: what is known of the copies it sends is kept as rows. */
 void route_leave(struct engine *e);
 /* A subscription of the session ends. */

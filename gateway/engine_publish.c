@@ -155,12 +155,11 @@ publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mq
  * device counts from the start again: only equal content is a repetition; with QoS 1 only within
  * one connection, and after its answer only with DUP. */
 static struct uplink *
-find_uplink(struct engine *e, const struct session *s, const struct mqttsn_packet *packet,
-            struct dm_span topic)
+find_uplink(const struct session *s, const struct mqttsn_packet *packet, struct dm_span topic)
 {
     struct uplink *u;
 
-    DL_FOREACH (e->uplinks, u) {
+    DL_FOREACH (s->trunk->uplinks, u) {
         bool same_life =
             u->qos == 2 || (u->connection == s->connections && (packet->dup || !u->answered));
 
@@ -184,7 +183,7 @@ is_repetition_qos1(struct engine *e, struct session *s, const struct mqttsn_pack
         send_puback(e, s, s->unanswered_seq, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
         return true;
     }
-    struct uplink *u = s->open_uplinks > 0 || packet->dup ? find_uplink(e, s, packet, topic) : NULL;
+    struct uplink *u = s->open_uplinks > 0 || packet->dup ? find_uplink(s, packet, topic) : NULL;
 
     if (u == NULL)
         return false;
@@ -204,7 +203,7 @@ is_repetition_qos2(struct engine *e, struct session *s, const struct mqttsn_pack
 
     if (r == NULL || r->content != content_of(topic, packet->data))
         return false;
-    struct uplink *u = s->open_uplinks > 0 ? find_uplink(e, s, packet, topic) : NULL;
+    struct uplink *u = s->open_uplinks > 0 ? find_uplink(s, packet, topic) : NULL;
 
     if (u != NULL && !u->answered)
         u->naps = s->naps; /* the answer is on its way */
@@ -222,7 +221,7 @@ take_over(struct engine *e, struct session *s, struct uplink *u)
 
     /* M52: the device has given up an earlier message under this MsgId. */
     if (received_find(s, u->msg_id) != NULL) {
-        DL_FOREACH (e->uplinks, old) {
+        DL_FOREACH (s->trunk->uplinks, old) {
             if (old == u || old->answered || old->session != s->number || old->qos != 2 ||
                 old->msg_id != u->msg_id)
                 continue;
@@ -236,8 +235,8 @@ take_over(struct engine *e, struct session *s, struct uplink *u)
 
     if (r == NULL)
         return false;
-    u->packet_id = packet_id_take(e); /* 0: all in use, it gets one later */
-    uplink_store(e, u);
+    u->packet_id = packet_id_take(s->trunk); /* 0: all in use, it gets one later */
+    uplink_store(e, s->trunk, u);
     r->seq = record_received(e, s, r, true);
     u->seq = r->seq;
     u->needs = u->seq;
@@ -249,14 +248,14 @@ static bool
 accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
               struct dm_span topic)
 {
-    bool store = !e->upstream_up || s->settings->uplink_ack_store;
+    bool store = !s->trunk->up || s->settings->uplink_ack_store;
 
     if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->address.link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
         !uplink_has_room(e, topic.len + packet->data.len))
         return false;
     struct name *name = name_get(e, topic);
-    struct uplink *u = name != NULL ? uplink_new(e, s->number, name, packet->data) : NULL;
+    struct uplink *u = name != NULL ? uplink_new(e, s->trunk, s->number, name, packet->data) : NULL;
 
     name_unref(e, name);
     if (u == NULL)
@@ -269,19 +268,19 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
     u->qos = (uint8_t)packet->qos;
     u->retain = packet->retain;
     if (u->qos == 2 && !take_over(e, s, u)) {
-        uplink_free(e, u);
+        uplink_free(e, s->trunk, u);
         return false;
     }
     s->open_uplinks++;
     e->status.uplink_messages++;
     if (store) {
         if (!u->stored)
-            uplink_store(e, u);
+            uplink_store(e, s->trunk, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
     } else {
-        uplink_await(e, u, s->settings->store_after_ms);
+        uplink_await(e, s->trunk, u, s->settings->store_after_ms);
     }
-    uplink_pump(e);
+    uplink_pump(e, s->trunk);
     return true;
 }
 
@@ -293,7 +292,7 @@ queue_qos0(struct engine *e, struct session *s, struct name *name, struct dm_spa
            bool retain)
 {
     struct uplink *u = uplink_has_room(e, name->len + payload.len)
-                           ? uplink_new(e, s->number, name, payload)
+                           ? uplink_new(e, s->trunk, s->number, name, payload)
                            : NULL;
 
     if (u == NULL)
@@ -302,7 +301,7 @@ queue_qos0(struct engine *e, struct session *s, struct name *name, struct dm_spa
     u->connection = UINT32_MAX;
     u->retain = retain;
     u->answered = true;
-    uplink_pump(e);
+    uplink_pump(e, s->trunk);
     return true;
 }
 
@@ -310,14 +309,15 @@ static void
 publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
              struct dm_span topic, struct dm_span payload)
 {
-    struct name *name = e->upstream_up ? name_get(e, topic) : NULL;
+    struct trunk *t = s != NULL ? s->trunk : &e->shared;
+    struct name *name = t->up ? name_get(e, topic) : NULL;
     bool sent = false;
 
     if (name != NULL && s != NULL && s->waiting_uplinks > 0)
         sent = queue_qos0(e, s, name, payload, packet->retain);
     else if (name != NULL)
-        sent =
-            upstream_publish(e, &(struct upstream_message){.name = name,
+        sent = upstream_publish(e, t,
+                                &(struct upstream_message){.name = name,
                                                            .payload = payload,
                                                            .needs = s != NULL ? s->uplink_seq : 0,
                                                            .retain = packet->retain});

@@ -64,16 +64,16 @@ delivery_octets(const struct delivery *d)
 
 /* From the first QoS 1/2 delivery at or behind `d` that is only in memory. */
 static void
-set_unstored(struct engine *e, struct session *s, struct delivery *d)
+set_unstored(struct session *s, struct delivery *d)
 {
     while (d != NULL && (d->stored || d->qos == 0))
         d = d->next;
     s->unstored = d;
     if (d != NULL && !s->direct) {
-        DL_APPEND2(e->direct, s, direct_prev, direct_next);
+        DL_APPEND2(s->trunk->direct, s, direct_prev, direct_next);
         s->direct = true;
     } else if (d == NULL && s->direct) {
-        DL_DELETE2(e->direct, s, direct_prev, direct_next);
+        DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
         s->direct = false;
     }
 }
@@ -82,7 +82,7 @@ static void
 delivery_store(struct engine *e, struct session *s, struct delivery *d)
 {
     if (!d->message->stored)
-        record_message(e, d->message);
+        record_message(e, s->trunk, d->message);
     d->stored = true;
     d->seq = record_delivery(e, s, d);
     if (d->message->inbound != NULL)
@@ -97,7 +97,7 @@ queue_store(struct engine *e, struct session *s)
     for (d = s->unstored; d != NULL; d = d->next)
         if (d->qos > 0 && !d->stored)
             delivery_store(e, s, d);
-    set_unstored(e, s, NULL);
+    set_unstored(s, NULL);
     /* The ids they need are committed now, not at wake (design 1). */
     DL_FOREACH (s->queue, d)
         topic_prepare(e, s, d->message->topic);
@@ -117,7 +117,7 @@ queue_store_due(struct engine *e, struct session *s)
         struct delivery *d = s->unstored;
 
         delivery_store(e, s, d);
-        set_unstored(e, s, d);
+        set_unstored(s, d);
     }
 }
 
@@ -132,7 +132,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
 
     DL_DELETE(s->queue, d);
     if (s->unstored == d)
-        set_unstored(e, s, next);
+        set_unstored(s, next);
     change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued--;
     s->queued_octets -= octets;
@@ -429,7 +429,7 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
         if (away || m->qos == 2) /* QoS 2: committed first (design 4) */
             delivery_store(e, s, d);
         else if (s->unstored == NULL)
-            set_unstored(e, s, d);
+            set_unstored(s, d);
     }
 }
 

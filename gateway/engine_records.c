@@ -153,7 +153,7 @@ record_clock(struct engine *e)
 }
 
 uint64_t
-record_message(struct engine *e, struct message *m)
+record_message(struct engine *e, const struct trunk *t, struct message *m)
 {
     assert(!m->stored);
     m->stored = true;
@@ -169,7 +169,8 @@ record_message(struct engine *e, struct message *m)
                                .retain = m->retain,
                                .packet_id =
                                    m->inbound != NULL && m->qos == 1 ? m->inbound->packet_id : 0,
-                               .broker = broker_number(e),
+                               .owner = t->connection,
+                               .broker = trunk_broker(e, t),
                                .expires = m->expires_ms != ENGINE_NEVER ? m->expires_ms : 0},
         NULL);
 }
@@ -252,13 +253,14 @@ record_received(struct engine *e, const struct session *s, const struct received
 }
 
 uint64_t
-record_release(struct engine *e, uint16_t packet_id, bool present)
+record_release(struct engine *e, const struct trunk *t, uint16_t packet_id, bool present)
 {
     return emit_record(
         e,
         &(struct store_record){.op = present ? STORE_RELEASE_PUT : STORE_RELEASE_DELETE,
                                .lazy = !present,
-                               .broker = broker_number(e),
+                               .owner = t->connection,
+                               .broker = trunk_broker(e, t),
                                .packet_id = packet_id},
         NULL);
 }
@@ -266,8 +268,10 @@ record_release(struct engine *e, uint16_t packet_id, bool present)
 void
 record_open_release(struct engine *e, const struct uplink *u)
 {
+    const struct trunk *t = &e->shared;
     struct store_record record = {.op = STORE_RELEASE_PUT,
-                                  .broker = broker_number(e),
+                                  .owner = t->connection,
+                                  .broker = trunk_broker(e, t),
                                   .packet_id = u->packet_id,
                                   .order = u->order,
                                   .sent = !u->released};
@@ -277,10 +281,11 @@ record_open_release(struct engine *e, const struct uplink *u)
 }
 
 uint64_t
-record_uplink(struct engine *e, const struct uplink *u)
+record_uplink(struct engine *e, const struct trunk *t, const struct uplink *u)
 {
     return emit_record(e,
                        &(struct store_record){.op = STORE_SPOOL_PUT,
+                                              .owner = t->connection,
                                               .order = u->order,
                                               .session = u->session,
                                               .msg_id = u->msg_id,
@@ -300,26 +305,28 @@ record_uplink_delete(struct engine *e, const struct uplink *u)
 }
 
 uint64_t
-record_inbound(struct engine *e, const struct inbound *in, bool present)
+record_inbound(struct engine *e, const struct trunk *t, const struct inbound *in, bool present)
 {
     return emit_record(
         e,
         &(struct store_record){.op = present ? STORE_INBOUND_PUT : STORE_INBOUND_DELETE,
-                               .broker = broker_number(e),
+                               .owner = t->connection,
+                               .broker = trunk_broker(e, t),
                                .packet_id = in->packet_id,
                                .content = in->content},
         NULL);
 }
 
 struct store_record
-copies_row(const struct engine *e, uint8_t qos, const struct copies *copies,
+copies_row(const struct engine *e, const struct trunk *t, uint8_t qos, const struct copies *copies,
            uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX])
 {
     for (size_t i = 0; i < copies->id_count; i++)
         for (size_t k = 0; k < 4; k++)
             ids[4 * i + k] = (uint8_t)(copies->ids[i] >> (24 - 8 * k));
     return (struct store_record){.op = STORE_COPY_PUT,
-                                 .broker = broker_number(e),
+                                 .owner = t->connection,
+                                 .broker = trunk_broker(e, t),
                                  .qos = qos,
                                  .message = copies->number,
                                  .content = copies->content,
@@ -328,10 +335,10 @@ copies_row(const struct engine *e, uint8_t qos, const struct copies *copies,
 }
 
 void
-record_copies(struct engine *e, uint8_t qos, const struct copies *copies)
+record_copies(struct engine *e, const struct trunk *t, uint8_t qos, const struct copies *copies)
 {
     uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
-    struct store_record record = copies_row(e, qos, copies, ids);
+    struct store_record record = copies_row(e, t, qos, copies, ids);
 
     emit_record(e, &record, NULL);
 }
@@ -340,9 +347,12 @@ void
 record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
                  const struct copy_mark *mark)
 {
+    const struct trunk *t = s->trunk;
+
     emit_record(e,
                 &(struct store_record){.op = STORE_COPY_PUT,
-                                       .broker = broker_number(e),
+                                       .owner = t->connection,
+                                       .broker = trunk_broker(e, t),
                                        .session = s->number,
                                        .qos = qos,
                                        .message = mark->number,
@@ -351,13 +361,15 @@ record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
 }
 
 uint64_t
-record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy)
+record_filter(struct engine *e, const struct trunk *t, const struct filter *f, uint32_t id,
+              bool lazy)
 {
     return emit_record(
         e,
         &(struct store_record){.op = STORE_FILTER_PUT,
                                .lazy = lazy,
-                               .broker = broker_number(e),
+                               .owner = t->connection,
+                               .broker = trunk_broker(e, t),
                                .name = name_span(f->name),
                                .upstream_id = id,
                                .order = filter_is_held(f) && f->acked_id == id ? f->held_since : 0},
@@ -365,12 +377,13 @@ record_filter(struct engine *e, const struct filter *f, uint32_t id, bool lazy)
 }
 
 void
-record_filter_delete(struct engine *e, const struct filter *f, uint32_t id)
+record_filter_delete(struct engine *e, const struct trunk *t, const struct filter *f, uint32_t id)
 {
     emit_record(e,
                 &(struct store_record){.op = STORE_FILTER_DELETE,
                                        .lazy = true,
-                                       .broker = broker_number(e),
+                                       .owner = t->connection,
+                                       .broker = trunk_broker(e, t),
                                        .name = name_span(f->name),
                                        .upstream_id = id},
                 NULL);

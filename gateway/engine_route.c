@@ -53,12 +53,12 @@ best_qos(struct engine *e, const struct session *s, struct dm_span topic)
 /* A copy for the same filter, whose identifier may have changed meanwhile, or for one that the
  * broker did not hold yet. */
 static bool
-is_repeated(const struct engine *e, const struct copies *c, uint32_t id)
+is_repeated(const struct trunk *t, const struct copies *c, uint32_t id)
 {
-    const struct filter_id *known = filter_by_id(e, id);
+    const struct filter_id *known = filter_by_id(t, id);
 
     for (size_t i = 0; i < c->id_count; i++) {
-        const struct filter_id *earlier = filter_by_id(e, c->ids[i]);
+        const struct filter_id *earlier = filter_by_id(t, c->ids[i]);
 
         if (c->ids[i] == id ||
             (known != NULL && earlier != NULL && known->filter == earlier->filter))
@@ -70,39 +70,42 @@ is_repeated(const struct engine *e, const struct copies *c, uint32_t id)
 }
 
 static bool
-is_another_copy(const struct engine *e, const struct copies *c, uint64_t content,
+is_another_copy(const struct trunk *t, const struct copies *c, uint64_t content,
                 const struct mqtt_packet *packet)
 {
     if (content == 0 || content != c->content || packet->subscription_id_count == 0 ||
         c->id_count + packet->subscription_id_count > MQTT_SUBSCRIPTION_IDS_MAX)
         return false;
     for (size_t i = 0; i < packet->subscription_id_count; i++)
-        if (is_repeated(e, c, packet->subscription_ids[i]))
+        if (is_repeated(t, c, packet->subscription_ids[i]))
             return false;
     return true;
 }
 
 /* A copy of a message came. What the broker repeats and is recognised is none. */
 static void
-note_copy(struct engine *e, const struct inbound *in, const struct mqtt_packet *packet)
+note_copy(struct engine *e, struct trunk *t, const struct inbound *in,
+          const struct mqtt_packet *packet)
 {
-    struct copies *c = &e->copies[in->qos - 1];
+    struct copies *c = &t->copies[in->qos - 1];
 
-    if (!is_another_copy(e, c, in->content, packet))
+    if (!is_another_copy(t, c, in->content, packet))
         *c = (struct copies){
             .number = c->number + 1, .content = in->content, .since = e->last_subscription};
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
     if (in->qos == 2) /* what must come once is known after a crash too */
-        record_copies(e, 2, c);
+        record_copies(e, t, 2, c);
 }
 
 /* Which copy counted for the session was decided by what it was subscribed to. */
 void
 route_disturb(struct engine *e, struct session *s)
 {
+    struct trunk *t = s->trunk;
+
     for (uint8_t qos = 1; qos <= 2; qos++) {
-        struct copies *c = &e->copies[qos - 1];
+        struct copies *c = &t->copies[qos - 1];
         struct copy_mark *mark = &s->marks[qos - 1];
 
         c->disturbed = true;
@@ -112,33 +115,36 @@ route_disturb(struct engine *e, struct session *s)
         if (mark->number != c->number || mark->has_copy || c->content == 0)
             continue;
         if (qos == 1)
-            record_copies(e, 1, c);
+            record_copies(e, t, 1, c);
         record_copy_mark(e, s, qos, mark);
     }
 }
 
 void
-route_forget(struct engine *e)
+route_forget(struct trunk *t)
 {
     for (size_t i = 0; i < 2; i++)
-        e->copies[i].content = 0;
+        t->copies[i].content = 0;
 }
 
 void
 route_leave(struct engine *e)
 {
+    struct trunk *t = &e->shared;
     uint8_t ids[4 * MQTT_SUBSCRIPTION_IDS_MAX];
     struct session *s;
 
     for (uint8_t qos = 1; qos <= 2; qos++) {
-        struct copies *c = &e->copies[qos - 1];
-        struct store_record record = copies_row(e, qos, c, ids);
+        struct copies *c = &t->copies[qos - 1];
+        struct store_record record = copies_row(e, t, qos, c, ids);
 
         if (c->content != 0)
             broker_keep(e, &record);
         DL_FOREACH (e->sessions, s) {
             struct copy_mark *mark = &s->marks[qos - 1];
 
+            if (s->trunk != t)
+                continue;
             if (c->content != 0 && mark->number == c->number && (mark->has_copy || mark->lost_one))
                 broker_keep(e, &(struct store_record){.op = STORE_COPY_PUT,
                                                       .broker = broker_number(e),
@@ -153,9 +159,9 @@ route_leave(struct engine *e)
 }
 
 static enum dm_result
-load_copies(struct engine *e, const struct store_record *record)
+load_copies(struct trunk *t, const struct store_record *record)
 {
-    struct copies *c = &e->copies[record->qos - 1];
+    struct copies *c = &t->copies[record->qos - 1];
 
     if (record->payload.len % 4 != 0 || record->payload.len > sizeof c->ids)
         return DM_MALFORMED;
@@ -171,16 +177,16 @@ load_copies(struct engine *e, const struct store_record *record)
 }
 
 enum dm_result
-route_load(struct engine *e, const struct store_record *record)
+route_load(struct engine *e, struct trunk *t, const struct store_record *record)
 {
     struct session *s;
 
     if (record->qos < 1 || record->qos > 2 || record->message > UINT32_MAX)
         return DM_MALFORMED;
     if (record->session == 0)
-        return load_copies(e, record);
+        return load_copies(t, record);
     s = session_find_number(e, record->session);
-    if (s == NULL)
+    if (s == NULL || s->trunk != t)
         return DM_MALFORMED;
     s->marks[record->qos - 1] = (struct copy_mark){
         .number = (uint32_t)record->message, .has_copy = record->taken, .lost_one = !record->taken};
@@ -190,9 +196,9 @@ route_load(struct engine *e, const struct store_record *record)
 /* That the message is one of; NULL: of none (QoS 0 promises nothing, and may stand between copies).
  */
 static struct copies *
-copies_of(struct engine *e, const struct message *m)
+copies_of(struct trunk *t, const struct message *m)
 {
-    return m->inbound != NULL ? &e->copies[m->inbound->qos - 1] : NULL;
+    return m->inbound != NULL ? &t->copies[m->inbound->qos - 1] : NULL;
 }
 
 static struct copy_mark *
@@ -203,13 +209,13 @@ mark_of(struct session *s, const struct message *m)
 
 /* Whether the copy that counts for the session has come, perhaps in an earlier process. */
 static bool
-had_its_copy(struct engine *e, const struct session *s, const struct message *m)
+had_its_copy(struct engine *e, struct trunk *t, const struct session *s, const struct message *m)
 {
     const struct subscription *primary = oldest_match(e, s, name_span(m->topic), true);
-    const struct copies *c = copies_of(e, m);
+    const struct copies *c = copies_of(t, m);
 
     for (size_t i = 0; primary != NULL && c != NULL && i < c->id_count; i++) {
-        const struct filter_id *id = filter_by_id(e, c->ids[i]);
+        const struct filter_id *id = filter_by_id(t, c->ids[i]);
 
         if (id != NULL && id->filter == primary->filter)
             return true;
@@ -219,17 +225,17 @@ had_its_copy(struct engine *e, const struct session *s, const struct message *m)
 
 /* Whether the session had a copy of this message. */
 static bool
-has_copy(struct engine *e, struct session *s, const struct message *m)
+has_copy(struct trunk *t, struct session *s, const struct message *m)
 {
-    const struct copies *c = copies_of(e, m);
+    const struct copies *c = copies_of(t, m);
 
     return c != NULL && mark_of(s, m)->number == c->number && mark_of(s, m)->has_copy;
 }
 
 static void
-set_copy(struct engine *e, struct session *s, const struct message *m, bool taken)
+set_copy(struct trunk *t, struct session *s, const struct message *m, bool taken)
 {
-    const struct copies *c = copies_of(e, m);
+    const struct copies *c = copies_of(t, m);
 
     if (c == NULL)
         return;
@@ -241,27 +247,30 @@ set_copy(struct engine *e, struct session *s, const struct message *m, bool take
 }
 
 static void
-take_copy(struct engine *e, struct session *s, const struct message *m, uint8_t qos)
+take_copy(struct engine *e, struct trunk *t, struct session *s, const struct message *m,
+          uint8_t qos)
 {
-    set_copy(e, s, m, true);
+    set_copy(t, s, m, true);
     if (qos == 2)
         record_copy_mark(e, s, 2, mark_of(s, m));
 }
 
 static void
-deliver(struct engine *e, struct message *m, const struct subscription *sub, uint8_t granted)
+deliver(struct engine *e, struct trunk *t, struct message *m, const struct subscription *sub,
+        uint8_t granted)
 {
     struct session *s = sub->session;
     uint8_t qos = m->qos < granted ? m->qos : granted;
 
-    take_copy(e, s, m, qos);
+    take_copy(e, t, s, m, qos);
     queue_add(e, s, m, qos, sub->owes_suback);
     downlink_pump(e, s);
     session_schedule(e, s);
 }
 
 static void
-route_by_filter(struct engine *e, struct message *m, const struct filter *f, bool held)
+route_by_filter(struct engine *e, struct trunk *t, struct message *m, const struct filter *f,
+                bool held)
 {
     struct dm_span topic = name_span(m->topic);
     struct subscription *sub;
@@ -272,50 +281,51 @@ route_by_filter(struct engine *e, struct message *m, const struct filter *f, boo
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         struct subscription *primary = oldest_match(e, sub->session, topic, held);
 
-        if (!name_reaches(e, sub, topic) || has_copy(e, sub->session, m) ||
-            (!held && had_its_copy(e, sub->session, m)))
+        if (!name_reaches(e, sub, topic) || has_copy(t, sub->session, m) ||
+            (!held && had_its_copy(e, t, sub->session, m)))
             continue;
         if (primary == NULL || primary == sub)
-            deliver(e, m, sub, best_qos(e, sub->session, topic));
+            deliver(e, t, m, sub, best_qos(e, sub->session, topic));
         else
-            set_copy(e, sub->session, m, false);
+            set_copy(t, sub->session, m, false);
     }
 }
 
 static void
-route_by_matching(struct engine *e, struct message *m)
+route_by_matching(struct engine *e, struct trunk *t, struct message *m)
 {
     struct filter *f;
     struct filter *next;
 
-    DL_FOREACH_SAFE (e->filters, f, next)
-        route_by_filter(e, m, f, false);
+    DL_FOREACH_SAFE (t->filters, f, next)
+        route_by_filter(e, t, m, f, false);
 }
 
 /* Who waited for the copy of a subscription that has ended since takes this one. */
 static void
-route_to_those_who_waited(struct engine *e, struct message *m)
+route_to_those_who_waited(struct engine *e, struct trunk *t, struct message *m)
 {
     struct dm_span topic = name_span(m->topic);
-    const struct copies *c = copies_of(e, m);
+    const struct copies *c = copies_of(t, m);
     struct session *s;
     struct session *next;
 
     DL_FOREACH_SAFE (e->sessions, s, next) {
         const struct copy_mark *mark = mark_of(s, m);
         const struct subscription *sub =
-            mark->number == c->number && !mark->has_copy && mark->lost_one
+            s->trunk == t && mark->number == c->number && !mark->has_copy && mark->lost_one
                 ? oldest_match(e, s, topic, false)
                 : NULL;
 
         if (sub != NULL)
-            deliver(e, m, sub, best_qos(e, s, topic));
+            deliver(e, t, m, sub, best_qos(e, s, topic));
     }
 }
 
 /* A retained message answers one SUBSCRIBE and is for that device only. */
 static void
-route_retained_by_id(struct engine *e, struct message *m, const struct filter *f, uint32_t id)
+route_retained_by_id(struct engine *e, struct trunk *t, struct message *m, const struct filter *f,
+                     uint32_t id)
 {
     struct subscription *sub;
 
@@ -323,18 +333,18 @@ route_retained_by_id(struct engine *e, struct message *m, const struct filter *f
         if (sub->upstream_id != id)
             continue;
         if (name_reaches(e, sub, name_span(m->topic)))
-            deliver(e, m, sub, sub->qos);
+            deliver(e, t, m, sub, sub->qos);
         return;
     }
 }
 
 /* Without identifiers: to the latest SUBSCRIBE that matches. */
 static void
-route_retained_recent(struct engine *e, struct message *m)
+route_retained_recent(struct engine *e, struct trunk *t, struct message *m)
 {
     for (size_t i = 1; i <= RECENT_REQUESTS; i++) {
         const struct recent_request *recent =
-            &e->recent[(e->recent_next + RECENT_REQUESTS - i) % RECENT_REQUESTS];
+            &t->recent[(t->recent_next + RECENT_REQUESTS - i) % RECENT_REQUESTS];
         struct session *s = session_find_number(e, recent->session);
         struct subscription *sub;
 
@@ -345,7 +355,7 @@ route_retained_recent(struct engine *e, struct message *m)
          */
         sub = s != NULL ? subscription_find(s, recent->filter) : NULL;
         if (sub != NULL && name_reaches(e, sub, name_span(m->topic)))
-            deliver(e, m, sub, sub->qos);
+            deliver(e, t, m, sub, sub->qos);
         return;
     }
 }
@@ -365,9 +375,10 @@ has_subscription(const struct filter_id *id)
 /* Whoever asks for this topic by its name has it; of other filters' copies there is none to take.
  */
 static void
-route_own_topic(struct engine *e, struct message *m, const struct mqtt_packet *packet)
+route_own_topic(struct engine *e, struct trunk *t, struct message *m,
+                const struct mqtt_packet *packet)
 {
-    const struct filter *f = filter_find(e, m->topic);
+    const struct filter *f = filter_find(t, m->topic);
     struct subscription *sub;
     struct subscription *next;
     bool by_id = packet->subscription_id_count > 0;
@@ -376,7 +387,7 @@ route_own_topic(struct engine *e, struct message *m, const struct mqtt_packet *p
     if (f == NULL)
         return;
     for (size_t i = 0; i < packet->subscription_id_count; i++) {
-        const struct filter_id *id = filter_by_id(e, packet->subscription_ids[i]);
+        const struct filter_id *id = filter_by_id(t, packet->subscription_ids[i]);
 
         meant = meant || (id != NULL && id->filter == f);
     }
@@ -384,47 +395,48 @@ route_own_topic(struct engine *e, struct message *m, const struct mqtt_packet *p
         bool asked = !m->retain || !by_id || sub->upstream_id == packet->subscription_ids[0];
 
         if (meant && asked && name_reaches(e, sub, name_span(m->topic)) &&
-            !has_copy(e, sub->session, m))
-            deliver(e, m, sub, sub->qos);
+            !has_copy(t, sub->session, m))
+            deliver(e, t, m, sub, sub->qos);
     }
 }
 
 void
-route_message(struct engine *e, struct message *m, const struct mqtt_packet *packet)
+route_message(struct engine *e, struct trunk *t, struct message *m,
+              const struct mqtt_packet *packet)
 {
     bool unknown = false;
 
     if (m->inbound != NULL)
-        note_copy(e, m->inbound, packet);
+        note_copy(e, t, m->inbound, packet);
     if (access_is_own(e, name_span(m->topic))) {
-        route_own_topic(e, m, packet);
+        route_own_topic(e, t, m, packet);
         return;
     }
     if (packet->subscription_id_count == 0) {
         /* A redelivery may answer a SUBSCRIBE of before the start: to all that match, not to none.
          */
         if (m->retain && !packet->dup)
-            route_retained_recent(e, m);
+            route_retained_recent(e, t, m);
         else
-            route_by_matching(e, m);
+            route_by_matching(e, t, m);
         return;
     }
     for (size_t i = 0; i < packet->subscription_id_count; i++) {
-        struct filter_id *id = filter_by_id(e, packet->subscription_ids[i]);
+        struct filter_id *id = filter_by_id(t, packet->subscription_ids[i]);
 
         /* A copy may come before the SUBACK, or after a start that does not know of it. */
         if (id != NULL && !id->filter->acked && has_subscription(id))
-            filter_hold(e, id->filter, id->id);
+            filter_hold(e, t, id->filter, id->id);
         if (id == NULL)
             unknown = true;
         else if (m->retain)
-            route_retained_by_id(e, m, id->filter, id->id);
+            route_retained_by_id(e, t, m, id->filter, id->id);
         else
-            route_by_filter(e, m, id->filter, true);
+            route_by_filter(e, t, m, id->filter, true);
     }
     /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
     if (unknown && !m->retain)
-        route_by_matching(e, m);
-    if (m->inbound != NULL && copies_of(e, m)->disturbed && !m->retain)
-        route_to_those_who_waited(e, m);
+        route_by_matching(e, t, m);
+    if (m->inbound != NULL && copies_of(t, m)->disturbed && !m->retain)
+        route_to_those_who_waited(e, t, m);
 }

@@ -118,6 +118,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     if (s == NULL)
         return NULL;
     s->number = number;
+    s->trunk = &e->shared;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
     session_configure(e, s, party_named(e, client_id).client);
@@ -157,7 +158,7 @@ session_free(struct engine *e, struct session *s)
     if (s->waiting)
         DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
     if (s->direct)
-        DL_DELETE2(e->direct, s, direct_prev, direct_next);
+        DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
     DL_DELETE(e->sessions, s);
     change_end(e, s);
     free(s);

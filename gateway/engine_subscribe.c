@@ -28,13 +28,13 @@ compare_age(const struct subscription *a, const struct subscription *b)
 struct subscription *
 subscription_new(struct engine *e, struct session *s, struct name *filter_name, uint64_t order)
 {
-    struct filter *f = filter_get(e, filter_name);
+    struct filter *f = filter_get(e, s->trunk, filter_name);
     struct subscription *sub = calloc(1, sizeof *sub);
 
     if (f == NULL || sub == NULL) {
         free(sub);
         if (f != NULL)
-            filter_drop_if_unused(e, f);
+            filter_drop_if_unused(e, s->trunk, f);
         return NULL;
     }
     sub->session = s;
@@ -78,18 +78,19 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     DL_DELETE2(f->subscriptions, sub, filter_prev, filter_next);
     f->subscription_count--;
     free(sub);
-    filter_drop_if_unused(e, f);
+    filter_drop_if_unused(e, s->trunk, f);
 }
 
 void
 subscription_end(struct engine *e, struct subscription *sub, bool record)
 {
+    struct trunk *t = sub->session->trunk;
     struct name *filter = name_ref(sub->filter->name);
     bool last = sub->filter->subscription_count == 1;
 
     subscription_remove(e, sub, record);
     if (last)
-        upstream_unsubscribe(e, filter);
+        upstream_unsubscribe(e, t, filter);
     name_unref(e, filter);
 }
 
@@ -237,9 +238,9 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)
         topic_note_predefined(s, sub->topic_id);
     filter_id_remember(e, sub);
-    sub->upstream_id = upstream_id_take(e);
+    sub->upstream_id = upstream_id_take(e, s->trunk);
     sub->confirmed = false;
-    if (!filter_add_id(e, sub->filter, sub->upstream_id)) {
+    if (!filter_add_id(s->trunk, sub->filter, sub->upstream_id)) {
         subscription_remove(e, sub, true);
         return NULL;
     }
@@ -286,8 +287,8 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     sub->naps = s->naps;
     sub->owes_suback = true;
     s->subacks_owed++;
-    if (e->upstream_up)
-        upstream_subscribe(e, sub->filter->name, s, sub->upstream_id, true, sub->seq);
+    if (s->trunk->up)
+        upstream_subscribe(e, s->trunk, sub->filter->name, s, sub->upstream_id, true, sub->seq);
     else
         subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
 }

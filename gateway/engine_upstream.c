@@ -14,33 +14,33 @@
 /* ---- packet ids ---- */
 
 static bool
-packet_id_is_used(const struct engine *e, uint16_t id)
+packet_id_is_used(const struct trunk *t, uint16_t id)
 {
-    return (e->packet_ids[id / 8] >> (id % 8) & 1) != 0;
+    return (t->packet_ids[id / 8] >> (id % 8) & 1) != 0;
 }
 
 void
-packet_id_reserve(struct engine *e, uint16_t id)
+packet_id_reserve(struct trunk *t, uint16_t id)
 {
-    e->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
+    t->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
 }
 
 void
-packet_id_release(struct engine *e, uint16_t id)
+packet_id_release(struct trunk *t, uint16_t id)
 {
-    e->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
+    t->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
 }
 
 uint16_t
-packet_id_take(struct engine *e)
+packet_id_take(struct trunk *t)
 {
     for (uint32_t tries = 0; tries < 65536; tries++) {
-        e->last_packet_id++;
-        if (e->last_packet_id == 0 || e->last_packet_id == ENGINE_FOREIGN_PACKET_ID ||
-            packet_id_is_used(e, e->last_packet_id))
+        t->last_packet_id++;
+        if (t->last_packet_id == 0 || t->last_packet_id == ENGINE_FOREIGN_PACKET_ID ||
+            packet_id_is_used(t, t->last_packet_id))
             continue;
-        packet_id_reserve(e, e->last_packet_id);
-        return e->last_packet_id;
+        packet_id_reserve(t, t->last_packet_id);
+        return t->last_packet_id;
     }
     return 0;
 }
@@ -62,15 +62,15 @@ upstream_name(struct engine *e, struct dm_span name)
 }
 
 bool
-upstream_publish(struct engine *e, const struct upstream_message *message)
+upstream_publish(struct engine *e, struct trunk *t, const struct upstream_message *message)
 {
     enum dm_result result = engine_send_upstream(
-        e, message->needs,
+        e, t, message->needs,
         &(struct mqtt_packet){.type = MQTT_PUBLISH,
                               .topic = upstream_name(e, name_span(message->name)),
                               .payload = message->payload,
                               .qos = message->qos,
-                              .retain = message->retain && e->upstream.retain_available,
+                              .retain = message->retain && t->granted.retain_available,
                               .packet_id = message->packet_id,
                               .dup = message->dup});
 
@@ -80,55 +80,55 @@ upstream_publish(struct engine *e, const struct upstream_message *message)
 /* ---- subscriptions ---- */
 
 static void
-request_send(struct engine *e, struct request *r)
+request_send(struct engine *e, struct trunk *t, struct request *r)
 {
     struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                                  .packet_id = r->packet_id,
                                  .topic = upstream_name(e, name_span(r->filter)),
                                  .qos =
-                                     e->upstream.maximum_qos, /* downgraded per device (design 6) */
+                                     t->granted.maximum_qos, /* downgraded per device (design 6) */
                                  .retain_handling = r->retained ? 0 : 2};
 
-    if (r->subscribe && e->upstream.subscription_ids_available) {
+    if (r->subscribe && t->granted.subscription_ids_available) {
         packet.subscription_ids[0] = r->upstream_id;
         packet.subscription_id_count = 1;
     }
     if (r->subscribe) {
-        filter_id_give(e, r->upstream_id);
+        filter_id_give(t, r->upstream_id);
 
-        struct recent_request *recent = &e->recent[e->recent_next++ % RECENT_REQUESTS];
+        struct recent_request *recent = &t->recent[t->recent_next++ % RECENT_REQUESTS];
 
         name_unref(e, recent->filter);
         *recent = (struct recent_request){.session = r->retained ? r->session : 0,
                                           .filter = name_ref(r->filter)};
     }
     r->sent = true;
-    e->requests_open++;
+    t->requests_open++;
     /* All requests wait for the newest record: none overtakes another, and no identifier is given
      * to the broker that a restart would not know. */
-    engine_send_upstream(e, e->request_seq, &packet);
+    engine_send_upstream(e, t, t->request_seq, &packet);
 }
 
 static void
-requests_pump(struct engine *e)
+requests_pump(struct engine *e, struct trunk *t)
 {
-    while (e->upstream_up && e->request_next != NULL && e->requests_open < REQUESTS_OPEN_MAX) {
-        struct request *r = e->request_next;
+    while (t->up && t->request_next != NULL && t->requests_open < REQUESTS_OPEN_MAX) {
+        struct request *r = t->request_next;
 
         /* MQTT 3.1.1: one at a time, or a retained message could not be told apart (design 6). */
-        if (!e->upstream.subscription_ids_available && r != e->requests)
+        if (!t->granted.subscription_ids_available && r != t->requests)
             return;
-        r->packet_id = packet_id_take(e);
+        r->packet_id = packet_id_take(t);
         if (r->packet_id == 0)
             return;
-        e->request_next = r->next;
-        request_send(e, r);
+        t->request_next = r->next;
+        request_send(e, t, r);
     }
 }
 
 static void
-request_add(struct engine *e, bool subscribe, struct name *filter, const struct session *s,
-            uint32_t upstream_id, bool retained)
+request_add(struct engine *e, struct trunk *t, bool subscribe, struct name *filter,
+            const struct session *s, uint32_t upstream_id, bool retained)
 {
     struct request *r = calloc(1, sizeof *r);
 
@@ -141,62 +141,62 @@ request_add(struct engine *e, bool subscribe, struct name *filter, const struct 
                           .session = s != NULL ? s->number : 0,
                           .upstream_id = upstream_id,
                           .retained = retained};
-    DL_APPEND(e->requests, r);
-    if (e->request_next == NULL)
-        e->request_next = r;
+    DL_APPEND(t->requests, r);
+    if (t->request_next == NULL)
+        t->request_next = r;
     struct session *asks = session_find_number(e, r->session);
     if (asks != NULL)
         asks->open_requests++;
-    requests_pump(e);
+    requests_pump(e, t);
 }
 
 static void
-request_free(struct engine *e, struct request *r)
+request_free(struct engine *e, struct trunk *t, struct request *r)
 {
     if (r->packet_id != 0)
-        packet_id_release(e, r->packet_id);
-    e->requests_open -= r->sent;
+        packet_id_release(t, r->packet_id);
+    t->requests_open -= r->sent;
     struct session *asked = session_find_number(e, r->session);
     if (asked != NULL)
         asked->open_requests--;
-    if (e->request_next == r)
-        e->request_next = r->next;
-    DL_DELETE(e->requests, r);
+    if (t->request_next == r)
+        t->request_next = r->next;
+    DL_DELETE(t->requests, r);
     name_unref(e, r->filter);
     free(r);
 }
 
 void
-upstream_subscribe(struct engine *e, struct name *filter, const struct session *s,
+upstream_subscribe(struct engine *e, struct trunk *t, struct name *filter, const struct session *s,
                    uint32_t upstream_id, bool retained, uint64_t seq)
 {
-    if (seq > e->request_seq)
-        e->request_seq = seq;
-    request_add(e, true, filter, s, upstream_id, retained);
+    if (seq > t->request_seq)
+        t->request_seq = seq;
+    request_add(e, t, true, filter, s, upstream_id, retained);
 }
 
 void
-upstream_unsubscribe(struct engine *e, struct name *filter)
+upstream_unsubscribe(struct engine *e, struct trunk *t, struct name *filter)
 {
-    struct filter *f = filter_find(e, filter);
+    struct filter *f = filter_find(t, filter);
 
-    if (!e->upstream_up)
+    if (!t->up)
         return; /* the next connection sees the difference */
     if (f != NULL && !f->leaving) {
         f->leaving = true;
         if (f->acked)
-            record_filter(e, f, f->acked_id, true);
+            record_filter(e, t, f, f->acked_id, true);
     }
-    e->request_seq = e->seq; /* the end of the subscription is durable first */
-    request_add(e, false, filter, NULL, 0, false);
+    t->request_seq = e->seq; /* the end of the subscription is durable first */
+    request_add(e, t, false, filter, NULL, 0, false);
 }
 
 static struct request *
-request_find(struct engine *e, uint16_t packet_id, bool subscribe)
+request_find(struct trunk *t, uint16_t packet_id, bool subscribe)
 {
     struct request *r;
 
-    DL_FOREACH (e->requests, r)
+    DL_FOREACH (t->requests, r)
         if (r->sent && r->packet_id == packet_id && r->subscribe == subscribe)
             return r;
     return NULL;
@@ -255,19 +255,19 @@ is_left_again(const struct request *r)
 }
 
 static void
-subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
+subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8_t reason)
 {
-    struct filter *f = filter_find(e, r->filter);
+    struct filter *f = filter_find(t, r->filter);
     struct subscription *sub;
     struct subscription *next;
 
     if (reason <= 2) {
         if (f == NULL) /* nobody wants it any more, but the broker holds it until UNSUBACK */
-            f = filter_get(e, r->filter);
-        if (f == NULL || !filter_add_id(e, f, r->upstream_id)) /* its copies carry this one */
+            f = filter_get(e, t, r->filter);
+        if (f == NULL || !filter_add_id(t, f, r->upstream_id)) /* its copies carry this one */
             return;
         if (!is_left_again(r))
-            filter_hold(e, f, r->upstream_id);
+            filter_hold(e, t, f, r->upstream_id);
     }
     if (f == NULL)
         return;
@@ -295,64 +295,64 @@ subscribe_done(struct engine *e, const struct request *r, uint8_t reason)
 /* An old session has its open messages sent before this, a new one has none. Without any it makes
  * no difference if the filters count as held only from their SUBACK on. */
 static void
-doubt_filters(struct engine *e)
+doubt_filters(struct trunk *t)
 {
     struct filter *f;
 
-    e->upstream_doubtful = false;
-    DL_FOREACH (e->filters, f)
+    t->doubtful = false;
+    DL_FOREACH (t->filters, f)
         f->acked = f->leaving;
 }
 
 /* What the broker refused to renew, it may hold from before. */
 static void
-leave_if_refused(struct engine *e, struct name *filter, uint8_t reason)
+leave_if_refused(struct engine *e, struct trunk *t, struct name *filter, uint8_t reason)
 {
-    const struct filter *f = reason > 2 ? filter_find(e, filter) : NULL;
+    const struct filter *f = reason > 2 ? filter_find(t, filter) : NULL;
 
     if (f != NULL && f->subscriptions == NULL && filter_is_held(f))
-        upstream_unsubscribe(e, filter);
+        upstream_unsubscribe(e, t, filter);
 }
 
 static void
-handle_suback(struct engine *e, const struct mqtt_packet *packet)
+handle_suback(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
-    struct request *r = request_find(e, packet->packet_id, true);
+    struct request *r = request_find(t, packet->packet_id, true);
 
     if (r == NULL)
         return;
-    if (e->upstream_doubtful)
-        doubt_filters(e);
-    subscribe_done(e, r, packet->reason);
-    leave_if_refused(e, r->filter, packet->reason);
-    request_free(e, r);
-    requests_pump(e);
+    if (t->doubtful)
+        doubt_filters(t);
+    subscribe_done(e, t, r, packet->reason);
+    leave_if_refused(e, t, r->filter, packet->reason);
+    request_free(e, t, r);
+    requests_pump(e, t);
 }
 
 static void
-handle_unsuback(struct engine *e, const struct mqtt_packet *packet)
+handle_unsuback(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
-    struct request *r = request_find(e, packet->packet_id, false);
-    struct filter *f = r != NULL ? filter_find(e, r->filter) : NULL;
+    struct request *r = request_find(t, packet->packet_id, false);
+    struct filter *f = r != NULL ? filter_find(t, r->filter) : NULL;
 
     if (r == NULL)
         return;
     if (f != NULL)
-        filter_release(e, f, true);
-    request_free(e, r);
-    requests_pump(e);
+        filter_release(e, t, f, true);
+    request_free(e, t, r);
+    requests_pump(e, t);
 }
 
 /* What the broker holds and what the devices want may differ. */
 static void
-reconcile_filter(struct engine *e, struct filter *f)
+reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
 {
     struct subscription *sub;
     const struct subscription *newest = NULL;
     bool asked = false;
 
     if (f->subscriptions == NULL) {
-        upstream_unsubscribe(e, f->name);
+        upstream_unsubscribe(e, t, f->name);
         return;
     }
     DL_FOREACH2 (f->subscriptions, sub, filter_next) {
@@ -360,43 +360,54 @@ reconcile_filter(struct engine *e, struct filter *f)
             newest = sub;
         if (sub->confirmed)
             continue;
-        upstream_subscribe(e, f->name, sub->session, sub->upstream_id, true, sub->seq);
+        upstream_subscribe(e, t, f->name, sub->session, sub->upstream_id, true, sub->seq);
         asked = true;
     }
     /* All others are made again too where that can be done without their retained messages: a
      * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
      * acknowledged. And always after a start: the process before may have been killed when it had
      * just made a new session. */
-    if (!asked && (!filter_is_held(f) || e->upstream.subscription_ids_available || !e->broker->met))
-        upstream_subscribe(e, f->name, NULL, newest->upstream_id, false, newest->seq);
+    if (!asked && (!filter_is_held(f) || t->granted.subscription_ids_available || !e->broker->met))
+        upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
 /* ---- inputs ---- */
 
-void
-engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_packet *packet)
+static struct trunk *
+trunk_find(struct engine *e, uint64_t connection)
 {
+    return connection == 0 ? &e->shared : NULL;
+}
+
+void
+engine_upstream_packet(struct engine *e, uint64_t now_ms, uint64_t connection,
+                       const struct mqtt_packet *packet)
+{
+    struct trunk *t = trunk_find(e, connection);
+
     engine_at(e, now_ms);
+    if (t == NULL)
+        return;
     switch (packet->type) {
     case MQTT_PUBLISH:
-        e->upstream_doubtful = false;
-        inbound_message(e, packet);
+        t->doubtful = false;
+        inbound_message(e, t, packet);
         break;
     case MQTT_PUBACK:
     case MQTT_PUBREC:
     case MQTT_PUBCOMP:
-        uplink_acknowledged(e, packet);
-        requests_pump(e); /* one may wait for a packet id */
+        uplink_acknowledged(e, t, packet);
+        requests_pump(e, t); /* one may wait for a packet id */
         break;
     case MQTT_PUBREL:
-        e->upstream_doubtful = false;
-        inbound_pubrel(e, packet);
+        t->doubtful = false;
+        inbound_pubrel(e, t, packet);
         break;
     case MQTT_SUBACK:
-        handle_suback(e, packet);
+        handle_suback(e, t, packet);
         break;
     case MQTT_UNSUBACK:
-        handle_unsuback(e, packet);
+        handle_unsuback(e, t, packet);
         break;
     default:
         break;
@@ -406,20 +417,27 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, const struct mqtt_pack
 
 /* ---- connection ---- */
 
+void
+engine_upstream_wiped(struct engine *e, uint64_t now_ms, uint64_t connection)
+{
+    (void)connection;
+    engine_at(e, now_ms);
+}
+
 /* The broker has nothing of ours: no packet id, no filter, no message in flight. */
 static void
-forget_broker_session(struct engine *e)
+forget_broker_session(struct engine *e, struct trunk *t)
 {
     struct filter *f;
     struct filter *next;
 
-    inbound_forget_all(e);
-    DL_FOREACH_SAFE (e->filters, f, next)
-        filter_release(e, f, false);
+    inbound_forget_all(e, t);
+    DL_FOREACH_SAFE (t->filters, f, next)
+        filter_release(e, t, f, false);
     /* Clears the rows of filters and packet ids. Until that is durable the new session stays as it
      * is: a process that begins meanwhile would take it for the old one. */
     e->broker->used = ++e->broker_uses;
-    e->broker_seq = record_broker(e, STORE_BROKER_PUT);
+    t->broker_seq = record_broker(e, STORE_BROKER_PUT);
     if (e->reserved_upstream_id != 0)
         upstream_ids_reserve(e);
 }
@@ -427,49 +445,60 @@ forget_broker_session(struct engine *e)
 bool
 engine_upstream_is_idle(const struct engine *e)
 {
-    return e->uplinks_in_flight == 0 && e->inbound_held == 0 && e->requests == NULL &&
-           e->owed == NULL;
+    const struct trunk *t = &e->shared;
+
+    return t->uplinks_in_flight == 0 && t->inbound_held == 0 && t->requests == NULL &&
+           t->owed == NULL;
 }
 
 void
-engine_upstream_connected(struct engine *e, uint64_t now_ms, const struct upstream_session *session)
+engine_upstream_connected(struct engine *e, uint64_t now_ms, uint64_t connection,
+                          const struct upstream_session *session)
 {
+    struct trunk *t = trunk_find(e, connection);
     struct filter *f;
     struct filter *next;
 
     engine_at(e, now_ms);
+    if (t == NULL)
+        return;
     broker_enter(e, session->broker);
     bool present = session->session_present && broker_is_known(e);
 
-    e->upstream = *session;
-    e->upstream_up = true;
+    t->granted = *session;
+    t->up = true;
     if (!present) {
         if (broker_is_known(e))
             log_warning("upstream", "the broker has lost its session; subscribing again");
-        forget_broker_session(e);
+        forget_broker_session(e, t);
     }
-    e->upstream_doubtful = present && !e->broker->met;
-    uplink_connected(e, present);
-    DL_FOREACH_SAFE (e->filters, f, next)
-        reconcile_filter(e, f);
+    t->doubtful = present && !e->broker->met;
+    uplink_connected(e, t, present);
+    DL_FOREACH_SAFE (t->filters, f, next)
+        reconcile_filter(e, t, f);
     e->broker->met = true;
     discovery_connected(e);
     inbound_flush(e);
 }
 
 void
-engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
+engine_upstream_disconnected(struct engine *e, uint64_t now_ms, uint64_t connection,
+                             enum upstream_end why)
 {
+    struct trunk *t = trunk_find(e, connection);
     struct session *s;
     struct subscription *sub;
 
+    (void)why;
     engine_at(e, now_ms);
-    e->upstream_up = false;
-    while (e->requests != NULL)
-        request_free(e, e->requests);
-    inbound_disconnected(e);
-    inbound_expect_no_more(e);
-    uplink_disconnected(e);
+    if (t == NULL)
+        return;
+    t->up = false;
+    while (t->requests != NULL)
+        request_free(e, t, t->requests);
+    inbound_disconnected(t);
+    inbound_expect_no_more(e, t);
+    uplink_disconnected(e, t);
     DL_FOREACH (e->sessions, s) {
         LL_FOREACH (s->subscriptions, sub)
             subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
@@ -479,13 +508,13 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms)
 }
 
 void
-upstream_free(struct engine *e)
+upstream_free(struct engine *e, struct trunk *t)
 {
-    while (e->requests != NULL)
-        request_free(e, e->requests);
-    inbound_forget_all(e);
+    while (t->requests != NULL)
+        request_free(e, t, t->requests);
+    inbound_forget_all(e, t);
     for (size_t i = 0; i < RECENT_REQUESTS; i++)
-        name_unref(e, e->recent[i].filter);
-    while (e->filters != NULL)
-        filter_release(e, e->filters, false);
+        name_unref(e, t->recent[i].filter);
+    while (t->filters != NULL)
+        filter_release(e, t, t->filters, false);
 }

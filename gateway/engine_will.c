@@ -165,7 +165,7 @@ will_spool(struct engine *e, struct session *s)
     log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len));
     log_escape(topic, sizeof topic, name_of_session(e, s, will->topic));
     struct uplink *u = uplink_has_room(e, will_octets(will))
-                           ? uplink_new(e, s->number, will->topic, will_message(will))
+                           ? uplink_new(e, s->trunk, s->number, will->topic, will_message(will))
                            : NULL;
 
     if (u == NULL) {
@@ -178,18 +178,18 @@ will_spool(struct engine *e, struct session *s)
     u->qos = will->qos;
     u->retain = will->retain;
     u->answered = true;
-    uplink_store(e, u);
+    uplink_store(e, s->trunk, u);
     e->status.wills_published++;
     log_notice("will", "client %s: will published on %s", id, topic);
     return u;
 }
 
 void
-will_send(struct engine *e, struct uplink *will)
+will_send(struct engine *e, struct trunk *t, struct uplink *will)
 {
     if (will == NULL)
         return;
     /* The device counts as lost and the will is on its way, or neither: one batch (design 6). */
     will->needs = e->seq;
-    uplink_pump(e);
+    uplink_pump(e, t);
 }

@@ -93,10 +93,14 @@ emit_broadcast(struct runner *r, const struct engine_effect *effect)
 
 /* DM_IO: the connection is closing; the engine will hear so and begin again. */
 static enum dm_result
-send_upstream(struct runner *r, const struct mqtt_packet *packet)
+send_upstream(struct runner *r, uint64_t connection, const struct mqtt_packet *packet)
 {
-    enum dm_result result =
-        r->upstream != NULL ? r->upstream->ops->send(r->upstream, packet) : DM_IO;
+    enum dm_result result = DM_IO;
+
+    if (connection == 0 && r->upstream != NULL)
+        result = r->upstream->ops->send(r->upstream, packet);
+    else if (connection != 0 && r->own != NULL)
+        result = r->own->send(r->own->ctx, connection, packet);
 
     if (result != DM_OK && result != DM_IO && packet->type != MQTT_PUBLISH)
         log_warning("upstream", "%s not sent: %s", mqtt_type_name(packet->type),
@@ -110,10 +114,10 @@ emit_upstream(struct runner *r, const struct engine_effect *effect)
     const struct mqtt_packet *packet = &effect->upstream;
 
     if (effect->needs <= r->committed)
-        return send_upstream(r, packet);
+        return send_upstream(r, effect->connection, packet);
     if (packet->type == MQTT_PUBLISH && packet->qos == 0 && r->held.count >= HELD_MAX)
         return DM_FULL; /* of the others there are no more than the broker's window */
-    return held_add_packet(&r->held, effect->needs, packet) ? DM_OK : DM_IO;
+    return held_add_packet(&r->held, effect->needs, effect->connection, packet) ? DM_OK : DM_IO;
 }
 
 static void
@@ -151,6 +155,9 @@ emit(void *ctx, const struct engine_effect *effect)
         return emit_broadcast(r, effect);
     case ENGINE_UPSTREAM:
         return emit_upstream(r, effect);
+    case ENGINE_OPEN:
+    case ENGINE_CLOSE:
+        return runner_emit_own(r, effect);
     case ENGINE_RECORD:
         emit_record(r, effect);
         return DM_OK;
@@ -232,35 +239,51 @@ on_mtu(void *ctx, uint8_t link, uint16_t mtu)
 
 /* A PUBLISH that was held and that the broker can never take: answered as the broker would. */
 static void
-refuse_publish(struct runner *r, const struct mqtt_packet *publish)
+refuse_publish(struct runner *r, uint64_t connection, const struct mqtt_packet *publish)
 {
     engine_upstream_packet(
-        r->engine, runner_now_ms(r),
+        r->engine, runner_now_ms(r), connection,
         &(struct mqtt_packet){.type = publish->qos == 2 ? MQTT_PUBREC : MQTT_PUBACK,
                               .packet_id = publish->packet_id,
                               .reason = PACKET_TOO_LARGE});
 }
 
 static void
-release(struct runner *r, struct held *held)
+release_packet(struct runner *r, struct held *held)
 {
     struct mqtt_packet packet = held->packet;
-    bool upstream = held->upstream;
-    enum dm_result result = DM_OK;
+    uint64_t connection = held->connection;
+    enum dm_result result = send_upstream(r, connection, &packet);
+
+    held_remove(&r->held, held);
+    if (packet.type == MQTT_PUBLISH && packet.qos > 0 &&
+        (result == DM_FULL || result == DM_INVALID))
+        refuse_publish(r, connection, &packet);
+}
+
+static void
+release(struct runner *r, struct held *held)
+{
     struct transport *transport;
 
-    if (upstream) {
-        result = send_upstream(r, &held->packet);
-    } else {
+    switch (held->kind) {
+    case HELD_PACKET:
+        release_packet(r, held);
+        return;
+    case HELD_OPEN:
+        runner_open_own(r, held->connection, &held->open);
+        break;
+    case HELD_CLOSE:
+        runner_close_own(r, held->connection, &held->close);
+        break;
+    case HELD_DATAGRAM:
         transport = r->transports[held->address.link];
         /* What the radio loses, the device repeats. */
         if (transport->ops->send(transport, &held->address, held->octets, held->len) == DM_LATER)
             engine_late(r->engine, &held->address);
+        break;
     }
     held_remove(&r->held, held);
-    if (upstream && packet.type == MQTT_PUBLISH && packet.qos > 0 &&
-        (result == DM_FULL || result == DM_INVALID))
-        refuse_publish(r, &packet);
 }
 
 static void
@@ -303,7 +326,7 @@ on_connected(void *ctx, const struct upstream_session *session)
 {
     struct runner *r = ctx;
 
-    engine_upstream_connected(r->engine, runner_now_ms(r), session);
+    engine_upstream_connected(r->engine, runner_now_ms(r), 0, session);
     runner_end_turn(r);
 }
 
@@ -311,8 +334,8 @@ static void
 on_disconnected(void *ctx)
 {
     struct runner *r = ctx;
-    held_drop_packets(&r->held); /* they belong to the connection that is gone */
-    engine_upstream_disconnected(r->engine, runner_now_ms(r));
+    held_drop_packets(&r->held, 0); /* they belong to the connection that is gone */
+    engine_upstream_disconnected(r->engine, runner_now_ms(r), 0, UPSTREAM_LOST);
     runner_end_turn(r);
 }
 
@@ -323,7 +346,7 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
 
     if (r->stopping && packet->type == MQTT_PUBLISH)
         return;
-    engine_upstream_packet(r->engine, runner_now_ms(r), packet);
+    engine_upstream_packet(r->engine, runner_now_ms(r), 0, packet);
     runner_end_turn(r);
 }
 

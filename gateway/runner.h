@@ -36,10 +36,30 @@ struct runner_status {
 struct runner *runner_new(const struct runner_options *options);
 void runner_free(struct runner *runner);
 
+/* Own connections of devices, by number: what ENGINE_OPEN, ENGINE_CLOSE and ENGINE_UPSTREAM ask for
+ * (see engine.h). None may call the runner. */
+struct runner_own {
+    void *ctx;
+    void (*open)(void *ctx, uint64_t connection, const struct engine_open *open);
+    void (*close)(void *ctx, uint64_t connection, const struct engine_close *close);
+    /* As upstream_ops.send. */
+    enum dm_result (*send)(void *ctx, uint64_t connection, const struct mqtt_packet *packet);
+};
+
+/* What the runner is to be told of them; see engine.h. Not from inside struct runner_own. */
+struct runner_own_events {
+    void *ctx;
+    void (*on_connected)(void *ctx, uint64_t connection, const struct upstream_session *session);
+    void (*on_disconnected)(void *ctx, uint64_t connection, enum upstream_end why);
+    void (*on_packet)(void *ctx, uint64_t connection, const struct mqtt_packet *packet);
+    void (*on_wiped)(void *ctx, uint64_t connection);
+};
+
 /* The listeners to give to transports, store and upstream. */
 struct transport_listener runner_transport_listener(struct runner *runner);
 struct store_events runner_store_events(struct runner *runner);
 struct upstream_events runner_upstream_events(struct runner *runner);
+struct runner_own_events runner_own_events(struct runner *runner);
 
 /* The parts, all borrowed. transports[i]->link must be i. Before runner_load. */
 void runner_set_transports(struct runner *runner, struct transport *const *transports,
@@ -49,6 +69,8 @@ enum dm_result runner_load(void *runner, const struct store_record *record);
 void runner_set_store(struct runner *runner, struct store *store);
 /* NULL while there is none. */
 void runner_set_upstream(struct runner *runner, struct upstream *upstream);
+/* Before runner_start; NULL while there is none. */
+void runner_set_own(struct runner *runner, const struct runner_own *own);
 
 void runner_start(struct runner *runner);
 void runner_time(struct runner *runner);

@@ -10,7 +10,7 @@
 #include <dormouse/log.h>
 
 static struct held *
-held_new(uint64_t needs, size_t len)
+held_new(uint64_t needs, enum held_kind kind, size_t len)
 {
     struct held *held = malloc(sizeof *held + len);
 
@@ -19,7 +19,7 @@ held_new(uint64_t needs, size_t len)
         return NULL;
     }
     held->needs = needs;
-    held->upstream = false;
+    held->kind = kind;
     held->len = len;
     return held;
 }
@@ -46,7 +46,7 @@ bool
 held_add_datagram(struct held_list *list, uint64_t needs, const struct dm_address *address,
                   const uint8_t *data, size_t len)
 {
-    struct held *held = held_new(needs, len);
+    struct held *held = held_new(needs, HELD_DATAGRAM, len);
 
     if (held == NULL)
         return false;
@@ -56,21 +56,62 @@ held_add_datagram(struct held_list *list, uint64_t needs, const struct dm_addres
     return true;
 }
 
-bool
-held_add_packet(struct held_list *list, uint64_t needs, const struct mqtt_packet *packet)
+/* Copies what the span points to behind `at`, and lets it point there. Returns the end. */
+static uint8_t *
+keep(struct dm_span *span, uint8_t *at)
 {
-    struct held *held = held_new(needs, packet->topic.len + packet->payload.len);
+    if (span->len > 0)
+        memcpy(at, span->data, span->len);
+    span->data = at;
+    return at + span->len;
+}
+
+bool
+held_add_packet(struct held_list *list, uint64_t needs, uint64_t connection,
+                const struct mqtt_packet *packet)
+{
+    struct held *held = held_new(needs, HELD_PACKET, packet->topic.len + packet->payload.len);
 
     if (held == NULL)
         return false;
-    held->upstream = true;
+    held->connection = connection;
     held->packet = *packet;
-    if (packet->topic.len > 0)
-        memcpy(held->octets, packet->topic.data, packet->topic.len);
-    if (packet->payload.len > 0)
-        memcpy(held->octets + packet->topic.len, packet->payload.data, packet->payload.len);
-    held->packet.topic.data = held->octets;
-    held->packet.payload.data = held->octets + packet->topic.len;
+    keep(&held->packet.payload, keep(&held->packet.topic, held->octets));
+    add(list, held);
+    return true;
+}
+
+bool
+held_add_open(struct held_list *list, uint64_t needs, uint64_t connection,
+              const struct engine_open *open)
+{
+    struct held *held = held_new(
+        needs, HELD_OPEN, open->client_id.len + open->will_topic.len + open->will_payload.len);
+
+    if (held == NULL)
+        return false;
+    held->connection = connection;
+    held->open = *open;
+    held->open.client = NULL;
+    uint8_t *at = keep(&held->open.client_id, held->octets);
+
+    keep(&held->open.will_payload, keep(&held->open.will_topic, at));
+    add(list, held);
+    return true;
+}
+
+bool
+held_add_close(struct held_list *list, uint64_t needs, uint64_t connection,
+               const struct engine_close *close)
+{
+    struct held *held = held_new(needs, HELD_CLOSE, close->client_id.len);
+
+    if (held == NULL)
+        return false;
+    held->connection = connection;
+    held->close = *close;
+    held->close.client = NULL;
+    keep(&held->close.client_id, held->octets);
     add(list, held);
     return true;
 }
@@ -91,19 +132,19 @@ held_withdraw(struct held_list *list, const struct dm_address *address)
     struct held *next;
 
     DL_FOREACH_SAFE (list->first, held, next) {
-        if (!held->upstream && dm_address_equal(&held->address, address))
+        if (held->kind == HELD_DATAGRAM && dm_address_equal(&held->address, address))
             held_remove(list, held);
     }
 }
 
 void
-held_drop_packets(struct held_list *list)
+held_drop_packets(struct held_list *list, uint64_t connection)
 {
     struct held *held;
     struct held *next;
 
     DL_FOREACH_SAFE (list->first, held, next) {
-        if (held->upstream)
+        if (held->kind == HELD_PACKET && held->connection == connection)
             held_remove(list, held);
     }
 }

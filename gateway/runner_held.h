@@ -9,16 +9,21 @@
 
 #include <dormouse/address.h>
 
-#include "mqtt.h"
+#include "engine.h"
 
 struct held {
     struct held *prev, *next;
     uint64_t needs; /* journal number */
-    bool upstream;  /* for the broker: packet; else for the device at `address` */
-    struct dm_address address;
-    struct mqtt_packet packet; /* spans point into octets */
+    enum held_kind { HELD_DATAGRAM, HELD_PACKET, HELD_OPEN, HELD_CLOSE } kind;
+    struct dm_address address; /* HELD_DATAGRAM */
+    uint64_t connection;       /* of the others */
+    union {                    /* spans point into octets; without engine_client */
+        struct mqtt_packet packet;
+        struct engine_open open;
+        struct engine_close close;
+    };
     size_t len;
-    uint8_t octets[]; /* the encoded datagram, or topic and payload */
+    uint8_t octets[]; /* the encoded datagram, or the spans */
 };
 
 struct held_list {
@@ -26,16 +31,21 @@ struct held_list {
     uint64_t count, octets;
 };
 
-/* Copies of the datagram or packet. False: no memory, which is logged. */
+/* Copies of what is given. False: no memory, which is logged. */
 bool held_add_datagram(struct held_list *list, uint64_t needs, const struct dm_address *address,
                        const uint8_t *data, size_t len);
-bool held_add_packet(struct held_list *list, uint64_t needs, const struct mqtt_packet *packet);
+bool held_add_packet(struct held_list *list, uint64_t needs, uint64_t connection,
+                     const struct mqtt_packet *packet);
+bool held_add_open(struct held_list *list, uint64_t needs, uint64_t connection,
+                   const struct engine_open *open);
+bool held_add_close(struct held_list *list, uint64_t needs, uint64_t connection,
+                    const struct engine_close *close);
 /* Takes it out and frees it. */
 void held_remove(struct held_list *list, struct held *held);
 /* What is for the device. */
 void held_withdraw(struct held_list *list, const struct dm_address *address);
-/* What is for the broker. */
-void held_drop_packets(struct held_list *list);
+/* The packets for the broker over this connection. */
+void held_drop_packets(struct held_list *list, uint64_t connection);
 void held_clear(struct held_list *list);
 
 #endif

@@ -17,6 +17,7 @@ struct runner {
     size_t transport_count;
     struct store *store;
     struct upstream *upstream;
+    const struct runner_own *own;
     struct held_list held;
     uint64_t committed;
     bool stopping; /* no new work: what comes now is repeated after the next start */
@@ -29,5 +30,11 @@ struct runner {
 uint64_t runner_now_ms(const struct runner *r);
 /* After each input: the turn's records go to the writer, the timer is set anew. */
 void runner_end_turn(struct runner *r);
+
+/* runner_own.c: ENGINE_OPEN and ENGINE_CLOSE, which may wait for the disk. */
+enum dm_result runner_emit_own(struct runner *r, const struct engine_effect *effect);
+void runner_open_own(const struct runner *r, uint64_t connection, const struct engine_open *open);
+void runner_close_own(const struct runner *r, uint64_t connection,
+                      const struct engine_close *close);
 
 #endif

@@ -87,6 +87,7 @@ struct store_record {
     uint8_t topic_type;
     uint16_t topic_id, msg_id, packet_id;
     uint16_t keepalive_s, sleep_s;
+    uint64_t owner;  /* number of the session whose connection it is about; 0: the shared one */
     uint32_t broker; /* number */
     uint32_t upstream_id;
     uint32_t epoch;

@@ -115,6 +115,13 @@ trace_effect(const struct engine_effect *effect, uint64_t seq)
         snprintf(text, sizeof text, "  to broker !%" PRIu64, effect->needs);
         trace_broker(text, &effect->upstream);
         break;
+    case ENGINE_OPEN:
+        trace_text("  opens %" PRIu64 " !%" PRIu64 "\n", effect->connection, effect->needs);
+        break;
+    case ENGINE_CLOSE:
+        trace_text("  closes %" PRIu64 " !%" PRIu64 "%s\n", effect->connection, effect->needs,
+                   effect->close.wipe ? " and wipes" : "");
+        break;
     case ENGINE_RECORD:
         trace_record(&effect->record, seq);
         break;

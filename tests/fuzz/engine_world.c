@@ -213,6 +213,10 @@ emit(void *ctx, const struct engine_effect *effect)
         return emit_broadcast(world, effect);
     case ENGINE_UPSTREAM:
         return emit_upstream(world, effect);
+    case ENGINE_OPEN:
+    case ENGINE_CLOSE:
+        FUZZ_CHECK(false, "an own connection that nobody asked for");
+        return DM_OK;
     case ENGINE_RECORD:
         engine_disk_append(&world->disk, effect);
         FUZZ_CHECK(world->disk.fault == NULL, world->disk.fault);
@@ -402,7 +406,7 @@ world_broker_up(struct world *world, const struct upstream_session *session)
                granted.send_maximum, granted.maximum_qos,
                granted.retain_available ? "retain" : "no retain");
     broker_connect(&world->broker, &granted);
-    engine_upstream_connected(world->engine, world->now_ms, &granted);
+    engine_upstream_connected(world->engine, world->now_ms, 0, &granted);
     end_step(world);
 }
 
@@ -414,7 +418,7 @@ world_broker_down(struct world *world)
     trace_text("disconnected\n");
     broker_disconnect(&world->broker);
     drop_held(world, true);
-    engine_upstream_disconnected(world->engine, world->now_ms);
+    engine_upstream_disconnected(world->engine, world->now_ms, 0, UPSTREAM_LOST);
     end_step(world);
 }
 
@@ -437,7 +441,7 @@ world_broker_packet(struct world *world, const struct mqtt_packet *packet)
         return; /* nobody answers what has not left */
     trace_broker("broker says", packet);
     broker_answers(&world->broker, packet);
-    engine_upstream_packet(world->engine, world->now_ms, packet);
+    engine_upstream_packet(world->engine, world->now_ms, 0, packet);
     end_step(world);
 }
 

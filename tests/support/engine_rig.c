@@ -83,7 +83,7 @@ add_packet(struct rig *rig, const struct mqttsn_packet *p)
 }
 
 static void
-add_upstream(struct rig *rig, const struct mqtt_packet *p)
+add_upstream(struct rig *rig, uint64_t connection, const struct mqtt_packet *p)
 {
     static const char *const names[] = {
         [MQTT_PUBLISH] = "PUBLISH",         [MQTT_PUBACK] = "PUBACK",
@@ -92,7 +92,10 @@ add_upstream(struct rig *rig, const struct mqtt_packet *p)
         [MQTT_UNSUBSCRIBE] = "UNSUBSCRIBE", [MQTT_AUTH] = "UNEXPECTED",
     };
 
-    add(rig, "^ %s", names[p->type]);
+    if (connection == 0)
+        add(rig, "^ %s", names[p->type]);
+    else
+        add(rig, "^%" PRIu64 " %s", connection, names[p->type]);
     if (p->topic.len > 0)
         add(rig, " %.*s", precision(p->topic), chars(p->topic));
     if (p->type == MQTT_PUBLISH)
@@ -110,6 +113,19 @@ add_upstream(struct rig *rig, const struct mqtt_packet *p)
         if (p->retain_handling != 0)
             add(rig, " rh %d", p->retain_handling);
     }
+}
+
+static void
+add_open(struct rig *rig, uint64_t connection, const struct engine_open *open)
+{
+    add(rig, "OPEN %" PRIu64 " %.*s%s", connection, precision(open->client_id),
+        chars(open->client_id), open->clean_start ? " clean" : "");
+    if (open->client != NULL)
+        add(rig, " as %s", open->client->pattern);
+    if (open->will_topic.len > 0)
+        add(rig, " will %.*s qos %d%s \"%.*s\"", precision(open->will_topic),
+            chars(open->will_topic), open->will_qos, open->will_retain ? " retain" : "",
+            precision(open->will_payload), chars(open->will_payload));
 }
 
 static void
@@ -234,7 +250,14 @@ emit(void *ctx, const struct engine_effect *effect)
         add(rig, " radius %d", effect->radius);
         break;
     case ENGINE_UPSTREAM:
-        add_upstream(rig, &effect->upstream);
+        add_upstream(rig, effect->connection, &effect->upstream);
+        break;
+    case ENGINE_OPEN:
+        add_open(rig, effect->connection, &effect->open);
+        break;
+    case ENGINE_CLOSE:
+        add(rig, "CLOSE %" PRIu64 "%s%s", effect->connection, effect->close.wipe ? " wipe" : "",
+            effect->close.abrupt ? " abrupt" : "");
         break;
     case ENGINE_RECORD:
         rig->seq = engine_disk_append(&rig->disk, effect);
@@ -498,7 +521,7 @@ void
 rig_broker_up(struct rig *rig, enum mqtt_version version, bool session_present)
 {
     engine_upstream_connected(
-        rig->engine, rig->now_ms,
+        rig->engine, rig->now_ms, rig->connection,
         &(struct upstream_session){.broker = rig->broker,
                                    .version = version,
                                    .session_present = session_present,
@@ -511,13 +534,13 @@ rig_broker_up(struct rig *rig, enum mqtt_version version, bool session_present)
 void
 rig_broker_down(struct rig *rig)
 {
-    engine_upstream_disconnected(rig->engine, rig->now_ms);
+    engine_upstream_disconnected(rig->engine, rig->now_ms, rig->connection, UPSTREAM_LOST);
 }
 
 void
 rig_broker_packet(struct rig *rig, const struct mqtt_packet *packet)
 {
-    engine_upstream_packet(rig->engine, rig->now_ms, packet);
+    engine_upstream_packet(rig->engine, rig->now_ms, rig->connection, packet);
 }
 
 void

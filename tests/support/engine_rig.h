@@ -4,6 +4,8 @@
  * list it expects:
  *   "A> CONNACK 0 !1"      to device A; "!1": held until journal number 1 is durable
  *   "^ SUBSCRIBE a/b qos 2 pid 1 id 1"   to the broker
+ *   "^2 PUBLISH ..."       the same over own connection 2
+ *   "OPEN 2 dev clean"     own connection 2 is wanted, or not any more: "CLOSE 2 wipe"
  *   "# session dev active" to the journal; "~" before it: lazy
  */
 #ifndef DORMOUSE_TESTS_ENGINE_RIG_H
@@ -17,6 +19,7 @@ struct rig {
     struct engine_link link;
     const char *broker_keys[2]; /* options.broker_count is 1 at first */
     size_t broker;              /* that rig_broker_up connects to */
+    uint64_t connection;        /* that rig_broker_* are about; 0: the shared one */
     struct engine *engine;
     uint64_t now_ms;
     uint64_t seq;         /* records emitted */

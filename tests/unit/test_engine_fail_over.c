@@ -315,7 +315,7 @@ broker_without_qos_2_is_asked_for_no_more_and_owed_no_pubrel(void)
     rig_broker_down(&rig);
     rig_clear(&rig);
     engine_upstream_connected(
-        rig.engine, rig.now_ms,
+        rig.engine, rig.now_ms, 0,
         &(struct upstream_session){
             .broker = OTHER, .version = MQTT_5, .send_maximum = 10, .maximum_qos = 1});
     rig_commit(&rig);

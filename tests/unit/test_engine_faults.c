@@ -699,7 +699,7 @@ publish_respects_the_maximum_qos_of_the_broker(void)
 
     rig_init(&rig);
     rig_device(&rig, 'A', "aaa", false);
-    engine_upstream_connected(rig.engine, rig.now_ms,
+    engine_upstream_connected(rig.engine, rig.now_ms, 0,
                               &(struct upstream_session){.version = MQTT_5,
                                                          .send_maximum = 10,
                                                          .maximum_qos = 0,

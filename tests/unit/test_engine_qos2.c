@@ -255,7 +255,7 @@ broker_of_a_lower_qos_gets_what_it_knows(void) /* reference 5.1 */
 
         begin(&rig);
         rig_broker_down(&rig);
-        engine_upstream_connected(rig.engine, rig.now_ms,
+        engine_upstream_connected(rig.engine, rig.now_ms, 0,
                                   &(struct upstream_session){.version = MQTT_5,
                                                              .session_present = true,
                                                              .send_maximum = 10,

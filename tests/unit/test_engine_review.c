@@ -40,7 +40,7 @@ status_of(const struct rig *rig)
 static void
 broker_up_with_qos(struct rig *rig, uint8_t maximum_qos, bool session_present)
 {
-    engine_upstream_connected(rig->engine, rig->now_ms,
+    engine_upstream_connected(rig->engine, rig->now_ms, 0,
                               &(struct upstream_session){.version = MQTT_5,
                                                          .session_present = session_present,
                                                          .send_maximum = 10,
