@@ -54,6 +54,21 @@ on_timer(evutil_socket_t fd, short events, void *ctx)
     runner_time(app->runner);
 }
 
+/* Behind all that is ready now. */
+static void
+turn_begins(void *ctx)
+{
+    event_active(((struct app *)ctx)->turn_end, EV_TIMEOUT, 0);
+}
+
+static void
+on_turn_end(evutil_socket_t fd, short events, void *ctx)
+{
+    (void)fd;
+    (void)events;
+    runner_end_turn(((struct app *)ctx)->runner);
+}
+
 /* Not through the loop: it does not run while the store is closed, and a disk may hang then. */
 static void
 on_second_stop(int signal)
@@ -162,9 +177,10 @@ start_loop(struct app *app)
     if (app->base == NULL)
         return false;
     app->timer = evtimer_new(app->base, on_timer, app);
+    app->turn_end = evtimer_new(app->base, on_turn_end, app);
     app->log_timer = event_new(app->base, -1, EV_PERSIST, on_log_timer, app);
     app->signals[SIGNAL_RELOAD] = evsignal_new(app->base, SIGHUP, on_reload, app);
-    return app->timer != NULL && app->log_timer != NULL &&
+    return app->timer != NULL && app->turn_end != NULL && app->log_timer != NULL &&
            event_add(app->log_timer, &log_look) == 0 && app->signals[SIGNAL_RELOAD] != NULL &&
            event_add(app->signals[SIGNAL_RELOAD], NULL) == 0;
 }
@@ -357,7 +373,8 @@ start(struct app *app)
                                      .now_ms = app_clock_boot_ms,
                                      .wall_ms = app_clock_wall_ms,
                                      .boot_id = app_clock_boot_id(boot_id),
-                                     .arm = arm};
+                                     .arm = arm,
+                                     .turn_begins = turn_begins};
 
     app->options = calloc(1, sizeof *app->options);
     if (app->options == NULL)
@@ -433,6 +450,8 @@ stop(struct app *app)
         event_free(app->watchdog);
     if (app->timer != NULL)
         event_free(app->timer);
+    if (app->turn_end != NULL)
+        event_free(app->turn_end);
     if (app->log_timer != NULL)
         event_free(app->log_timer);
     if (app->base != NULL)

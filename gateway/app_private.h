@@ -24,6 +24,7 @@ struct app {
     struct event_base *base;
     struct event *timer;
     uint64_t timer_ms; /* when it fires; ENGINE_NEVER: it does not */
+    struct event *turn_end;
     struct event *watchdog;
     struct event *log_timer;
     struct event *signals[SIGNAL_COUNT];

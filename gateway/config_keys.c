@@ -161,8 +161,8 @@ const struct config_key config_keys[] = {
      .fallback = "full", .choices = "full normal",
      .text = "full: what is acknowledged survives power failure; normal: a crash only"},
     {.section = SECTION_STORE, .name = "commit_interval", .type = CONFIG_DURATION,
-     GLOBAL(commit_interval_ms), .fallback = "0ms", .min = "0ms", .max = "10s",
-     .text = "Wait this long to gather more into one commit"},
+     GLOBAL(commit_interval_ms), .fallback = "2ms", .min = "0ms", .max = "10s",
+     .text = "At most one commit in this time, unless there is much to commit"},
 
     {.section = SECTION_UDP, .name = "listen", .type = CONFIG_LIST, LINK(listen),
      .repeatable = true, .fallback = "0.0.0.0:1883", .unit = "ADDRESS:PORT",

@@ -171,8 +171,20 @@ runner_end_turn(struct runner *r)
     uint64_t deadline_ms = engine_next_deadline(r->engine);
     uint64_t poll_ms = r->clock.settled ? ENGINE_NEVER : runner_now_ms(r) + CLOCK_POLL_MS;
 
+    r->in_turn = false;
     r->store->ops->flush(r->store);
     r->options.arm(r->options.ctx, deadline_ms < poll_ms ? deadline_ms : poll_ms);
+}
+
+void
+runner_input_over(struct runner *r)
+{
+    if (r->options.turn_begins == NULL) {
+        runner_end_turn(r);
+    } else if (!r->in_turn) {
+        r->in_turn = true;
+        r->options.turn_begins(r->options.ctx);
+    }
 }
 
 /* ---- inputs ---- */
@@ -201,7 +213,7 @@ on_datagram(void *ctx, const struct dm_address *from, const uint8_t *data, size_
     if (transport->ops->is_congested != NULL)
         engine_link_congested(r->engine, from->link, transport->ops->is_congested(transport));
     engine_datagram(r->engine, runner_now_ms(r), from, &packet);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -210,7 +222,7 @@ on_link(void *ctx, uint8_t link, bool up)
     struct runner *r = ctx;
 
     engine_link(r->engine, runner_now_ms(r), link, up);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -219,7 +231,7 @@ on_link_room(void *ctx, uint8_t link)
     struct runner *r = ctx;
 
     engine_link_room(r->engine, runner_now_ms(r), link);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -228,7 +240,7 @@ on_sent(void *ctx, const struct dm_address *to)
     struct runner *r = ctx;
 
     engine_sent(r->engine, runner_now_ms(r), to);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -296,7 +308,7 @@ on_committed(void *ctx, uint64_t seq)
     while (r->held.first != NULL && r->held.first->needs <= r->committed)
         release(r, r->held.first);
     engine_committed(r->engine, runner_now_ms(r), r->committed);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -327,7 +339,7 @@ on_connected(void *ctx, const struct upstream_session *session)
     struct runner *r = ctx;
 
     engine_upstream_connected(r->engine, runner_now_ms(r), 0, session);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -336,7 +348,7 @@ on_disconnected(void *ctx)
     struct runner *r = ctx;
     held_drop_packets(&r->held, 0); /* they belong to the connection that is gone */
     engine_upstream_disconnected(r->engine, runner_now_ms(r), 0, UPSTREAM_LOST);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -347,7 +359,7 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
     if (r->stopping && packet->type == MQTT_PUBLISH)
         return;
     engine_upstream_packet(r->engine, runner_now_ms(r), 0, packet);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 /* ---- life ---- */
@@ -470,7 +482,7 @@ runner_start(struct runner *r)
 {
     engine_clock(r->engine, runner_now_ms(r), r->clock.offset_ms);
     engine_start(r->engine, runner_now_ms(r));
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 void
@@ -479,7 +491,7 @@ runner_time(struct runner *r)
     if (clock_settle(&r->clock, read_clocks(r)))
         engine_clock(r->engine, runner_now_ms(r), r->clock.offset_ms);
     engine_time(r->engine, runner_now_ms(r));
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 void

@@ -22,8 +22,11 @@ struct runner_options {
     const char *boot_id;           /* tells one boot from another; copied; NULL: not known */
     /* The wall clock since 1970; 0: not synchronised. NULL: never is. */
     uint64_t (*wall_ms)(void *ctx);
-    /* After every input: when runner_time wants to be called; ENGINE_NEVER = not needed. */
+    /* After every turn: when runner_time wants to be called; ENGINE_NEVER = not needed. */
     void (*arm)(void *ctx, uint64_t deadline_ms);
+    /* At the first input of a turn: runner_end_turn has to be called before the loop waits. NULL:
+     * every input is a turn of its own. */
+    void (*turn_begins)(void *ctx);
 };
 
 struct runner_status {
@@ -74,6 +77,8 @@ void runner_set_own(struct runner *runner, const struct runner_own *own);
 
 void runner_start(struct runner *runner);
 void runner_time(struct runner *runner);
+/* The records of the turn go to the writer, the timer is set anew. */
+void runner_end_turn(struct runner *runner);
 /* An orderly end begins: what is in memory only is recorded, and no new work is taken: neither
  * messages of devices nor publications of the broker. What is held still leaves once it may. */
 void runner_shutdown(struct runner *runner);

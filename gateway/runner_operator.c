@@ -7,7 +7,7 @@ runner_forget(struct runner *r, struct dm_span client_id)
 {
     enum dm_result result = engine_forget(r->engine, runner_now_ms(r), client_id);
 
-    runner_end_turn(r);
+    runner_input_over(r);
     return result;
 }
 
@@ -16,7 +16,7 @@ runner_disconnect(struct runner *r, struct dm_span client_id)
 {
     enum dm_result result = engine_disconnect(r->engine, runner_now_ms(r), client_id);
 
-    runner_end_turn(r);
+    runner_input_over(r);
     return result;
 }
 
@@ -26,7 +26,7 @@ runner_drop_queue(struct runner *r, struct dm_span client_id, size_t *dropped, s
     enum dm_result result =
         engine_drop_queue(r->engine, runner_now_ms(r), client_id, dropped, kept);
 
-    runner_end_turn(r);
+    runner_input_over(r);
     return result;
 }
 
@@ -60,5 +60,5 @@ runner_reconfigure(struct runner *r, const struct engine_options *options)
 {
     engine_reconfigure(r->engine, runner_now_ms(r), options);
     r->options.engine = options;
-    runner_end_turn(r);
+    runner_input_over(r);
 }

@@ -51,7 +51,7 @@ on_own_connected(void *ctx, uint64_t connection, const struct upstream_session *
     struct runner *r = ctx;
 
     engine_upstream_connected(r->engine, runner_now_ms(r), connection, session);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -61,7 +61,7 @@ on_own_disconnected(void *ctx, uint64_t connection, enum upstream_end why)
 
     held_drop_packets(&r->held, connection);
     engine_upstream_disconnected(r->engine, runner_now_ms(r), connection, why);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -72,7 +72,7 @@ on_own_packet(void *ctx, uint64_t connection, const struct mqtt_packet *packet)
     if (r->stopping && packet->type == MQTT_PUBLISH)
         return;
     engine_upstream_packet(r->engine, runner_now_ms(r), connection, packet);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 static void
@@ -81,7 +81,7 @@ on_own_wiped(void *ctx, uint64_t connection)
     struct runner *r = ctx;
 
     engine_upstream_wiped(r->engine, runner_now_ms(r), connection);
-    runner_end_turn(r);
+    runner_input_over(r);
 }
 
 struct runner_own_events

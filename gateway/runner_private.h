@@ -20,6 +20,7 @@ struct runner {
     const struct runner_own *own;
     struct held_list held;
     uint64_t committed;
+    bool in_turn;
     bool stopping; /* no new work: what comes now is repeated after the next start */
     runner_trace *trace;
     void *trace_ctx;
@@ -28,8 +29,8 @@ struct runner {
 };
 
 uint64_t runner_now_ms(const struct runner *r);
-/* After each input: the turn's records go to the writer, the timer is set anew. */
-void runner_end_turn(struct runner *r);
+/* After each input. */
+void runner_input_over(struct runner *r);
 
 /* runner_own.c: ENGINE_OPEN and ENGINE_CLOSE, which may wait for the disk. */
 enum dm_result runner_emit_own(struct runner *r, const struct engine_effect *effect);

@@ -10,6 +10,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+enum {
+    SPARE_OCTETS = 128, /* of spans, that every entry has room for */
+    SPARES_MAX = 512,   /* entries kept for later: some 200 kB */
+};
+
 /* No padding: hashed and compared as octets. */
 struct journal_key {
     uint64_t kind; /* the PUT operation */
@@ -20,6 +25,7 @@ struct indexed_entry {
     struct journal_entry entry; /* first: an entry is freed by its address */
     struct journal_key key;
     bool fresh; /* no row of this key can be in the database */
+    bool large; /* room for more than SPARE_OCTETS */
     UT_hash_handle hh;
 };
 
@@ -29,6 +35,7 @@ enum counted_kind { COUNTED_MESSAGE, COUNTED_DELIVERY, COUNTED_SPOOL, COUNTED_KI
 struct journal {
     struct journal_batch open;
     struct indexed_entry *puts; /* PUTs of the open batch with numeric keys */
+    struct journal_batch spare; /* entries without a meaning */
     uint64_t appended, annihilated;
     uint64_t highest[COUNTED_KINDS];       /* of everything appended or loaded */
     uint64_t highest_taken[COUNTED_KINDS]; /* the same without the open batch */
@@ -48,6 +55,7 @@ journal_free(struct journal *journal)
     struct journal_batch batch;
     journal_take(journal, &batch);
     journal_batch_fini(&batch);
+    journal_batch_fini(&journal->spare);
     free(journal);
 }
 
@@ -168,13 +176,41 @@ copy_span(struct dm_span from, uint8_t **to)
     return copy;
 }
 
-/* One allocation: the entry, then the octets of its spans. */
+/* One allocation: the entry, then room for the octets of its spans. */
 static struct indexed_entry *
-entry_new(const struct store_record *record)
+entry_with_room(struct journal *journal, size_t octets)
 {
-    size_t octets =
-        record->client_id.len + record->name.len + record->payload.len + record->address.len;
-    struct indexed_entry *indexed = malloc(sizeof *indexed + octets);
+    struct journal_entry *spare = journal->spare.entries;
+    struct indexed_entry *indexed;
+
+    if (octets <= SPARE_OCTETS && spare != NULL) {
+        DL_DELETE(journal->spare.entries, spare);
+        journal->spare.count--;
+        return (struct indexed_entry *)spare;
+    }
+    indexed = malloc(sizeof *indexed + (octets > SPARE_OCTETS ? octets : SPARE_OCTETS));
+    if (indexed != NULL)
+        indexed->large = octets > SPARE_OCTETS;
+    return indexed;
+}
+
+static void
+entry_free(struct journal *journal, struct indexed_entry *indexed)
+{
+    if (indexed->large || journal->spare.count >= SPARES_MAX) {
+        free(indexed);
+        return;
+    }
+    DL_PREPEND(journal->spare.entries, &indexed->entry);
+    journal->spare.count++;
+}
+
+static struct indexed_entry *
+entry_new(struct journal *journal, const struct store_record *record)
+{
+    struct indexed_entry *indexed =
+        entry_with_room(journal, record->client_id.len + record->name.len + record->payload.len +
+                                     record->address.len);
 
     if (indexed == NULL)
         return NULL;
@@ -194,7 +230,7 @@ drop(struct journal *journal, struct indexed_entry *indexed)
     HASH_DEL(journal->puts, indexed);
     DL_DELETE(journal->open.entries, &indexed->entry);
     journal->open.count--;
-    free(indexed);
+    entry_free(journal, indexed);
 }
 
 /* Drops the PUT that a record of this key overtakes. True: its DELETE is not needed either. */
@@ -237,12 +273,12 @@ journal_append(struct journal *journal, const struct store_record *record)
     struct journal_key key;
     bool keyed = key_of(record, &key);
     /* First, so that a failure changes nothing. */
-    struct indexed_entry *indexed = entry_new(record);
+    struct indexed_entry *indexed = entry_new(journal, record);
 
     if (indexed == NULL)
         return 0;
     if (keyed && overtake(journal, record, &key))
-        free(indexed);
+        entry_free(journal, indexed);
     else
         add(journal, indexed, keyed ? &key : NULL);
     journal->open.last = ++journal->appended;
@@ -268,6 +304,31 @@ journal_batch_fini(struct journal_batch *batch)
     *batch = (struct journal_batch){0};
 }
 
+void
+journal_batch_trim(struct journal_batch *batch)
+{
+    struct journal_entry *entry, *next;
+
+    DL_FOREACH_SAFE (batch->entries, entry, next) {
+        if (!((const struct indexed_entry *)entry)->large && batch->count <= SPARES_MAX)
+            continue;
+        DL_DELETE(batch->entries, entry);
+        batch->count--;
+        free(entry);
+    }
+}
+
+void
+journal_give_back(struct journal *journal, struct journal_batch *batch)
+{
+    if (journal->spare.count < SPARES_MAX) {
+        DL_CONCAT(journal->spare.entries, batch->entries);
+        journal->spare.count += batch->count;
+        *batch = (struct journal_batch){0};
+    }
+    journal_batch_fini(batch);
+}
+
 uint64_t
 journal_appended(const struct journal *journal)
 {
@@ -278,6 +339,12 @@ uint64_t
 journal_annihilated(const struct journal *journal)
 {
     return journal->annihilated;
+}
+
+size_t
+journal_count(const struct journal *journal)
+{
+    return journal->open.count;
 }
 
 bool

@@ -50,10 +50,16 @@ uint64_t journal_append(struct journal *journal, const struct store_record *reco
 /* Moves the open batch out; release it with journal_batch_fini. */
 void journal_take(struct journal *journal, struct journal_batch *batch);
 void journal_batch_fini(struct journal_batch *batch);
+/* Or give it back, for records that come: what is not worth keeping is freed by the first, without
+ * the journal; the second takes little time, whatever it is given. */
+void journal_batch_trim(struct journal_batch *batch);
+void journal_give_back(struct journal *journal, struct journal_batch *batch);
 
 uint64_t journal_appended(const struct journal *journal);    /* the latest journal number */
 uint64_t journal_annihilated(const struct journal *journal); /* PUTs that met their DELETE */
 /* Whether something was appended since the last journal_take. */
 bool journal_pending(const struct journal *journal);
+/* Of records in the open batch. */
+size_t journal_count(const struct journal *journal);
 
 #endif

@@ -18,6 +18,7 @@
 
 #define NEVER UINT64_MAX
 #define LAZY_MS 1000     /* a lazy record waits at most this long (design.md section 8) */
+#define ENOUGH 200       /* records: a batch of so many does not wait for more */
 #define RETRY_MIN_MS 100 /* after a failed commit; doubles up to the maximum */
 #define RETRY_MAX_MS 5000
 
@@ -43,6 +44,7 @@ struct store_writer {
     bool turn_open; /* records of an unfinished turn are in the open batch: it must not be taken */
     bool turn_urgent;   /* one of them is not lazy */
     uint64_t due_ms;    /* when the open batch is to be taken */
+    uint64_t taken_ms;  /* when the last one was */
     uint64_t waking_ms; /* until when the thread waits for work; 0: it looks before it waits */
     bool stopping;
     uint64_t give_up_at_ms; /* stopping: no more attempts */
@@ -195,13 +197,15 @@ commit_until_durable(struct store_writer *writer, const struct journal_batch *ba
 
 enum work { WORK_COMMIT, WORK_RECOVER, WORK_END };
 
-/* Waits for something to do; on WORK_COMMIT *batch is what is due. */
+/* Gives the last batch back, and waits for something to do; on WORK_COMMIT *batch is what is due.
+ */
 static enum work
 wait_for_work(struct store_writer *writer, struct journal_batch *batch)
 {
     enum work work = WORK_END;
 
     pthread_mutex_lock(&writer->mutex);
+    journal_give_back(writer->journal, batch);
     for (;;) {
         uint64_t now = now_ms();
         uint64_t due_ms = writer->turn_open ? NEVER : writer->due_ms;
@@ -209,6 +213,7 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
         if (writer->stopping ? journal_pending(writer->journal) : due_ms <= now) {
             journal_take(writer->journal, batch);
             writer->due_ms = NEVER;
+            writer->taken_ms = now;
             work = WORK_COMMIT;
             break;
         }
@@ -218,7 +223,10 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
             work = WORK_RECOVER;
             break;
         }
+        uint64_t next_ms = writer->taken_ms + writer->commit_interval_ms;
         writer->waking_ms = earlier(due_ms, recover_at_ms);
+        if (next_ms > now) /* likely there is work by then: nobody has to say so */
+            writer->waking_ms = earlier(writer->waking_ms, next_ms);
         wait_until(&writer->changed, &writer->mutex, writer->waking_ms);
     }
     writer->waking_ms = 0;
@@ -244,14 +252,14 @@ static void *
 writer_main(void *arg)
 {
     struct store_writer *writer = arg;
-    struct journal_batch batch;
+    struct journal_batch batch = {0};
     bool going = true;
 
     while (going) {
         switch (wait_for_work(writer, &batch)) {
         case WORK_COMMIT:
             going = commit_until_durable(writer, &batch);
-            journal_batch_fini(&batch);
+            journal_batch_trim(&batch);
             break;
         case WORK_RECOVER:
             try_recover(writer);
@@ -261,6 +269,7 @@ writer_main(void *arg)
             break;
         }
     }
+    journal_batch_fini(&batch);
     writer->backend.close(writer->backend.ctx);
     pthread_mutex_lock(&writer->mutex);
     writer->finished = true;
@@ -370,13 +379,23 @@ store_writer_append(struct store_writer *writer, const struct store_record *reco
     return number;
 }
 
+/* When the turn that ends now is to be committed. What comes after a pause is so at once. */
+static uint64_t
+due_at(const struct store_writer *writer, uint64_t now)
+{
+    uint64_t next_ms = writer->taken_ms + writer->commit_interval_ms;
+
+    if (!writer->turn_urgent)
+        return now + LAZY_MS;
+    return next_ms <= now || journal_count(writer->journal) >= ENOUGH ? now : next_ms;
+}
+
 void
 store_writer_flush(struct store_writer *writer)
 {
     pthread_mutex_lock(&writer->mutex);
     if (writer->turn_open) {
-        uint64_t wait_ms = writer->turn_urgent ? writer->commit_interval_ms : LAZY_MS;
-        writer->due_ms = earlier(writer->due_ms, now_ms() + wait_ms);
+        writer->due_ms = earlier(writer->due_ms, due_at(writer, now_ms()));
         writer->turn_open = writer->turn_urgent = false;
         if (writer->due_ms < writer->waking_ms)
             pthread_cond_signal(&writer->changed);

@@ -276,7 +276,7 @@ check_session_defaults(const struct config *config)
     CU_ASSERT_EQUAL(config->settings.retry_count, 3);
     CU_ASSERT_EQUAL(config->settings.tolerance, 1.5);
     CU_ASSERT_TRUE(config->sync_full);
-    CU_ASSERT_EQUAL(config->commit_interval_ms, 0);
+    CU_ASSERT_EQUAL(config->commit_interval_ms, 2);
 }
 
 static void

@@ -27,7 +27,7 @@ struct bench {
 
     uint64_t now_ms, wall_ms;
     uint64_t armed_ms;
-    unsigned arms, flushes;
+    unsigned arms, flushes, turns;
     uint64_t appended;
     unsigned open_records; /* appended and not flushed */
     struct store_record records[RECORDS_MAX];
@@ -209,14 +209,15 @@ static const char *const broker_keys[] = {"broker"};
 
 /* A runner with its parts, not loaded and not started. */
 static void
-bench_build(struct bench *b)
+bench_build_with(struct bench *b, void (*turn_begins)(void *ctx))
 {
     struct runner_options options = {.engine = &b->options,
                                      .ctx = b,
                                      .now_ms = fake_now,
                                      .wall_ms = fake_wall,
                                      .boot_id = "this boot",
-                                     .arm = fake_arm};
+                                     .arm = fake_arm,
+                                     .turn_begins = turn_begins};
 
     memset(b, 0, sizeof *b);
     b->transport =
@@ -256,6 +257,12 @@ bench_build(struct bench *b)
     b->store_events = runner_store_events(b->runner);
     b->upstream_events = runner_upstream_events(b->runner);
     runner_set_transports(b->runner, b->transports, 1);
+}
+
+static void
+bench_build(struct bench *b)
+{
+    bench_build_with(b, NULL);
 }
 
 static void
@@ -628,6 +635,37 @@ store_is_flushed_and_the_timer_set_after_every_input(void)
     TURN(runner_forget(b.runner, dm_span_text("aaa")));
 #undef TURN
     CU_ASSERT_EQUAL(b.appended, b.record_count);
+    bench_fini(&b);
+}
+
+static void
+note_turn(void *ctx)
+{
+    ((struct bench *)ctx)->turns++;
+}
+
+static void
+several_inputs_make_one_turn(void)
+{
+    struct bench b;
+
+    bench_build_with(&b, note_turn);
+    bench_start(&b);
+    runner_end_turn(b.runner);
+    unsigned flushes = b.flushes, arms = b.arms, turns = b.turns;
+
+    receive_connect(&b, 'A', "aaa");
+    receive_connect(&b, 'B', "bbb");
+    CU_ASSERT_EQUAL(b.turns, turns + 1);
+    CU_ASSERT_EQUAL(b.flushes, flushes);
+    CU_ASSERT_EQUAL(b.arms, arms);
+    CU_ASSERT_NOT_EQUAL(b.open_records, 0);
+    runner_end_turn(b.runner);
+    CU_ASSERT_EQUAL(b.flushes, flushes + 1);
+    CU_ASSERT_EQUAL(b.arms, arms + 1);
+    CU_ASSERT_EQUAL(b.open_records, 0);
+    receive_connect(&b, 'C', "ccc");
+    CU_ASSERT_EQUAL(b.turns, turns + 2);
     bench_fini(&b);
 }
 
@@ -1091,6 +1129,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(runner_freed_with_answers_held_sends_nothing),
     UNIT_TEST(malformed_datagram_is_counted_and_changes_nothing),
     UNIT_TEST(store_is_flushed_and_the_timer_set_after_every_input),
+    UNIT_TEST(several_inputs_make_one_turn),
     UNIT_TEST(timer_is_set_to_the_end_of_the_keep_alive),
     UNIT_TEST(room_on_the_link_leads_to_delivery),
     UNIT_TEST(link_that_comes_back_leads_to_delivery),

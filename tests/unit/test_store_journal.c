@@ -287,6 +287,48 @@ journal_session_delete_is_always_kept(void)
     journal_free(journal);
 }
 
+/* One batch is under way while the next gathers, with short and with long spans. */
+static void
+journal_entries_given_back_hold_other_records(void)
+{
+    struct journal *journal = journal_new();
+    struct journal_batch batch = {0};
+    char payload[400];
+
+    memset(payload, 'p', sizeof payload);
+    for (uint64_t round = 0; round < 8; round++) {
+        size_t count = round % 2 == 0 ? 600 : 30;
+        size_t len = round % 3 == 0 ? sizeof payload : round;
+        size_t seen = 0;
+
+        for (size_t i = 0; i < count; i++) {
+            struct store_record record = message(STORE_MESSAGE_PUT, round * 1000 + i);
+
+            record.payload = dm_span((const uint8_t *)payload, len);
+            append(journal, record);
+            append(journal, delivery(STORE_DELIVERY_PUT, 1, round * 1000 + i, 1));
+            append(journal, delivery(STORE_DELIVERY_DELETE, 1, round * 1000 + i, 1));
+        }
+        CU_ASSERT_EQUAL(journal_count(journal), count + (round == 0 ? 0 : count));
+        journal_batch_trim(&batch);
+        journal_give_back(journal, &batch);
+        CU_ASSERT_PTR_NULL(batch.entries);
+        journal_take(journal, &batch);
+        CU_ASSERT_EQUAL(journal_count(journal), 0);
+        for (struct journal_entry *entry = batch.entries; entry != NULL; entry = entry->next)
+            if (entry->record.op == STORE_MESSAGE_PUT) {
+                CU_ASSERT_EQUAL(entry->record.message, round * 1000 + seen);
+                CU_ASSERT(dm_span_equal(entry->record.name, dm_span_text("t")));
+                CU_ASSERT(dm_span_equal(entry->record.payload,
+                                        dm_span((const uint8_t *)payload, len)));
+                seen++;
+            }
+        CU_ASSERT_EQUAL(seen, count);
+    }
+    journal_batch_fini(&batch);
+    journal_free(journal);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(journal_copies_spans_of_a_record),
     UNIT_TEST(journal_new_rows_deleted_in_the_same_batch_vanish),
@@ -301,6 +343,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(journal_later_put_takes_the_place_after_a_session_delete),
     UNIT_TEST(journal_later_put_takes_the_place_after_a_broker_put),
     UNIT_TEST(journal_session_delete_is_always_kept),
+    UNIT_TEST(journal_entries_given_back_hold_other_records),
 };
 
 UNIT_MAIN("store_journal", tests)

@@ -269,15 +269,55 @@ static void
 writer_commit_interval_gathers_turns(void)
 {
     struct gate gate;
+    struct timespec start;
 
     gate_init(&gate, 500);
-    sem_post(&gate.open);
+    for (int i = 0; i < 2; i++)
+        sem_post(&gate.open);
+    clock_gettime(CLOCK_MONOTONIC, &start);
     for (uint64_t number = 1; number <= 20; number++) {
         put(&gate, number, false);
         store_writer_flush(gate.writer);
+        if (number == 1)
+            CU_ASSERT(wait_for(&gate.entered));
     }
     RUN_UNTIL(gate.base, gate.committed == 20);
-    CU_ASSERT_EQUAL(gate.commits, 1);
+    CU_ASSERT(elapsed_ms(&start) >= 450);
+    CU_ASSERT_EQUAL(gate.commits, 2);
+    CU_ASSERT(store_writer_close(gate.writer, 1000));
+    gate_fini(&gate);
+}
+
+static void
+writer_first_commit_after_a_pause_is_at_once(void)
+{
+    struct gate gate;
+
+    gate_init(&gate, 2 * GUARD_S * 1000);
+    sem_post(&gate.open);
+    put(&gate, 1, false);
+    store_writer_flush(gate.writer);
+    RUN_UNTIL(gate.base, gate.committed == 1);
+    CU_ASSERT(store_writer_close(gate.writer, 1000));
+    gate_fini(&gate);
+}
+
+static void
+writer_large_batch_does_not_wait_for_the_interval(void)
+{
+    struct gate gate;
+
+    gate_init(&gate, 2 * GUARD_S * 1000);
+    for (int i = 0; i < 2; i++)
+        sem_post(&gate.open);
+    put(&gate, 1, false);
+    store_writer_flush(gate.writer);
+    RUN_UNTIL(gate.base, gate.committed == 1);
+    for (uint64_t number = 2; number <= 1000; number++)
+        put(&gate, number, false);
+    store_writer_flush(gate.writer);
+    RUN_UNTIL(gate.base, gate.committed == 1000);
+    CU_ASSERT_EQUAL(gate.commits, 2);
     CU_ASSERT(store_writer_close(gate.writer, 1000));
     gate_fini(&gate);
 }
@@ -412,6 +452,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(writer_lazy_records_wait_for_each_other),
     UNIT_TEST(writer_urgent_record_takes_lazy_ones_along),
     UNIT_TEST(writer_commit_interval_gathers_turns),
+    UNIT_TEST(writer_first_commit_after_a_pause_is_at_once),
+    UNIT_TEST(writer_large_batch_does_not_wait_for_the_interval),
     UNIT_TEST(writer_failed_batch_is_repeated_and_reported_once),
     UNIT_TEST(writer_stays_degraded_until_the_backend_has_recovered),
     UNIT_TEST(writer_that_starts_in_trouble_is_degraded_until_the_backend_has_recovered),
