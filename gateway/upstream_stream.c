@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,29 +19,31 @@
 #include "tls.h"
 
 #define OUTPUT_MAX (1024u * 1024u) /* beyond: QoS 0 is refused, and nothing is read */
+#define READ_OCTETS 65536
 
 struct stream {
-    struct bufferevent *socket;
-    struct tls *tls; /* NULL: none */
+    int fd;
+    struct evbuffer *input; /* an incomplete packet */
+    struct evbuffer *output;
+    /* Without TLS: a bufferevent asks the kernel how much there is before each read, and has epoll
+     * told of every write. */
+    struct event *readable, *writable;
+    struct bufferevent *secure; /* with TLS; the buffers are its own */
+    struct tls *tls;            /* NULL: none */
     enum mqtt_version version;
     uint32_t receive_maximum; /* octets of a packet */
     uint32_t send_maximum;    /* octets of a packet */
     struct stream_events events;
     struct stream_counters *counters;
     bool greeted;  /* CONNACK came */
+    bool paused;   /* nothing is read until the output is written */
     size_t needed; /* octets of the incomplete packet at the start of the input; 0: unknown */
 };
-
-static struct evbuffer *
-output_of(struct stream *stream)
-{
-    return bufferevent_get_output(stream->socket);
-}
 
 enum dm_result
 stream_send(struct stream *stream, const struct mqtt_packet *packet)
 {
-    struct evbuffer *output = output_of(stream);
+    struct evbuffer *output = stream->output;
     struct evbuffer_iovec space;
     size_t len = 0;
 
@@ -57,8 +60,11 @@ stream_send(struct stream *stream, const struct mqtt_packet *packet)
     if (result != DM_OK)
         return result; /* space that is not committed costs nothing */
     space.iov_len = len;
+    bool first = evbuffer_get_length(output) == 0;
     if (evbuffer_commit_space(output, &space, 1) != 0)
         return DM_NO_MEMORY;
+    if (first && stream->writable != NULL)
+        event_active(stream->writable, EV_WRITE, 0); /* at the end of the turn, all together */
     stream->counters->tx_packets++;
     stream->counters->tx_octets += len;
     return DM_OK;
@@ -78,7 +84,7 @@ static int
 write_some(struct stream *stream, struct evbuffer *output)
 {
     if (stream->tls == NULL)
-        return evbuffer_write(output, bufferevent_getfd(stream->socket));
+        return evbuffer_write(output, stream->fd);
 
     const void *data = evbuffer_pullup(output, -1);
     int written = data != NULL ? tls_write(stream->tls, data, evbuffer_get_length(output)) : -1;
@@ -94,8 +100,7 @@ void
 stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
 {
     struct mqtt_packet packet = {.type = MQTT_DISCONNECT, .reason = reason};
-    struct evbuffer *output = output_of(stream);
-    int fd = bufferevent_getfd(stream->socket);
+    struct evbuffer *output = stream->output;
     uint64_t end_ms = clock_ms() + timeout_ms;
 
     stream_send(stream, &packet); /* without memory for it, closing says the same */
@@ -106,7 +111,7 @@ stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
         uint64_t now_ms = clock_ms();
         if ((errno != EAGAIN && errno != EINTR) || now_ms >= end_ms)
             break;
-        struct pollfd writable = {.fd = fd, .events = POLLOUT};
+        struct pollfd writable = {.fd = stream->fd, .events = POLLOUT};
         poll(&writable, 1, (int)(end_ms - now_ms));
     }
     evbuffer_freeze(output, 1);
@@ -157,97 +162,218 @@ end_for(struct stream *stream, enum dm_result result)
         events->on_end(events->ctx, 0x81, "broker sent a malformed packet");
 }
 
-static void
-on_read(struct bufferevent *socket, void *ctx)
+/* The packets at the start of the octets; *taken is their length. False: the stream is gone. */
+static bool
+take_packets(struct stream *stream, const uint8_t *data, size_t len, size_t *taken)
 {
-    struct stream *stream = ctx;
-    struct evbuffer *input = bufferevent_get_input(socket);
-    size_t len = evbuffer_get_length(input);
     size_t offset = 0, used = 0;
     bool alive = true;
 
-    stream->events.on_octets(stream->events.ctx);
-    if (len < stream->needed) /* do not join the parts of a long packet again for each new one */
-        return;
-    const uint8_t *data = evbuffer_pullup(input, -1);
-    if (data == NULL && len > 0) {
-        stream->events.on_end(stream->events.ctx, 0x83, "no memory for a packet of the broker");
-        return;
-    }
     while (offset < len) {
         enum dm_result result = take_packet(stream, data + offset, len - offset, &used, &alive);
         if (!alive)
-            return;
+            return false;
         if (result == DM_TRUNCATED)
             break;
         if (result != DM_OK) {
             end_for(stream, result);
-            return;
+            return false;
         }
         offset += used;
         used = 0;
     }
     stream->needed = used;
-    evbuffer_drain(input, offset);
-    /* A broker that sends but does not read makes our acknowledgements pile up. */
-    if (evbuffer_get_length(output_of(stream)) > OUTPUT_MAX)
-        bufferevent_disable(socket, EV_READ);
+    *taken = offset;
+    return true;
+}
+
+static void
+pause_reading(struct stream *stream, bool pause)
+{
+    stream->paused = pause;
+    if (stream->secure != NULL)
+        pause ? bufferevent_disable(stream->secure, EV_READ)
+              : bufferevent_enable(stream->secure, EV_READ);
+    else
+        pause ? event_del(stream->readable) : event_add(stream->readable, NULL);
+}
+
+/* A broker that sends but does not read makes our acknowledgements pile up. */
+static void
+pause_if_full(struct stream *stream)
+{
+    if (!stream->paused && evbuffer_get_length(stream->output) > OUTPUT_MAX)
+        pause_reading(stream, true);
 }
 
 /* All output is written. */
 static void
-on_written(struct bufferevent *socket, void *ctx)
+output_is_empty(struct stream *stream)
 {
-    (void)ctx;
-    if ((bufferevent_get_enabled(socket) & EV_READ) == 0)
-        bufferevent_enable(socket, EV_READ);
+    if (stream->paused)
+        pause_reading(stream, false);
 }
 
 static void
-on_closed(struct bufferevent *socket, short what, void *ctx)
+end_without_memory(struct stream *stream)
 {
-    struct stream *stream = ctx;
-    int error = (what & BEV_EVENT_ERROR) != 0 ? errno : 0;
+    stream->events.on_end(stream->events.ctx, 0x83, "no memory for a packet of the broker");
+}
+
+/* What came is in the input. */
+static void
+take_input(struct stream *stream)
+{
+    size_t len = evbuffer_get_length(stream->input);
+    size_t taken;
+
+    if (len < stream->needed) /* do not join the parts of a long packet again for each new one */
+        return;
+    const uint8_t *data = evbuffer_pullup(stream->input, -1);
+    if (data == NULL && len > 0) {
+        end_without_memory(stream);
+    } else if (take_packets(stream, data, len, &taken)) {
+        evbuffer_drain(stream->input, taken);
+        pause_if_full(stream);
+    }
+}
+
+/* The same, without a way through the input for what is complete. */
+static void
+take_octets(struct stream *stream, const uint8_t *data, size_t len)
+{
+    size_t taken = 0;
+    bool joins = evbuffer_get_length(stream->input) > 0;
+
+    if (!joins && !take_packets(stream, data, len, &taken))
+        return;
+    if (taken < len && evbuffer_add(stream->input, data + taken, len - taken) != 0)
+        end_without_memory(stream);
+    else if (joins)
+        take_input(stream);
+    else
+        pause_if_full(stream);
+}
+
+static void
+connection_lost(struct stream *stream, int error)
+{
     char text[TLS_ERROR_MAX] = "broker closed the connection";
 
-    if ((what & BEV_EVENT_CONNECTED) != 0) /* the TLS handshake is over, and what waits is sent */
-        return;
-    if (stream->tls != NULL &&
-        tls_failure(stream->tls, bufferevent_get_openssl_error(socket), text, sizeof text)) {
-        stream->events.on_end(stream->events.ctx, STREAM_TLS_FAILED, text);
-        return;
-    }
     if (error != 0 && error != ECONNRESET && error != EPIPE && error != EAGAIN)
         snprintf(text, sizeof text, "connection lost: %s", strerror(error));
     stream->events.on_end(stream->events.ctx, 0, text);
 }
 
-static struct bufferevent *
-open_socket(struct event_base *base, const struct stream_options *options)
+/* ---- without TLS ---- */
+
+static void
+on_readable(evutil_socket_t fd, short what, void *ctx)
 {
-    if (options->tls == NULL)
-        return bufferevent_socket_new(base, options->fd, BEV_OPT_CLOSE_ON_FREE);
+    static uint8_t octets[READ_OCTETS]; /* of all streams: used only during the call */
+    struct stream *stream = ctx;
+    ssize_t len = recv(fd, octets, sizeof octets, 0);
 
-    struct bufferevent *socket =
-        bufferevent_openssl_socket_new(base, options->fd, tls_take(options->tls),
-                                       BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
-
-    if (socket != NULL) /* brokers that are killed say no goodbye */
-        bufferevent_openssl_set_allow_dirty_shutdown(socket, 1);
-    return socket;
+    (void)what;
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len <= 0) {
+        connection_lost(stream, len < 0 ? errno : 0);
+        return;
+    }
+    stream->events.on_octets(stream->events.ctx);
+    take_octets(stream, octets, (size_t)len);
 }
+
+static void
+on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct stream *stream = ctx;
+
+    (void)what;
+    if (evbuffer_write(stream->output, fd) < 0 && errno != EAGAIN && errno != EINTR)
+        connection_lost(stream, errno);
+    else if (evbuffer_get_length(stream->output) > 0)
+        event_add(stream->writable, NULL);
+    else
+        output_is_empty(stream);
+}
+
+static bool
+open_plain(struct stream *stream, struct event_base *base)
+{
+    stream->input = evbuffer_new();
+    stream->output = evbuffer_new();
+    stream->readable = event_new(base, stream->fd, EV_READ | EV_PERSIST, on_readable, stream);
+    stream->writable = event_new(base, stream->fd, EV_WRITE, on_writable, stream);
+    return stream->input != NULL && stream->output != NULL && stream->readable != NULL &&
+           stream->writable != NULL && event_add(stream->readable, NULL) == 0;
+}
+
+/* ---- with TLS ---- */
+
+static void
+on_secure_read(struct bufferevent *secure, void *ctx)
+{
+    struct stream *stream = ctx;
+
+    (void)secure;
+    stream->events.on_octets(stream->events.ctx);
+    take_input(stream);
+}
+
+static void
+on_secure_written(struct bufferevent *secure, void *ctx)
+{
+    (void)secure;
+    output_is_empty(ctx);
+}
+
+static void
+on_secure_end(struct bufferevent *secure, short what, void *ctx)
+{
+    struct stream *stream = ctx;
+    int error = (what & BEV_EVENT_ERROR) != 0 ? errno : 0;
+    char text[TLS_ERROR_MAX];
+
+    if ((what & BEV_EVENT_CONNECTED) != 0) /* the handshake is over, and what waits is sent */
+        return;
+    if (tls_failure(stream->tls, bufferevent_get_openssl_error(secure), text, sizeof text))
+        stream->events.on_end(stream->events.ctx, STREAM_TLS_FAILED, text);
+    else
+        connection_lost(stream, error);
+}
+
+static bool
+open_secure(struct stream *stream, struct event_base *base)
+{
+    stream->secure = bufferevent_openssl_socket_new(
+        base, stream->fd, tls_take(stream->tls), BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE);
+    if (stream->secure == NULL)
+        return false;
+    stream->input = bufferevent_get_input(stream->secure);
+    stream->output = bufferevent_get_output(stream->secure);
+    /* Brokers that are killed say no goodbye. */
+    bufferevent_openssl_set_allow_dirty_shutdown(stream->secure, 1);
+    bufferevent_setcb(stream->secure, on_secure_read, on_secure_written, on_secure_end, stream);
+    return bufferevent_enable(stream->secure, EV_READ | EV_WRITE) == 0;
+}
+
+/* ---- both ---- */
 
 struct stream *
 stream_open(struct event_base *base, const struct stream_options *options,
             const struct stream_events *events, struct stream_counters *counters)
 {
     struct stream *stream = calloc(1, sizeof *stream);
-    struct bufferevent *socket = open_socket(base, options);
 
-    if (stream == NULL || socket == NULL)
-        goto fail;
+    if (stream == NULL) {
+        close(options->fd);
+        tls_free(options->tls);
+        return NULL;
+    }
     *stream = (struct stream){
-        .socket = socket,
+        .fd = options->fd,
         .tls = options->tls,
         .version = options->version,
         .receive_maximum = options->maximum,
@@ -255,18 +381,9 @@ stream_open(struct event_base *base, const struct stream_options *options,
         .events = *events,
         .counters = counters,
     };
-    bufferevent_setcb(socket, on_read, on_written, on_closed, stream);
-    if (bufferevent_enable(socket, EV_READ | EV_WRITE) != 0)
-        goto fail;
-    return stream;
-
-fail:
-    free(stream);
-    if (socket != NULL)
-        bufferevent_free(socket);
-    else
-        close(options->fd);
-    tls_free(options->tls);
+    if (options->tls != NULL ? open_secure(stream, base) : open_plain(stream, base))
+        return stream;
+    stream_close(stream);
     return NULL;
 }
 
@@ -287,7 +404,19 @@ stream_set_send_maximum(struct stream *stream, uint32_t octets)
 void
 stream_close(struct stream *stream)
 {
-    bufferevent_free(stream->socket);
+    if (stream->secure != NULL) {
+        bufferevent_free(stream->secure); /* closes the socket, too */
+    } else {
+        if (stream->readable != NULL)
+            event_free(stream->readable);
+        if (stream->writable != NULL)
+            event_free(stream->writable);
+        if (stream->input != NULL)
+            evbuffer_free(stream->input);
+        if (stream->output != NULL)
+            evbuffer_free(stream->output);
+        close(stream->fd);
+    }
     tls_free(stream->tls);
     free(stream);
 }
