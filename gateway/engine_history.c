@@ -6,7 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 100, DETAIL_MAX = (1 << 24) - 1 };
+enum {
+    TICK_MS = 100,
+    DETAIL_MAX = (1 << 24) - 1,
+    ROOM_FIRST = 3, /* it came, subscribed, sleeps */
+    /* The latest, before them some that went wrong, and the one that makes one of them leave. */
+    ROOM_MAX = ENGINE_EVENTS_MAX + ENGINE_ERRORS_MAX + 1,
+};
 
 struct note {
     uint32_t at; /* in ticks: 13 years since boot */
@@ -19,9 +25,8 @@ _Static_assert(sizeof(struct note) == 8, "thousands of sessions have many of the
 struct history {
     struct history *prev, *next; /* the one without an event for the longest time first */
     struct session *session;
-    uint32_t count, error_count; /* since it began; a slot is its number modulo the room */
-    struct note notes[ENGINE_EVENTS_MAX];
-    struct note errors[ENGINE_ERRORS_MAX];
+    uint8_t count, room;
+    struct note notes[]; /* oldest first */
 };
 
 void
@@ -35,24 +40,34 @@ history_free(struct engine *e, struct session *s)
     s->history = NULL;
 }
 
-/* NULL: no memory, and then nobody remembers. */
+/* With room for one more. NULL: no memory, and then the event is forgotten. */
 static struct history *
 history_of(struct engine *e, struct session *s)
 {
-    struct history *h = s->history;
+    struct history *old = s->history;
+    size_t room = old != NULL ? old->room : 0;
 
-    if (h != NULL) {
-        DL_DELETE(e->histories, h);
-    } else {
-        if (e->history_count >= HISTORIES_MAX)
-            history_free(e, e->histories->session);
-        h = calloc(1, sizeof *h);
-        if (h == NULL)
-            return NULL;
-        h->session = s;
-        s->history = h;
+    if (old == NULL && e->history_count >= HISTORIES_MAX)
+        history_free(e, e->histories->session);
+    if (old != NULL)
+        DL_DELETE(e->histories, old);
+    if (old == NULL || old->count == room)
+        room = room == 0 ? ROOM_FIRST : room * 2 < ROOM_MAX ? room * 2 : ROOM_MAX;
+    struct history *h = old;
+
+    if (old == NULL || old->room != room)
+        h = realloc(old, sizeof *h + room * sizeof h->notes[0]);
+    if (h == NULL) {
+        if (old != NULL)
+            DL_APPEND(e->histories, old);
+        return NULL;
+    }
+    if (old == NULL) {
+        *h = (struct history){.session = s};
         e->history_count++;
     }
+    h->room = (uint8_t)room;
+    s->history = h;
     DL_APPEND(e->histories, h);
     return h;
 }
@@ -75,6 +90,35 @@ is_error(enum engine_event event)
     }
 }
 
+static void
+forget(struct history *h, size_t i)
+{
+    h->count--;
+    memmove(&h->notes[i], &h->notes[i + 1], (h->count - i) * sizeof h->notes[0]);
+}
+
+static size_t
+count_errors(const struct history *h)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        count += is_error((enum engine_event)h->notes[i].event);
+    return count;
+}
+
+/* One has just left the latest: it is kept if it went wrong, until there are enough of these. */
+static void
+make_room(struct history *h)
+{
+    size_t left = (size_t)h->count - ENGINE_EVENTS_MAX - 1;
+
+    if (!is_error((enum engine_event)h->notes[left].event))
+        forget(h, left);
+    else if (count_errors(h) > ENGINE_ERRORS_MAX)
+        forget(h, 0);
+}
+
 void
 session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail)
 {
@@ -83,24 +127,28 @@ session_note(struct engine *e, struct session *s, enum engine_event event, uint6
     change_note(e, s, true);
     if (h == NULL)
         return;
-    struct note note = {.at = (uint32_t)(e->now_ms / TICK_MS),
-                        .detail =
-                            (uint32_t)(detail < DETAIL_MAX ? detail : DETAIL_MAX) & DETAIL_MAX,
-                        .event = (uint8_t)event};
-
-    h->notes[h->count++ % ENGINE_EVENTS_MAX] = note;
-    if (is_error(event))
-        h->errors[h->error_count++ % ENGINE_ERRORS_MAX] = note;
+    h->notes[h->count++] =
+        (struct note){.at = (uint32_t)(e->now_ms / TICK_MS),
+                      .detail = (uint32_t)(detail < DETAIL_MAX ? detail : DETAIL_MAX) & DETAIL_MAX,
+                      .event = (uint8_t)event};
+    if (h->count > ENGINE_EVENTS_MAX)
+        make_room(h);
 }
 
+/* The latest first. */
 static void
-visit_notes(const struct note *notes, uint32_t count, uint32_t room, uint64_t now_ms,
-            engine_visit_event *visit, void *ctx)
+visit_notes(const struct history *h, bool errors, uint64_t now_ms, engine_visit_event *visit,
+            void *ctx)
 {
-    for (uint32_t i = 0; i < count && i < room; i++) {
-        const struct note *note = &notes[(count - 1 - i) % room];
+    size_t rest = errors ? ENGINE_ERRORS_MAX : ENGINE_EVENTS_MAX;
+
+    for (size_t i = h->count; i > 0 && rest > 0; i--) {
+        const struct note *note = &h->notes[i - 1];
         uint64_t at_ms = (uint64_t)note->at * TICK_MS;
 
+        if (errors && !is_error((enum engine_event)note->event))
+            continue;
+        rest--;
         visit(ctx, &(struct engine_event_status){
                        .event = (enum engine_event)note->event,
                        .detail = note->detail,
@@ -117,12 +165,8 @@ engine_each_event(const struct engine *e, uint64_t now_ms, struct dm_span client
 
     if (s == NULL)
         return DM_NOT_FOUND;
-    const struct history *h = s->history;
-
-    if (h != NULL && errors)
-        visit_notes(h->errors, h->error_count, ENGINE_ERRORS_MAX, now_ms, visit, ctx);
-    else if (h != NULL)
-        visit_notes(h->notes, h->count, ENGINE_EVENTS_MAX, now_ms, visit, ctx);
+    if (s->history != NULL)
+        visit_notes(s->history, errors, now_ms, visit, ctx);
     return DM_OK;
 }
 

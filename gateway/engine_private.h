@@ -35,7 +35,7 @@ enum {
     STALL_MS = 1000,      /* called later than it asked for: the process was stopped or suspended */
     HEARTBEAT_MS = 10000, /* asks to be called this often, to notice that */
     CLOCK_INTERVAL_MS = 60000, /* between two records of the clock */
-    HISTORIES_MAX = 10000,     /* sessions whose last events are remembered: 3 MB */
+    HISTORIES_MAX = 10000,     /* sessions whose last events are remembered: 3 MB at most */
     MSG_ID_GAP = 16384, /* at most this many MsgIds are left out at a start; a queue is shorter */
 };
 

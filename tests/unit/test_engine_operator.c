@@ -111,6 +111,15 @@ history_keeps_the_last_32_and_errors_longer(void)
         rig_subscribe(&rig, 'A', "bad/#/filter", 0, 7);
     events(&rig, true, &lines);
     CU_ASSERT_EQUAL(lines.count, ENGINE_ERRORS_MAX);
+    for (int i = 0; i < 200; i++) { /* errors stand before the latest events, and among them */
+        if (i > 100 && i % 9 == 0)
+            rig_subscribe(&rig, 'A', "bad/#/filter", 0, 7);
+        rig_connect(&rig, 'A', "aaa", false, 60);
+        events(&rig, false, &lines);
+        CU_ASSERT_EQUAL(lines.count, ENGINE_EVENTS_MAX);
+        events(&rig, true, &lines);
+        CU_ASSERT_EQUAL(lines.count, ENGINE_ERRORS_MAX);
+    }
     rig_fini(&rig);
 }
 
