@@ -98,6 +98,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->handshake_ms = handshake_patience(options);
     e->shared.uplink_store_ms = ENGINE_NEVER;
     e->shared.packet_ids = e->packet_ids;
+    pool_init(&e->pool, pool_is_plain_here());
     indexes_init(e);
     trunk_indexes_init(&e->shared);
     e->links = calloc(options->link_count + 1, sizeof *e->links);
@@ -150,6 +151,7 @@ engine_free(struct engine *e)
     buffer_fini(&e->prefixed);
     buffer_fini(&e->lowered);
     unmapped_free(e);
+    pool_fini(&e->pool);
     free(e);
 }
 

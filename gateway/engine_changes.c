@@ -27,11 +27,11 @@ is_tracking(const struct engine *e)
 
 /* NULL: nobody wants to know, or no memory; then the next change brings it. */
 static struct change *
-change_of(const struct engine *e, struct session *s)
+change_of(struct engine *e, struct session *s)
 {
     if (s->change != NULL || !is_tracking(e))
         return s->change;
-    s->change = calloc(1, sizeof *s->change);
+    s->change = pool_get(&e->pool, sizeof *s->change);
     if (s->change != NULL)
         s->change->session = s;
     return s->change;
@@ -55,7 +55,7 @@ free_change(struct engine *e, struct change *c)
         e->ended_count--;
     else
         c->session->change = NULL;
-    free(c);
+    pool_put(&e->pool, c, sizeof *c + c->client_id_len);
 }
 
 void
@@ -82,7 +82,8 @@ change_end(struct engine *e, struct session *s)
     free_change(e, c);
     if (!known)
         return;
-    ended = e->ended_count < ENDED_MAX ? calloc(1, sizeof *ended + s->client_id_len) : NULL;
+    ended =
+        e->ended_count < ENDED_MAX ? pool_get(&e->pool, sizeof *ended + s->client_id_len) : NULL;
     if (ended == NULL) {
         e->ends_forgotten = true;
         return;

@@ -29,6 +29,13 @@ struct history {
     struct note notes[]; /* oldest first */
 };
 
+static size_t
+octets_of(size_t room)
+{
+    return pool_octets(sizeof(struct history), offsetof(struct history, notes),
+                       room * sizeof(struct note));
+}
+
 void
 history_free(struct engine *e, struct session *s)
 {
@@ -36,7 +43,7 @@ history_free(struct engine *e, struct session *s)
         return;
     DL_DELETE(e->histories, s->history);
     e->history_count--;
-    free(s->history);
+    pool_put(&e->pool, s->history, octets_of(s->history->room));
     s->history = NULL;
 }
 
@@ -56,14 +63,14 @@ history_of(struct engine *e, struct session *s)
     struct history *h = old;
 
     if (old == NULL || old->room != room)
-        h = realloc(old, sizeof *h + room * sizeof h->notes[0]);
+        h = pool_resize(&e->pool, old, old != NULL ? octets_of(old->room) : 0, octets_of(room));
     if (h == NULL) {
         if (old != NULL)
             DL_APPEND(e->histories, old);
         return NULL;
     }
     if (old == NULL) {
-        *h = (struct history){.session = s};
+        h->session = s;
         e->history_count++;
     }
     h->room = (uint8_t)room;

@@ -210,7 +210,7 @@ load_topic(struct engine *e, struct session *s, const struct store_record *recor
     }
     struct name *name = name_get(e, up);
 
-    if (name == NULL || registration_load(s, name, record->topic_id, record->epoch) == NULL)
+    if (name == NULL || registration_load(e, s, name, record->topic_id, record->epoch) == NULL)
         result = DM_NO_MEMORY;
     name_unref(e, name);
     return result;

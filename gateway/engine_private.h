@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "engine_inspect.h"
 #include "pointer_index.h"
+#include "pool.h"
 
 enum {
     SUBSCRIPTIONS_MAX = 256,      /* per session */
@@ -44,7 +45,7 @@ enum {
 struct name {
     uint32_t refs;
     uint32_t hash;
-    size_t len;
+    uint32_t len;
     uint8_t text[];
 };
 
@@ -121,21 +122,24 @@ struct message {
     uint32_t len;
     uint16_t packet_id; /* of the broker in an earlier process; 0: none */
     uint8_t qos;
-    bool retain;
-    bool stored;
+    bool retain : 1;
+    bool stored : 1;
     uint8_t payload[];
 };
+
+_Static_assert(sizeof(void *) > 8 || offsetof(struct message, payload) <= 44,
+               "a million wait, of some 20 octets each: 64 with them");
 
 /* A message in the queue of one session. */
 struct delivery {
     struct delivery *prev, *next;
     struct message *message;
-    uint64_t order;
     uint64_t arrived_ms; /* gateway time; 0: in an earlier process */
     uint64_t seq;        /* journal number of its row; QoS 2: nothing of it leaves before */
+    uint32_t order;      /* in the session */
     uint16_t msg_id;
     uint8_t qos;
-    uint8_t rounds; /* of retransmission that the device let pass while it talked */
+    uint8_t rounds : 2; /* of retransmission that the device let pass while it talked */
     bool stored : 1;
     bool sent : 1;        /* at least once: DUP from now on */
     bool repeated : 1;    /* at least twice */
@@ -143,6 +147,8 @@ struct delivery {
     bool reregister : 1;  /* the device answered "invalid topic id" once (reference 2.7) */
     bool wait_suback : 1; /* its subscription is not acknowledged to the device yet (R66) */
 };
+
+_Static_assert(sizeof(struct delivery) <= 48, "a million wait");
 
 /* A QoS 2 message of the device whose PUBREL has not come (R50). */
 struct received {
@@ -248,7 +254,7 @@ struct session {
     uint16_t *predefined; /* ids the device has used (reference 2.5, 5) */
     size_t predefined_count;
     struct registration *registrations;
-    size_t registration_count, registration_room;
+    uint16_t registration_count;
     uint16_t last_topic_id;
 
     struct subscription *subscriptions;
@@ -265,7 +271,7 @@ struct session {
      * brings it back, so the device goes on with no other meanwhile: it may remember one MsgId
      * only. */
     uint64_t given_up_seq;
-    uint64_t last_order;
+    uint32_t last_order; /* of a delivery */
     uint16_t last_msg_id;
 
     enum exchange exchange;
@@ -443,6 +449,7 @@ struct engine {
 
     struct session *sessions;
     struct session *waiting;
+    struct pool pool; /* for what there are many of */
     struct pointer_index by_client_id, by_address, by_number;
     struct pointer_index names;
     struct session **heap; /* slot 0 is not used */
@@ -766,8 +773,8 @@ struct registration *registration_get(struct engine *e, struct session *s, struc
                                       bool *made);
 /* The device is told the id by the REGACK or SUBACK that follows. */
 void registration_tell(struct engine *e, struct session *s, struct registration *r);
-struct registration *registration_load(struct session *s, struct name *name, uint16_t id,
-                                       uint32_t epoch);
+struct registration *registration_load(struct engine *e, struct session *s, struct name *name,
+                                       uint16_t id, uint32_t epoch);
 void registrations_free(struct engine *e, struct session *s);
 void handle_register(struct engine *e, struct session *s, const struct mqttsn_packet *packet);
 

@@ -6,10 +6,16 @@
 
 #include <dormouse/log.h>
 
+static size_t
+message_octets(size_t len)
+{
+    return pool_octets(sizeof(struct message), offsetof(struct message, payload), len);
+}
+
 struct message *
 message_new(struct engine *e, struct name *topic, struct dm_span payload, uint8_t qos, bool retain)
 {
-    struct message *m = malloc(sizeof *m + payload.len);
+    struct message *m = pool_get(&e->pool, message_octets(payload.len));
 
     if (m == NULL)
         return NULL;
@@ -37,7 +43,7 @@ message_unref(struct engine *e, struct message *m)
     if (m->packet_id != 0)
         pointer_index_remove(&e->redelivered, m);
     name_unref(e, m->topic);
-    free(m);
+    pool_put(&e->pool, m, message_octets(m->len));
 }
 
 uint64_t
@@ -147,7 +153,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
         inbound_settled(d->message, 0);
     }
     message_unref(e, d->message);
-    free(d);
+    pool_put(&e->pool, d, sizeof *d);
 }
 
 void
@@ -372,7 +378,7 @@ make_room(struct engine *e, struct session *s, const struct message *m)
 static struct delivery *
 append(struct engine *e, struct session *s, struct message *m, uint64_t arrived_ms)
 {
-    struct delivery *d = calloc(1, sizeof *d);
+    struct delivery *d = pool_get(&e->pool, sizeof *d);
 
     if (d == NULL)
         return NULL;
@@ -452,7 +458,7 @@ queue_load(struct engine *e, struct session *s, struct message *m,
 
     if (d == NULL)
         return false;
-    d->order = record->order;
+    d->order = (uint32_t)record->order;
     d->msg_id = record->msg_id;
     d->qos = record->qos;
     /* Its row is older than its first PUBLISH: the device may have a QoS 2 message under this
@@ -461,7 +467,7 @@ queue_load(struct engine *e, struct session *s, struct message *m,
     d->released = record->released;
     d->stored = true;
     if (record->order > s->last_order)
-        s->last_order = record->order;
+        s->last_order = d->order;
     /* On the circle of MsgIds, the later of those of the session's row and its queue. */
     if (record->msg_id != 0 && (uint16_t)(record->msg_id - s->last_msg_id) < 0x8000)
         s->last_msg_id = record->msg_id;

@@ -110,10 +110,16 @@ session_configure(struct engine *e, struct session *s, const struct engine_clien
         client != NULL && client->settings != NULL ? client->settings : &e->options->settings;
 }
 
+static size_t
+session_octets(size_t client_id_len)
+{
+    return pool_octets(sizeof(struct session), offsetof(struct session, client_id), client_id_len);
+}
+
 struct session *
 session_new(struct engine *e, struct dm_span client_id, uint64_t number)
 {
-    struct session *s = calloc(1, sizeof *s + client_id.len);
+    struct session *s = pool_get(&e->pool, session_octets(client_id.len));
 
     if (s == NULL)
         return NULL;
@@ -161,7 +167,7 @@ session_free(struct engine *e, struct session *s)
         DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
     DL_DELETE(e->sessions, s);
     change_end(e, s);
-    free(s);
+    pool_put(&e->pool, s, session_octets(s->client_id_len));
 }
 
 void

@@ -29,10 +29,10 @@ struct subscription *
 subscription_new(struct engine *e, struct session *s, struct name *filter_name, uint64_t order)
 {
     struct filter *f = filter_get(e, s->trunk, filter_name);
-    struct subscription *sub = calloc(1, sizeof *sub);
+    struct subscription *sub = pool_get(&e->pool, sizeof *sub);
 
     if (f == NULL || sub == NULL) {
-        free(sub);
+        pool_put(&e->pool, sub, sizeof *sub);
         if (f != NULL)
             filter_drop_if_unused(e, s->trunk, f);
         return NULL;
@@ -77,7 +77,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     s->subscription_count--;
     DL_DELETE2(f->subscriptions, sub, filter_prev, filter_next);
     f->subscription_count--;
-    free(sub);
+    pool_put(&e->pool, sub, sizeof *sub);
     filter_drop_if_unused(e, s->trunk, f);
 }
 

@@ -18,16 +18,16 @@ name_get(struct engine *e, struct dm_span text)
 
     if (name != NULL)
         return name_ref(name);
-    name = malloc(sizeof *name + text.len);
+    name = pool_get(&e->pool, sizeof *name + text.len);
     if (name == NULL)
         return NULL;
     name->refs = 1;
     name->hash = hash;
-    name->len = text.len;
+    name->len = (uint32_t)text.len;
     if (text.len > 0)
         memcpy(name->text, text.data, text.len);
     if (!pointer_index_insert(&e->names, name)) {
-        free(name);
+        pool_put(&e->pool, name, sizeof *name + text.len);
         return NULL;
     }
     return name;
@@ -46,7 +46,7 @@ name_unref(struct engine *e, struct name *name)
     if (name == NULL || --name->refs > 0)
         return;
     pointer_index_remove(&e->names, name);
-    free(name);
+    pool_put(&e->pool, name, sizeof *name + name->len);
 }
 
 struct dm_span
@@ -173,17 +173,30 @@ registration_by_name(const struct session *s, const struct name *name)
     return NULL;
 }
 
-struct registration *
-registration_load(struct session *s, struct name *name, uint16_t id, uint32_t epoch)
+/* For so many: the next power of two, so that nobody has to remember it. */
+static size_t
+table_octets(size_t count)
 {
-    if (s->registration_count == s->registration_room) {
-        size_t room = s->registration_room == 0 ? 2 : s->registration_room * 2;
-        struct registration *grown = realloc(s->registrations, room * sizeof *grown);
+    size_t room = count > 0;
+
+    while (room < count)
+        room *= 2;
+    return room * sizeof(struct registration);
+}
+
+struct registration *
+registration_load(struct engine *e, struct session *s, struct name *name, uint16_t id,
+                  uint32_t epoch)
+{
+    size_t octets = table_octets(s->registration_count);
+    size_t needed = table_octets(s->registration_count + (size_t)1);
+
+    if (needed > octets) {
+        struct registration *grown = pool_resize(&e->pool, s->registrations, octets, needed);
 
         if (grown == NULL)
             return NULL;
         s->registrations = grown;
-        s->registration_room = room;
     }
     struct registration *r = &s->registrations[s->registration_count++];
 
@@ -209,7 +222,7 @@ registration_get(struct engine *e, struct session *s, struct name *name, bool *m
     while (id <= TOPIC_ID_LAST && is_predefined_somewhere(e, s, id));
     if (id > TOPIC_ID_LAST || s->registration_count >= TOPICS_MAX)
         return NULL;
-    return registration_load(s, name, id, 0);
+    return registration_load(e, s, name, id, 0);
 }
 
 void
@@ -227,10 +240,9 @@ registrations_free(struct engine *e, struct session *s)
 {
     for (size_t i = 0; i < s->registration_count; i++)
         name_unref(e, s->registrations[i].name);
-    free(s->registrations);
+    pool_put(&e->pool, s->registrations, table_octets(s->registration_count));
     s->registrations = NULL;
     s->registration_count = 0;
-    s->registration_room = 0;
 }
 
 /* The broker's name; empty: what the device neither may publish nor gets to see needs no id. */
