@@ -329,7 +329,6 @@ void engine_reconfigure(struct engine *engine, uint64_t now_ms,
 void engine_shutdown(struct engine *engine, uint64_t now_ms);
 
 void engine_status(const struct engine *engine, struct engine_status *status);
-/* As status.degraded, without looking at every session. */
 bool engine_is_degraded(const struct engine *engine);
 typedef void engine_visit(void *ctx, const struct engine_session_status *session);
 /* Calls visit for each session, in order of creation; borrowed during the call. */

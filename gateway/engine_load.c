@@ -17,7 +17,9 @@ load_session(struct engine *e, const struct store_record *record, const struct d
     if (s == NULL)
         return DM_NO_MEMORY;
     s->clean = record->clean;
+    e->status.sessions[s->state]--;
     s->state = (enum engine_state)record->mode;
+    e->status.sessions[s->state]++;
     s->maybe_active = s->state == ENGINE_ASLEEP;
     s->keepalive_s = record->keepalive_s;
     s->sleep_s = record->sleep_s;

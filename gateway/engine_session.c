@@ -135,6 +135,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     if (number > e->last_session)
         e->last_session = number;
     DL_APPEND(e->sessions, s);
+    e->status.sessions[s->state]++;
     if (!heap_add(e, s) || !pointer_index_insert(&e->by_number, s) ||
         !pointer_index_insert(&e->by_client_id, s)) {
         session_free(e, s);
@@ -166,6 +167,7 @@ session_free(struct engine *e, struct session *s)
     if (s->direct)
         DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
     DL_DELETE(e->sessions, s);
+    e->status.sessions[s->state]--;
     change_end(e, s);
     pool_put(&e->pool, s, session_octets(s->client_id_len));
 }
@@ -235,6 +237,8 @@ session_set_state(struct engine *e, struct session *s, enum engine_state state)
     log_debug("session", "client %s: %s -> %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               engine_state_name(s->state), engine_state_name(state));
+    e->status.sessions[s->state]--;
+    e->status.sessions[state]++;
     s->state = state;
     change_note(e, s, true);
     if (state != ENGINE_ACTIVE && state != ENGINE_AWAKE) {

@@ -25,16 +25,10 @@ engine_is_degraded(const struct engine *e)
 void
 engine_status(const struct engine *e, struct engine_status *status)
 {
-    const struct session *s;
-
     *status = e->status;
     status->degraded = e->degraded;
     status->handshakes = e->handshake_count;
     status->standing_by = discovery_is_silent(e);
-    DL_FOREACH (e->sessions, s) {
-        status->sessions[s->state]++;
-        status->wills += s->will != NULL && s->will->topic != NULL;
-    }
 }
 
 /* The filters as the device wrote them. */

@@ -57,6 +57,7 @@ will_new(struct engine *e, struct name *topic, struct dm_span message, uint8_t q
     if (message.len > 0)
         memcpy(will->message, message.data, message.len);
     e->status.will_octets += octets;
+    e->status.wills += topic != NULL;
     return will;
 }
 
@@ -66,6 +67,7 @@ will_free(struct engine *e, struct will *will)
     if (will == NULL)
         return;
     e->status.will_octets -= will_octets(will);
+    e->status.wills -= will->topic != NULL;
     name_unref(e, will->topic);
     free(will);
 }

@@ -232,6 +232,7 @@ struct survey {
     struct world *world;
     size_t sessions[ENGINE_STATE_COUNT];
     uint64_t messages, octets;
+    size_t wills;
 };
 
 static void
@@ -250,6 +251,7 @@ visit_session(void *ctx, const struct engine_session_status *session)
                    "a queue beyond its limit");
     FUZZ_CHECK(session->last_contact_ms <= world->now_ms, "heard in the future");
     survey->sessions[session->state]++;
+    survey->wills += session->will;
     survey->messages += session->queued_messages;
     survey->octets += session->queued_octets;
     if (!session->has_address)
@@ -278,6 +280,7 @@ look(struct world *world)
         FUZZ_CHECK(status.sessions[i] == survey.sessions[i], "sessions are miscounted");
         count += status.sessions[i];
     }
+    FUZZ_CHECK(status.wills == survey.wills, "wills are miscounted");
     FUZZ_CHECK(count <= options->max_clients, "more sessions than allowed");
     FUZZ_CHECK(status.queued_messages == survey.messages && status.queued_octets == survey.octets,
                "queues are miscounted");
