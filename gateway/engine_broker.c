@@ -76,10 +76,10 @@ is_configured(const struct engine *e, const struct broker *b)
     return false;
 }
 
-uint32_t
+uint64_t
 trunk_broker(const struct engine *e, const struct trunk *t)
 {
-    return t->connection == 0 ? broker_number(e) : 0;
+    return t->connection == 0 ? broker_number(e) : STORE_OWN_BROKERS + t->connection;
 }
 
 uint32_t
@@ -95,7 +95,7 @@ broker_is_known(const struct engine *e)
 }
 
 bool
-broker_is_current(const struct engine *e, uint32_t number)
+broker_is_current(const struct engine *e, uint64_t number)
 {
     return broker_is_known(e) && number == broker_number(e);
 }

@@ -62,7 +62,7 @@ uplink_take_release(struct engine *e, const struct store_record *record)
     packet_id_reserve(t, u->packet_id);
     u->sent = true;
     u->released = !record->sent;
-    uplink_store(e, t, u);
+    uplink_store(e, u);
     if (!u->released)
         record_release(e, t, u->packet_id, false);
     return DM_OK;
@@ -83,7 +83,7 @@ uplinks_leave(struct engine *e)
         u->packet_id = 0;
         u->sent = u->released = false;
         if (u->stored) /* no packet id of this broker may stay in the spool */
-            uplink_store(e, t, u);
+            uplink_store(e, u);
     }
     while (t->owed != NULL) {
         broker_keep(e, &(struct store_record){.op = STORE_RELEASE_PUT,

@@ -542,7 +542,7 @@ uint64_t record_received(struct engine *e, const struct session *s, const struct
 uint64_t record_release(struct engine *e, const struct trunk *t, uint16_t packet_id, bool present);
 /* Of an exchange that is open when its broker is left; kept for the way back. */
 void record_open_release(struct engine *e, const struct uplink *u);
-uint64_t record_uplink(struct engine *e, const struct trunk *t, const struct uplink *u);
+uint64_t record_uplink(struct engine *e, const struct uplink *u);
 uint64_t record_uplink_delete(struct engine *e, const struct uplink *u);
 uint64_t record_inbound(struct engine *e, const struct trunk *t, const struct inbound *in,
                         bool present);
@@ -897,7 +897,7 @@ void received_free(struct session *s);
 struct uplink *uplink_new(struct engine *e, struct trunk *t, uint64_t session, struct name *topic,
                           struct dm_span payload);
 void uplink_free(struct engine *e, struct trunk *t, struct uplink *u);
-void uplink_store(struct engine *e, struct trunk *t, struct uplink *u);
+void uplink_store(struct engine *e, struct uplink *u);
 void uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code);
 /* The device waits for the answer; after so long it gets it from the store. */
 void uplink_await(struct engine *e, struct trunk *t, struct uplink *u, uint64_t store_after_ms);
@@ -946,9 +946,9 @@ void upstream_free(struct engine *e, struct trunk *t);
 /* engine_broker.c */
 uint32_t broker_number(const struct engine *e); /* of the current one */
 /* Number in the rows of the connection. */
-uint32_t trunk_broker(const struct engine *e, const struct trunk *t);
+uint64_t trunk_broker(const struct engine *e, const struct trunk *t);
 bool broker_is_known(const struct engine *e); /* the current one holds, or may hold, our session */
-bool broker_is_current(const struct engine *e, uint32_t number);
+bool broker_is_current(const struct engine *e, uint64_t number);
 /* Makes the configured broker the current one. */
 void broker_enter(struct engine *e, size_t index);
 /* Keeps a row of the current one, which is left. */

@@ -236,7 +236,7 @@ take_over(struct engine *e, struct session *s, struct uplink *u)
     if (r == NULL)
         return false;
     u->packet_id = packet_id_take(s->trunk); /* 0: all in use, it gets one later */
-    uplink_store(e, s->trunk, u);
+    uplink_store(e, u);
     r->seq = record_received(e, s, r, true);
     u->seq = r->seq;
     u->needs = u->seq;
@@ -275,7 +275,7 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
     e->status.uplink_messages++;
     if (store) {
         if (!u->stored)
-            uplink_store(e, s->trunk, u);
+            uplink_store(e, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
     } else {
         uplink_await(e, s->trunk, u, s->settings->store_after_ms);

@@ -169,7 +169,6 @@ record_message(struct engine *e, const struct trunk *t, struct message *m)
                                .retain = m->retain,
                                .packet_id =
                                    m->inbound != NULL && m->qos == 1 ? m->inbound->packet_id : 0,
-                               .owner = t->connection,
                                .broker = trunk_broker(e, t),
                                .expires = m->expires_ms != ENGINE_NEVER ? m->expires_ms : 0},
         NULL);
@@ -259,7 +258,6 @@ record_release(struct engine *e, const struct trunk *t, uint16_t packet_id, bool
         e,
         &(struct store_record){.op = present ? STORE_RELEASE_PUT : STORE_RELEASE_DELETE,
                                .lazy = !present,
-                               .owner = t->connection,
                                .broker = trunk_broker(e, t),
                                .packet_id = packet_id},
         NULL);
@@ -270,7 +268,6 @@ record_open_release(struct engine *e, const struct uplink *u)
 {
     const struct trunk *t = &e->shared;
     struct store_record record = {.op = STORE_RELEASE_PUT,
-                                  .owner = t->connection,
                                   .broker = trunk_broker(e, t),
                                   .packet_id = u->packet_id,
                                   .order = u->order,
@@ -281,11 +278,10 @@ record_open_release(struct engine *e, const struct uplink *u)
 }
 
 uint64_t
-record_uplink(struct engine *e, const struct trunk *t, const struct uplink *u)
+record_uplink(struct engine *e, const struct uplink *u)
 {
     return emit_record(e,
                        &(struct store_record){.op = STORE_SPOOL_PUT,
-                                              .owner = t->connection,
                                               .order = u->order,
                                               .session = u->session,
                                               .msg_id = u->msg_id,
@@ -310,7 +306,6 @@ record_inbound(struct engine *e, const struct trunk *t, const struct inbound *in
     return emit_record(
         e,
         &(struct store_record){.op = present ? STORE_INBOUND_PUT : STORE_INBOUND_DELETE,
-                               .owner = t->connection,
                                .broker = trunk_broker(e, t),
                                .packet_id = in->packet_id,
                                .content = in->content},
@@ -325,7 +320,6 @@ copies_row(const struct engine *e, const struct trunk *t, uint8_t qos, const str
         for (size_t k = 0; k < 4; k++)
             ids[4 * i + k] = (uint8_t)(copies->ids[i] >> (24 - 8 * k));
     return (struct store_record){.op = STORE_COPY_PUT,
-                                 .owner = t->connection,
                                  .broker = trunk_broker(e, t),
                                  .qos = qos,
                                  .message = copies->number,
@@ -351,7 +345,6 @@ record_copy_mark(struct engine *e, const struct session *s, uint8_t qos,
 
     emit_record(e,
                 &(struct store_record){.op = STORE_COPY_PUT,
-                                       .owner = t->connection,
                                        .broker = trunk_broker(e, t),
                                        .session = s->number,
                                        .qos = qos,
@@ -368,7 +361,6 @@ record_filter(struct engine *e, const struct trunk *t, const struct filter *f, u
         e,
         &(struct store_record){.op = STORE_FILTER_PUT,
                                .lazy = lazy,
-                               .owner = t->connection,
                                .broker = trunk_broker(e, t),
                                .name = name_span(f->name),
                                .upstream_id = id,
@@ -382,7 +374,6 @@ record_filter_delete(struct engine *e, const struct trunk *t, const struct filte
     emit_record(e,
                 &(struct store_record){.op = STORE_FILTER_DELETE,
                                        .lazy = true,
-                                       .owner = t->connection,
                                        .broker = trunk_broker(e, t),
                                        .name = name_span(f->name),
                                        .upstream_id = id},

@@ -117,9 +117,9 @@ uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
 }
 
 void
-uplink_store(struct engine *e, struct trunk *t, struct uplink *u)
+uplink_store(struct engine *e, struct uplink *u)
 {
-    u->seq = record_uplink(e, t, u);
+    u->seq = record_uplink(e, u);
     u->stored = true;
 }
 
@@ -145,7 +145,7 @@ store_until(struct engine *e, struct trunk *t, uint64_t until_ms)
     for (u = t->uplink_unanswered; u != NULL; u = u->next) {
         if (!u->answered && u->store_at_ms <= until_ms) {
             if (!u->stored)
-                uplink_store(e, t, u);
+                uplink_store(e, u);
             uplink_answer(e, u, MQTTSN_ACCEPTED);
         } else if (!u->answered && u->store_at_ms < t->uplink_store_ms) {
             t->uplink_store_ms = u->store_at_ms;
@@ -243,7 +243,7 @@ take_packet_id(struct engine *e, struct trunk *t, struct uplink *u)
     if (u->packet_id == 0)
         return false;
     if (u->qos == 2) {
-        uplink_store(e, t, u);
+        uplink_store(e, u);
         u->needs = u->seq;
     }
     return true;
@@ -318,7 +318,7 @@ forget_packet_id(struct engine *e, struct trunk *t, struct uplink *u)
     packet_id_release(t, u->packet_id);
     u->packet_id = 0;
     if (u->stored) /* no two rows may have one id */
-        uplink_store(e, t, u);
+        uplink_store(e, u);
 }
 
 void

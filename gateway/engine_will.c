@@ -180,7 +180,7 @@ will_spool(struct engine *e, struct session *s)
     u->qos = will->qos;
     u->retain = will->retain;
     u->answered = true;
-    uplink_store(e, s->trunk, u);
+    uplink_store(e, u);
     e->status.wills_published++;
     log_notice("will", "client %s: will published on %s", id, topic);
     return u;

@@ -17,7 +17,7 @@ struct event_base;
 
 enum store_op {
     /* key: session. client_id, clean, mode, keepalive_s, sleep_s, epoch, msg_id (the last that was
-     * given to a message), address */
+     * given to a message), upstream, address */
     STORE_SESSION_PUT,
     /* The session and its will, topics, subscriptions, deliveries, received messages and copies.
      * Message bodies are deleted by records of their own. */
@@ -60,9 +60,12 @@ enum store_op {
     STORE_FILTER_DELETE,
     /* key: broker. name identifies the broker session that inbound, release, filter and copy with
      * this number belong to, order counts: the highest is the one used last. Putting it deletes all
-     * their rows first; using it does not. */
+     * their rows first; using it does not; deleting it deletes them, too. From
+     * STORE_OWN_BROKERS on: the session of an own connection, that number + session; name is the
+     * client id, order what enum own_note of the engine says. It may outlive its session. */
     STORE_BROKER_PUT,
     STORE_BROKER_USE,
+    STORE_BROKER_DELETE,
     /* key: session, broker, qos. The message of this QoS that the broker sends copies of, one for
      * each filter. Session 0: message (a number of its own), content, order (the age of the newest
      * subscription at the first copy), payload (identifiers of the filters whose copies came, 4
@@ -72,6 +75,8 @@ enum store_op {
      * boot that `name` identifies, and clock.wall_ms (0: not known) by the wall clock. */
     STORE_CLOCK_PUT,
 };
+
+#define STORE_OWN_BROKERS 16
 
 /* One row or its deletion. Fields an op does not name are ignored. PUT replaces by key. Spans are
  * borrowed during the call. Numbers of 64 bits are below 2^63. A message, a
@@ -85,10 +90,10 @@ struct store_record {
     uint8_t mode; /* enum session_mode of the engine */
     uint8_t qos;
     uint8_t topic_type;
+    uint8_t upstream; /* 0: the shared connection, 1: its own, 2: its own and the queue is there */
     uint16_t topic_id, msg_id, packet_id;
     uint16_t keepalive_s, sleep_s;
-    uint64_t owner;  /* number of the session whose connection it is about; 0: the shared one */
-    uint32_t broker; /* number */
+    uint64_t broker; /* number */
     uint32_t upstream_id;
     uint32_t epoch;
     uint64_t session;

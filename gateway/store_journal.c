@@ -109,6 +109,7 @@ key_of(const struct store_record *record, struct journal_key *key)
     case STORE_FILTER_DELETE:
     case STORE_BROKER_PUT:
     case STORE_BROKER_USE:
+    case STORE_BROKER_DELETE:
     case STORE_CLOCK_PUT:
         return false;
     }

@@ -152,6 +152,7 @@ const char *const schema_migrations[SCHEMA_VERSION] = {
     " FROM old_copy;"
     "DROP TABLE old_copy;"
     "ALTER TABLE message ADD COLUMN broker INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE session ADD COLUMN upstream INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define COLUMN(name, type, field)                                                                  \
@@ -166,18 +167,18 @@ static const struct schema_column clock_columns[] = {
     COLUMN("wall_ms", U64, clock.wall_ms),
 };
 static const struct schema_column broker_columns[] = {
-    COLUMN("broker", U32, broker),
+    COLUMN("broker", U64, broker),
     COLUMN("name", TEXT, name),
     COLUMN("used", U64, order),
 };
 static const struct schema_column filter_columns[] = {
-    COLUMN("broker", U32, broker),
+    COLUMN("broker", U64, broker),
     COLUMN("filter", TEXT, name),
     COLUMN("upstream_id", U32, upstream_id),
     COLUMN("position", U64, order),
 };
 static const struct schema_column inbound_columns[] = {
-    COLUMN("broker", U32, broker),
+    COLUMN("broker", U64, broker),
     COLUMN("packet_id", U16, packet_id),
     COLUMN("content", U64, content),
 };
@@ -191,6 +192,7 @@ static const struct schema_column session_columns[] = {
     COLUMN("epoch", U32, epoch),
     COLUMN("address", TEXT, address),
     COLUMN("msg_id", U16, msg_id),
+    COLUMN("upstream", U8, upstream),
 };
 static const struct schema_column will_columns[] = {
     COLUMN("session", U64, session),  COLUMN("topic", TEXT, name),
@@ -221,7 +223,7 @@ static const struct schema_column message_columns[] = {
     COLUMN("message", U64, message),     COLUMN("topic", TEXT, name),
     COLUMN("payload", BLOB, payload),    COLUMN("qos", U8, qos),
     COLUMN("retain", BOOL, retain),      COLUMN("expires", U64, expires),
-    COLUMN("packet_id", U16, packet_id), COLUMN("broker", U32, broker),
+    COLUMN("packet_id", U16, packet_id), COLUMN("broker", U64, broker),
 };
 static const struct schema_column delivery_columns[] = {
     COLUMN("session", U64, session),
@@ -240,20 +242,20 @@ static const struct schema_column spool_columns[] = {
     COLUMN("qos", U8, qos),         COLUMN("retain", BOOL, retain),
 };
 static const struct schema_column upstream_release_columns[] = {
-    COLUMN("broker", U32, broker),
+    COLUMN("broker", U64, broker),
     COLUMN("packet_id", U16, packet_id),
     COLUMN("position", U64, order),
     COLUMN("sent", BOOL, sent),
 };
 static const struct schema_column copy_columns[] = {
-    COLUMN("session", U64, session),  COLUMN("broker", U32, broker),
+    COLUMN("session", U64, session),  COLUMN("broker", U64, broker),
     COLUMN("qos", U8, qos),           COLUMN("message", U64, message),
     COLUMN("content", U64, content),  COLUMN("position", U64, order),
     COLUMN("filters", BLOB, payload), COLUMN("taken", BOOL, taken),
 };
 /* The same rows, found by their broker. */
 static const struct schema_column copy_of_broker_columns[] = {
-    COLUMN("broker", U32, broker),
+    COLUMN("broker", U64, broker),
 };
 static const struct schema_table copy_of_broker = {"copy", STORE_COPY_PUT, copy_of_broker_columns,
                                                    1, 1};
@@ -341,6 +343,11 @@ const struct schema_step schema_steps[SCHEMA_STEP_COUNT] = {
     {STORE_BROKER_PUT, &copy_of_broker, 1, true},
     PUT(STORE_BROKER_PUT, BROKER, broker_columns),
     PUT(STORE_BROKER_USE, BROKER, broker_columns),
+    DELETE(STORE_BROKER_DELETE, FILTER, 1),
+    DELETE(STORE_BROKER_DELETE, INBOUND, 1),
+    DELETE(STORE_BROKER_DELETE, RELEASE, 1),
+    {STORE_BROKER_DELETE, &copy_of_broker, 1, true},
+    DELETE(STORE_BROKER_DELETE, BROKER, 1),
     PUT(STORE_COPY_PUT, COPY, copy_columns),
     DELETE(STORE_CLOCK_PUT, CLOCK, 0),
     PUT(STORE_CLOCK_PUT, CLOCK, clock_columns),

@@ -12,7 +12,7 @@
 #include "store.h"
 
 #define SCHEMA_APPLICATION_ID 0x446f726d /* "Dorm": marks the file as ours */
-#define SCHEMA_VERSION 6
+#define SCHEMA_VERSION 7
 
 /* schema_migrations[n] makes version n + 1 of version n. A step that was published never changes.
  */
@@ -55,7 +55,7 @@ struct schema_step {
 };
 
 /* The steps of one operation stand together, in the order in which they run. */
-#define SCHEMA_STEP_COUNT 36
+#define SCHEMA_STEP_COUNT 41
 extern const struct schema_step schema_steps[SCHEMA_STEP_COUNT];
 
 /* Valid UTF-8 without NUL, which the sqlite3 shell shows whole: text; all else is a blob. */

@@ -50,7 +50,7 @@ enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 static const struct table *
 table_of(enum store_op op)
 {
-    if (op == STORE_BROKER_USE)
+    if (op == STORE_BROKER_USE || op == STORE_BROKER_DELETE)
         op = STORE_BROKER_PUT;
     for (size_t i = 0; i < TABLE_COUNT; i++)
         if (tables[i].put == op || tables[i].remove == (int)op)
@@ -202,7 +202,7 @@ remove_session(struct engine_disk *disk, uint64_t session)
 }
 
 static void
-remove_broker_session(struct engine_disk *disk, uint32_t broker)
+remove_broker_session(struct engine_disk *disk, uint64_t broker)
 {
     for (size_t i = disk->rows.count; i-- > 0;)
         if (table_of(disk->rows.items[i].record.op)->broker &&
@@ -239,6 +239,8 @@ check_record(struct engine_disk *disk, const struct store_record *r)
     demand(disk, !t->session || r->session != 0 || r->op == STORE_COPY_PUT, "a row of no session");
     demand(disk, !t->message || r->message != 0, "a message without a number");
     demand(disk, !t->packet_id || r->packet_id != 0, "a row of no packet id");
+    demand(disk, (r->broker | r->upstream_id) >> 63 == 0 && r->upstream <= 2,
+           "a number that the store does not hold");
     demand(disk, r->qos <= 2, "a QoS that does not exist");
     if (r->op == STORE_SESSION_PUT) {
         demand(disk, r->client_id.len > 0 && r->client_id.len <= MQTTSN_CLIENT_ID_MAX,
@@ -293,6 +295,8 @@ apply(struct engine_disk *disk, struct disk_row *row)
         put(disk, row);
         return;
     }
+    if (row->record.op == STORE_BROKER_DELETE)
+        remove_broker_session(disk, row->record.broker);
     if (row->record.op == STORE_SESSION_DELETE)
         remove_session(disk, row->record.session);
     else

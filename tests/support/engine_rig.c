@@ -202,7 +202,10 @@ add_record(struct rig *rig, const struct store_record *r)
         add(rig, "broker");
         break;
     case STORE_BROKER_USE:
-        add(rig, "use broker %u", r->broker);
+        add(rig, "use broker %" PRIu64, r->broker);
+        break;
+    case STORE_BROKER_DELETE:
+        add(rig, "delete broker %" PRIu64, r->broker);
         break;
     case STORE_COPY_PUT:
         if (r->session == 0)

@@ -62,8 +62,9 @@ describe(char *text, const struct store_record *r)
         (unsigned long long)r->session, (unsigned long long)r->message,
         (unsigned long long)r->order, (unsigned long long)r->content,
         (unsigned long long)r->expires);
-    add(text, " %u %llu %llu %llu %d", r->broker, (unsigned long long)r->clock.gateway_ms,
-        (unsigned long long)r->clock.boot_ms, (unsigned long long)r->clock.wall_ms, r->taken);
+    add(text, " %llu %u %llu %llu %llu %d", (unsigned long long)r->broker, r->upstream,
+        (unsigned long long)r->clock.gateway_ms, (unsigned long long)r->clock.boot_ms,
+        (unsigned long long)r->clock.wall_ms, r->taken);
     add_octets(text, r->client_id);
     add_octets(text, r->name);
     add_octets(text, r->payload);
@@ -231,6 +232,8 @@ with_database(struct fixture *f, const char *sql, char *answer, size_t answer_si
         (const uint8_t *)(literal), sizeof(literal) - 1                                            \
     }
 
+#define OTHER_BROKER UINT64_C(5000000003) /* of an own connection */
+
 /* Two rows of each table, in the order of loading; limits of every field, and octets of all kinds.
  */
 static const struct store_record all_rows[] = {
@@ -238,13 +241,17 @@ static const struct store_record all_rows[] = {
      .name = TEXT("0e4b"),
      .clock = {.gateway_ms = INT64_MAX, .boot_ms = 5, .wall_ms = 1}},
     {.op = STORE_BROKER_PUT, .name = TEXT("mqtt://localhost:1883 dormouse-x")},
-    {.op = STORE_BROKER_PUT, .broker = 3, .name = TEXT("other"), .order = INT64_MAX},
+    {.op = STORE_BROKER_PUT, .broker = OTHER_BROKER, .name = TEXT("other"), .order = INT64_MAX},
     {.op = STORE_FILTER_PUT, .name = TEXT("a/#"), .upstream_id = UINT32_MAX, .order = INT64_MAX},
     {.op = STORE_FILTER_PUT, .name = TEXT("b\xff/+"), .upstream_id = 0},
-    {.op = STORE_FILTER_PUT, .broker = 3, .name = TEXT("a/#"), .upstream_id = 1, .order = 1},
+    {.op = STORE_FILTER_PUT,
+     .broker = OTHER_BROKER,
+     .name = TEXT("a/#"),
+     .upstream_id = 1,
+     .order = 1},
     {.op = STORE_INBOUND_PUT, .packet_id = 1, .content = INT64_MAX},
     {.op = STORE_INBOUND_PUT, .packet_id = 65535},
-    {.op = STORE_INBOUND_PUT, .broker = 3, .packet_id = 1},
+    {.op = STORE_INBOUND_PUT, .broker = OTHER_BROKER, .packet_id = 1},
     {.op = STORE_SESSION_PUT,
      .session = 1,
      .client_id = TEXT("s\xc3\xa4nsor"),
@@ -254,6 +261,7 @@ static const struct store_record all_rows[] = {
      .sleep_s = 65534,
      .epoch = UINT32_MAX,
      .msg_id = 65535,
+     .upstream = 2,
      .address = TEXT("udp:lan:[fe80::1%2]:1883")},
     {.op = STORE_SESSION_PUT, .session = INT64_MAX, .client_id = TEXT("b")},
     {.op = STORE_WILL_PUT,
@@ -284,7 +292,7 @@ static const struct store_record all_rows[] = {
      .payload = TEXT("\0\xff bytes"),
      .qos = 2,
      .retain = true,
-     .broker = 3,
+     .broker = OTHER_BROKER,
      .expires = INT64_MAX},
     {.op = STORE_MESSAGE_PUT, .message = INT64_MAX, .name = TEXT("t/2")},
     {.op = STORE_DELIVERY_PUT,
@@ -309,7 +317,11 @@ static const struct store_record all_rows[] = {
     {.op = STORE_SPOOL_PUT, .order = INT64_MAX, .session = 2, .name = TEXT("up")},
     {.op = STORE_RELEASE_PUT, .packet_id = 1},
     {.op = STORE_RELEASE_PUT, .packet_id = 65535},
-    {.op = STORE_RELEASE_PUT, .broker = 3, .packet_id = 1, .order = INT64_MAX, .sent = true},
+    {.op = STORE_RELEASE_PUT,
+     .broker = OTHER_BROKER,
+     .packet_id = 1,
+     .order = INT64_MAX,
+     .sent = true},
     {.op = STORE_COPY_PUT,
      .qos = 2,
      .message = INT64_MAX,
@@ -317,7 +329,7 @@ static const struct store_record all_rows[] = {
      .order = INT64_MAX,
      .payload = TEXT("\0\0\0\1")},
     {.op = STORE_COPY_PUT, .session = 1, .qos = 2, .message = 5, .taken = true},
-    {.op = STORE_COPY_PUT, .session = 1, .broker = 3, .qos = 2, .message = 5},
+    {.op = STORE_COPY_PUT, .session = 1, .broker = OTHER_BROKER, .qos = 2, .message = 5},
     {.op = STORE_COPY_PUT, .session = 2, .qos = 1, .message = 6},
 };
 

@@ -172,6 +172,29 @@ broker_use_keeps_its_rows(void)
     teardown(&f);
 }
 
+static bool
+of_other_broker(const struct store_record *row)
+{
+    return row->broker == OTHER_BROKER && row->op != STORE_MESSAGE_PUT;
+}
+
+static void
+broker_delete_takes_its_rows_and_no_others(void)
+{
+    struct fixture f;
+
+    setup(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    put_all_rows(&f);
+    append(&f, (struct store_record){.op = STORE_BROKER_DELETE, .broker = OTHER_BROKER});
+    commit(&f);
+    close_store(&f);
+    CU_ASSERT_TRUE_FATAL(open_store(&f));
+    expect_rows_without(&f, of_other_broker);
+    close_store(&f);
+    teardown(&f);
+}
+
 static void
 running_store_can_be_read_by_another_connection(void)
 {
@@ -442,6 +465,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(session_delete_takes_all_rows_of_the_session_but_its_spooled_messages),
     UNIT_TEST(broker_put_empties_its_filters_inbound_release_and_copies),
     UNIT_TEST(broker_use_keeps_its_rows),
+    UNIT_TEST(broker_delete_takes_its_rows_and_no_others),
     UNIT_TEST(running_store_can_be_read_by_another_connection),
     UNIT_TEST(impossible_values_in_a_row_are_skipped),
     UNIT_TEST(delete_that_finds_no_row_writes_nothing_but_is_reported),

@@ -262,8 +262,8 @@ expect_refused(const char *change, const char *reason, const char *undo)
 static void
 newer_version_is_refused_and_left_alone(void)
 {
-    expect_refused("PRAGMA user_version = 7", "has version 7, this program knows up to 6",
-                   "PRAGMA user_version = 6");
+    expect_refused("PRAGMA user_version = 8", "has version 8, this program knows up to 7",
+                   "PRAGMA user_version = 7");
 }
 
 static void
@@ -358,7 +358,7 @@ file_of_version_1_is_migrated_once_and_loses_nothing(void)
         CU_ASSERT_TRUE_FATAL(open_store(&f));
         expect_rows(&f, loaded_of_version_1, VERSION_1_ROW_COUNT);
         with_database(&f, "PRAGMA user_version", answer, sizeof answer);
-        CU_ASSERT_STRING_EQUAL(answer, "6");
+        CU_ASSERT_STRING_EQUAL(answer, "7");
         close_store(&f);
     }
     CU_ASSERT_EQUAL(files_set_aside(&f), 0);
