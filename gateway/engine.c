@@ -96,7 +96,7 @@ engine_new(const struct engine_options *options, engine_emit *emit, void *ctx)
     e->emit = emit;
     e->ctx = ctx;
     e->handshake_ms = handshake_patience(options);
-    e->shared.uplink_store_ms = ENGINE_NEVER;
+    e->shared.uplink_store_ms = e->own_due_ms = ENGINE_NEVER;
     e->shared.packet_ids = e->packet_ids;
     pool_init(&e->pool, pool_is_plain_here());
     indexes_init(e);
@@ -130,6 +130,7 @@ engine_free(struct engine *e)
     changes_free(e);
     uplinks_free(e, &e->shared);
     upstream_free(e, &e->shared);
+    own_free_all(e);
     brokers_free(e);
     for (size_t i = 0; i < e->messages_loaded.capacity; i++)
         message_unref(e, e->messages_loaded.slots[i]);
@@ -235,6 +236,7 @@ engine_start(struct engine *e, uint64_t now_ms)
     changes_start(e);
     upstream_ids_renew(e);
     discovery_start(e);
+    own_start(e);
     filters_sort(&e->shared);
     access_review(e);
     /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
@@ -249,6 +251,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         downlink_pump(e, s);
         session_schedule(e, s);
     }
+    inbound_flush(e);
 }
 
 void
@@ -346,6 +349,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     if (seq > e->committed_seq)
         e->committed_seq = seq;
     uplink_pump(e, &e->shared);
+    own_committed(e);
     inbound_flush(e);
     DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
         if (s->gate_seq > e->committed_seq || downlink_waits_for_disk(e, s))
@@ -355,6 +359,7 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
         downlink_pump(e, s);
         session_schedule(e, s);
     }
+    own_settle(e);
 }
 
 void
@@ -372,6 +377,7 @@ engine_time(struct engine *e, uint64_t now_ms)
     while ((s = session_first_due(e)) != NULL)
         session_timeout(e, s);
     uplink_time(e, &e->shared);
+    own_time(e);
     handshake_timeout(e);
     discovery_timeout(e);
     inbound_flush(e);
@@ -380,7 +386,7 @@ engine_time(struct engine *e, uint64_t now_ms)
 uint64_t
 engine_next_deadline(const struct engine *e)
 {
-    uint64_t deadlines[] = {uplink_deadline(&e->shared), handshake_deadline(e),
+    uint64_t deadlines[] = {e->own_due_ms, uplink_deadline(&e->shared), handshake_deadline(e),
                             discovery_deadline(e)};
     uint64_t earliest = e->heap_count > 0 ? e->heap[1]->deadline_ms : ENGINE_NEVER;
 

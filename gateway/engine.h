@@ -25,6 +25,9 @@
 /* The engine uses every packet id but this one, which is for the gateway's own topics. */
 #define ENGINE_FOREIGN_PACKET_ID UINT16_MAX
 
+/* The receive maximum of own connections: so many messages wait here for a device that sleeps. */
+#define ENGINE_OWN_RECEIVE_MAXIMUM 16
+
 /* What a message costs besides topic and payload, in total_bytes and spool_bytes. */
 #define ENGINE_MESSAGE_OVERHEAD 128
 
@@ -184,6 +187,8 @@ struct engine_options {
     const char *const *broker_keys;
     size_t broker_count;
     uint32_t max_clients;
+    uint32_t own_max;         /* own connections at once; 0: any number. Beyond it clients without a
+                               * session are told "congestion" */
     uint8_t client_id_max;    /* octets; a longer one is refused (R20) */
     uint64_t total_bytes;     /* all sessions, with ENGINE_MESSAGE_OVERHEAD for each message */
     uint64_t spool_bytes;     /* uplink messages waiting, with ENGINE_MESSAGE_OVERHEAD for each */

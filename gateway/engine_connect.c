@@ -32,6 +32,12 @@ connect_code(struct engine *e, const struct dm_address *from, const struct mqtts
                       (struct dm_span){0});
         return MQTTSN_NOT_SUPPORTED;
     }
+    const struct engine_settings *settings = party.client != NULL && party.client->settings != NULL
+                                                 ? party.client->settings
+                                                 : &e->options->settings;
+
+    if (existing == NULL && settings->own && !own_is_possible(e))
+        return MQTTSN_CONGESTION;
     if (!engine_can_promise(e) ||
         (existing == NULL && e->by_number.count >= e->options->max_clients) || /* R29 */
         (packet->will && e->handshake_count >= HANDSHAKES_MAX))
@@ -88,16 +94,22 @@ static struct session *
 session_for(struct engine *e, const struct dm_address *from, const struct connect *request)
 {
     struct session *s = session_find(e, request->client_id);
+    bool known = s != NULL && !s->trunk->fresh && !s->trunk->refused;
 
     /* A repeated CONNECT of a clean session that has nothing yet has nothing to wipe (R21). */
     if (s != NULL && request->clean && !(s->clean && session_is_blank(s))) {
         session_wipe(e, s);
         s = NULL;
     }
-    if (s != NULL)
+    if (s != NULL) {
         session_continue(s);
-    else
+    } else {
         s = session_new(e, request->client_id, e->last_session + 1);
+        if (s != NULL && s->settings->own && !own_begin(e, s, request->clean, known)) {
+            session_free(e, s);
+            s = NULL;
+        }
+    }
     return s != NULL && session_bind(e, s, from) ? s : NULL;
 }
 
@@ -135,6 +147,8 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
              log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
              s->will != NULL ? ", with a will" : "", (unsigned)s->keepalive_s);
     session_note(e, s, ENGINE_EVENT_CONNECTED, s->keepalive_s);
+    if (own_asks(e, s))
+        return; /* answered when the broker has */
     connect_answer(e, from, s->seq, MQTTSN_ACCEPTED);
     s->connack_seq = s->seq;
     session_gate(e, s);
@@ -190,10 +204,14 @@ session_leave(struct engine *e, struct session *s, enum engine_state state)
     struct trunk *t = s->trunk;
     struct uplink *will = state == ENGINE_LOST ? will_spool(e, s) : NULL; /* R34, R103 */
 
+    t->abrupt = state == ENGINE_LOST;
+
     if (s->clean) { /* R32 */
         session_wipe(e, s);
     } else {
         s->naps++;
+        if (t->hold_at_broker)
+            inbound_hand_back(e, s);
         session_set_state(e, s, state);
         queue_drop_qos0(e, s);
         record_session(e, s);

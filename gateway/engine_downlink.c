@@ -480,6 +480,17 @@ find_sent(const struct session *s, uint16_t msg_id)
     return NULL;
 }
 
+/* A message that waits at the broker and was sent by an earlier process or over an earlier
+ * connection: the broker repeats it soon, under the same MsgId. */
+static bool
+held_comes_again(const struct engine *e, const struct session *s, uint16_t msg_id)
+{
+    struct trunk *t = s->trunk;
+
+    return t->hold_at_broker && !inbound_is_taken(t, msg_id) &&
+           (!t->up || e->now_ms - t->connected_ms < s->settings->retry_ms);
+}
+
 void
 handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
@@ -489,6 +500,10 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
         e->status.ignored++; /* M38 */
         return;
     }
+    if (d == NULL && held_comes_again(e, s, packet->msg_id)) {
+        e->status.ignored++; /* PUBREL would end what PUBLISH begins again */
+        return;
+    }
     if (d == NULL) { /* R64, M34: lets the device finish what we have finished */
         engine_send(e, s, s->given_up_seq,
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
@@ -496,7 +511,10 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
     }
     if (!d->released) {
         d->released = true;
-        d->seq = record_delivery(e, s, d);
+        if (d->stored)
+            d->seq = record_delivery(e, s, d);
+        else
+            inbound_take(e, s, d);
     }
     if (d != s->queue || !session_is_reachable(e, s)) { /* out of turn: its reply, no more */
         engine_send(e, s, d->seq,

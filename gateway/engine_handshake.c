@@ -208,7 +208,8 @@ handshake_finish(struct engine *e, struct handshake *h, struct dm_span message)
 static void
 handshake_over(struct engine *e, const struct dm_address *from, const struct session *s)
 {
-    if (s != NULL && s->state == ENGINE_ACTIVE && e->now_ms < s->handshake_again_ms)
+    if (s != NULL && s->state == ENGINE_ACTIVE && e->now_ms < s->handshake_again_ms &&
+        !s->trunk->asking)
         connect_answer(e, from, s->connack_seq, MQTTSN_ACCEPTED);
     else
         e->status.ignored++;

@@ -44,6 +44,7 @@ inbound_new(struct trunk *t, uint8_t qos, uint16_t packet_id)
 
     if (in == NULL)
         return NULL;
+    in->trunk = t;
     in->qos = qos;
     in->packet_id = packet_id;
     DL_APPEND(t->inbound[qos], in);
@@ -68,8 +69,9 @@ inbound_forget_message(struct inbound *in)
 }
 
 void
-inbound_settled(struct message *m, uint64_t seq)
+inbound_settled(struct engine *e, struct message *m, uint64_t seq)
 {
+    trunk_touch(e, m->inbound->trunk);
     m->inbound->pending--;
     if (seq > m->inbound->seq)
         m->inbound->seq = seq;
@@ -104,8 +106,12 @@ flush_qos(struct engine *e, struct trunk *t, uint8_t qos)
     DL_FOREACH_SAFE (t->inbound[qos], in, next) {
         if (in->received || !in->current)
             continue;
-        if (in->pending > 0 || in->seq > e->committed_seq)
+        if (in->pending > 0)
             return;
+        if (in->seq > e->committed_seq) {
+            trunk_block(e, t);
+            return;
+        }
         acknowledge(e, t, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, in->packet_id, 0);
         if (qos == 1) {
             inbound_free(t, in);
@@ -120,14 +126,19 @@ flush_qos(struct engine *e, struct trunk *t, uint8_t qos)
 }
 
 void
-inbound_flush(struct engine *e)
+inbound_flush_trunk(struct engine *e, struct trunk *t)
 {
-    struct trunk *t = &e->shared;
-
     if (!t->up)
         return;
     flush_qos(e, t, 1);
     flush_qos(e, t, 2);
+}
+
+void
+inbound_flush(struct engine *e)
+{
+    inbound_flush_trunk(e, &e->shared);
+    own_settle(e);
 }
 
 /* ---- what a process before has taken over ---- */
@@ -144,10 +155,24 @@ inbound_expect(struct engine *e, struct message *m)
 }
 
 void
-inbound_expect_no_more(struct engine *e, const struct trunk *t)
+inbound_expect_no_more(struct engine *e, struct trunk *t)
 {
-    (void)t;
-    pointer_index_fini(&e->redelivered);
+    t->expects = false;
+    if (t->connection == 0)
+        pointer_index_fini(&e->redelivered);
+}
+
+/* One of an earlier process; of several the last, for the id was used again. */
+static struct message *
+find_in_queue(const struct session *s, uint16_t packet_id)
+{
+    struct delivery *d;
+    struct message *found = NULL;
+
+    DL_FOREACH (s != NULL ? s->queue : NULL, d)
+        if (d->message->packet_id == packet_id)
+            found = d->message;
+    return found;
 }
 
 /* The message of the store that this is once more, NULL: none. The reference is the caller's. */
@@ -155,14 +180,16 @@ static struct message *
 take_expected(struct engine *e, struct trunk *t, const struct mqtt_packet *packet,
               struct dm_span topic)
 {
-    if (packet->qos != 1 || e->redelivered.count == 0)
+    if (packet->qos != 1 || !(t->connection == 0 ? e->redelivered.count > 0 : t->expects))
         return NULL;
     if (!packet->dup) { /* the broker sends first what it had open */
         inbound_expect_no_more(e, t);
         return NULL;
     }
     uint32_t hash = pointer_index_hash(0, &packet->packet_id, sizeof packet->packet_id);
-    struct message *m = pointer_index_find(&e->redelivered, hash, &packet->packet_id);
+    struct message *m = t->connection == 0
+                            ? pointer_index_find(&e->redelivered, hash, &packet->packet_id)
+                            : find_in_queue(t->session, packet->packet_id);
 
     if (m == NULL || m->retain != packet->retain || !dm_span_equal(name_span(m->topic), topic) ||
         !dm_span_equal(dm_span(m->payload, m->len), packet->payload))
@@ -205,8 +232,9 @@ is_redelivery(struct engine *e, struct trunk *t, const struct mqtt_packet *packe
 static void
 keep_window_open(struct engine *e, struct trunk *t)
 {
-    uint16_t window =
-        t->granted.version == MQTT_5 ? e->options->receive_maximum : RECEIVE_MAXIMUM_3_1_1;
+    uint16_t granted =
+        t->connection == 0 ? e->options->receive_maximum : ENGINE_OWN_RECEIVE_MAXIMUM;
+    uint16_t window = t->granted.version == MQTT_5 ? granted : RECEIVE_MAXIMUM_3_1_1;
 
     if (t->inbound_held * 2 < window)
         return;
@@ -249,12 +277,86 @@ new_message(struct engine *e, const struct mqtt_packet *packet, struct dm_span t
     return m;
 }
 
+/* ---- messages that wait at the broker (hold = broker) ---- */
+
+/* Somebody takes them. What comes for a session that has ended goes with it. */
+static bool
+takes_messages(const struct trunk *t)
+{
+    const struct session *s = t->session;
+
+    return s != NULL &&
+           (!t->hold_at_broker || (s->state != ENGINE_DISCONNECTED && s->state != ENGINE_LOST));
+}
+
+/* As the broker sent it: copies for several filters come as several. It is for this device, whether
+ * a subscription of it is known here or was made at another gateway. */
+static void
+deliver_held(struct engine *e, struct trunk *t, struct message *m, const struct mqtt_packet *packet)
+{
+    struct session *s = t->session;
+    struct party party = party_of(s);
+    const struct filter *exact = filter_find(t, m->topic);
+    const struct subscription *sub;
+    bool wait_suback = false;
+
+    if (name_down(e, &party, name_span(m->topic), &e->lowered).len == 0 ||
+        (access_is_own(e, name_span(m->topic)) && (exact == NULL || exact->subscriptions == NULL)))
+        return;
+    LL_FOREACH (s->subscriptions, sub)
+        wait_suback =
+            wait_suback || (sub->owes_suback && name_matches(e, sub, name_span(m->topic)));
+    queue_add(e, s, m, m->qos, wait_suback);
+    if (s->queue != NULL && s->queue->prev->message == m)
+        s->queue->prev->sent = packet->dup; /* perhaps, by an earlier process or gateway */
+    downlink_pump(e, s);
+    session_schedule(e, s);
+}
+
+void
+inbound_hand_back(struct engine *e, struct session *s)
+{
+    struct delivery *d;
+    struct delivery *next;
+
+    s->trunk->stale = s->trunk->up;
+    DL_FOREACH_SAFE (s->queue, d, next) {
+        if (d->qos == 0 || d->stored)
+            continue;
+        if (d->message->inbound != NULL)
+            inbound_free(s->trunk, d->message->inbound);
+        queue_remove(e, s, d);
+    }
+}
+
+void
+inbound_take(struct engine *e, struct session *s, struct delivery *d)
+{
+    struct inbound *in = d->message->inbound;
+
+    if (in != NULL) /* before its delivery, whose record settles it */
+        in->seq = record_inbound(e, s->trunk, in, true);
+    queue_store_released(e, s, d);
+}
+
+bool
+inbound_is_taken(struct trunk *t, uint16_t packet_id)
+{
+    const struct inbound *in = inbound_find(t, 2, packet_id);
+
+    return in != NULL && in->received;
+}
+
 void
 inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *packet)
 {
     struct dm_span topic;
     struct inbound *in = NULL;
 
+    if (t->connection != 0 && !takes_messages(t)) {
+        t->stale = true; /* nobody is there: it comes again with the next connection */
+        return;
+    }
     if (packet->qos > 0) {
         if (is_redelivery(e, t, packet))
             return;
@@ -281,9 +383,14 @@ inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *pac
         m->inbound = in;
         if (in != NULL)
             in->message = m;
-        route_message(e, t, m, packet);
+        if (t->hold_at_broker)
+            deliver_held(e, t, m, packet);
+        else
+            route_message(e, t, m, packet);
         message_unref(e, m);
     }
+    if (t->hold_at_broker)
+        return;
     if (in != NULL && in->seq < t->route_seq)
         in->seq = t->route_seq;
     if (in != NULL && in->qos == 2) { /* recognised again until PUBREL */

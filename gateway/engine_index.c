@@ -97,6 +97,18 @@ equal_filter_id(const void *item, const void *key)
 }
 
 static uint32_t
+hash_trunk(const void *item)
+{
+    return pointer_index_hash(0, &((const struct trunk *)item)->connection, sizeof(uint64_t));
+}
+
+static bool
+equal_trunk(const void *item, const void *key)
+{
+    return ((const struct trunk *)item)->connection == *(const uint64_t *)key;
+}
+
+static uint32_t
 hash_message(const void *item)
 {
     return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
@@ -129,6 +141,7 @@ indexes_init(struct engine *e)
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
     pointer_index_init(&e->names, hash_name, equal_name);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
+    pointer_index_init(&e->own_index, hash_trunk, equal_trunk);
     pointer_index_init(&e->redelivered, hash_packet_id, equal_packet_id);
 }
 

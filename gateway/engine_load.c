@@ -16,6 +16,8 @@ load_session(struct engine *e, const struct store_record *record, const struct d
 
     if (s == NULL)
         return DM_NO_MEMORY;
+    if (!own_attach(e, s, record->upstream))
+        return DM_NO_MEMORY;
     s->clean = record->clean;
     e->status.sessions[s->state]--;
     s->state = (enum engine_state)record->mode;
@@ -177,6 +179,13 @@ load_message(struct engine *e, const struct store_record *record)
     }
     m->stored = true; /* from now on its row goes with it */
     m->packet_id = record->packet_id;
+    if (m->packet_id != 0 && record->broker >= STORE_OWN_BROKERS) {
+        struct trunk *t = trunk_find(e, record->broker - STORE_OWN_BROKERS);
+
+        if (t != NULL)
+            t->expects = true;
+        return DM_OK;
+    }
     return m->qos != 1 || m->packet_id == 0 || !broker_is_current(e, record->broker) ||
                    inbound_expect(e, m)
                ? DM_OK
@@ -225,7 +234,7 @@ load_of_broker(struct engine *e, struct trunk *t, const struct store_record *rec
 
     if (record->op == STORE_RELEASE_PUT && record->order > e->last_spool)
         e->last_spool = record->order; /* it means a message that may be gone, and no other */
-    if (!reserved && !broker_is_current(e, record->broker))
+    if (t->connection == 0 && !reserved && !broker_is_current(e, record->broker))
         return broker_load_row(e, record);
     if (record->op == STORE_FILTER_PUT)
         return filter_load(e, t, record);
@@ -236,22 +245,36 @@ load_of_broker(struct engine *e, struct trunk *t, const struct store_record *rec
     return inbound_load(t, record->packet_id, record->content) ? DM_OK : DM_NO_MEMORY;
 }
 
+/* The connection that the row is about; NULL: none that is known. */
+static struct trunk *
+trunk_of(struct engine *e, const struct store_record *record)
+{
+    struct trunk *t;
+
+    if (record->op == STORE_SPOOL_PUT) { /* the session may be gone, or may have shared */
+        t = trunk_find(e, record->session);
+        return t != NULL ? t : &e->shared;
+    }
+    return record->broker < STORE_OWN_BROKERS ? &e->shared
+                                              : trunk_find(e, record->broker - STORE_OWN_BROKERS);
+}
+
 enum dm_result
 engine_load(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {
     struct session *s = session_find_number(e, record->session);
-    struct trunk *t = &e->shared;
+    struct trunk *t = trunk_of(e, record);
 
     switch (record->op) {
     case STORE_CLOCK_PUT: /* engine_clock tells what follows from it */
         return DM_OK;
     case STORE_BROKER_PUT:
-        return broker_load(e, record);
+        return record->broker < STORE_OWN_BROKERS ? broker_load(e, record) : own_load(e, record);
     case STORE_FILTER_PUT:
     case STORE_RELEASE_PUT:
     case STORE_INBOUND_PUT:
     case STORE_COPY_PUT:
-        return load_of_broker(e, t, record);
+        return t != NULL ? load_of_broker(e, t, record) : DM_MALFORMED;
     case STORE_WILL_PUT:
         return s != NULL ? load_will(e, s, record) : DM_MALFORMED;
     case STORE_RECEIVED_PUT:

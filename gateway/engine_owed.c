@@ -118,6 +118,7 @@ owed_done(struct engine *e, struct trunk *t, uint16_t packet_id)
             continue;
         record_release(e, t, packet_id, false);
         owed_free(t, owed);
+        trunk_touch(e, t);
         return;
     }
 }

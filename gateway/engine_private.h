@@ -101,6 +101,7 @@ struct filter {
 /* A QoS 1/2 message of the broker that is not acknowledged, or (QoS 2) not released yet. */
 struct inbound {
     struct inbound *prev, *next;
+    struct trunk *trunk;
     struct message *message; /* while a recipient has it and it is not acknowledged */
     uint64_t content;        /* hash: a redelivery is the same message only if this is equal;
                               * 0: not known */
@@ -395,9 +396,41 @@ struct recent_request {
     struct name *filter;
 };
 
+/* What the row of an own connection says besides that it exists: a sum of these. */
+enum own_note {
+    OWN_CLEAN = 1,     /* what the broker has of this client id is wiped before its first use */
+    OWN_ELSEWHERE = 2, /* another connection has taken it over */
+    OWN_INHERITED = 4, /* the broker had it before us, with subscriptions that are not known here */
+    OWN_NOTES = 7,
+};
+
+enum trunk_place { TRUNK_NOWHERE, TRUNK_TOUCHED, TRUNK_BLOCKED };
+
 /* One connection to the broker, and what holds of the session that the broker has for it. */
 struct trunk {
     uint64_t connection; /* as in effects; 0: the one that devices share */
+
+    /* Of an own one: see engine_own.c. */
+    struct trunk *own_prev, *own_next;
+    struct trunk *place_prev, *place_next; /* in the list that `place` names */
+    enum trunk_place place;
+    struct session *session;  /* NULL: it has ended */
+    struct trunk *after;      /* of an earlier session of the client id, which has to end first */
+    unsigned note;            /* enum own_note */
+    bool hold_at_broker;      /* messages wait there, not here */
+    bool opened, ever_opened; /* ENGINE_OPEN was said */
+    bool wiping, wiped;
+    bool met;          /* there was a connection since the start */
+    bool fresh;        /* never connected: the device has no CONNACK yet */
+    bool asking;       /* CONNECT waits for the broker */
+    bool refused;      /* by the broker */
+    bool stale;        /* of what came over this connection something was forgotten */
+    bool abrupt;       /* the device is lost: to be ended without DISCONNECT */
+    bool has_will;     /* the broker has it */
+    bool will_changed; /* since ENGINE_OPEN */
+    bool expects;      /* some of the queue may come again: see engine.redelivered */
+    uint64_t ask_until_ms;
+    uint64_t connected_ms; /* since when */
 
     bool up;
     /* Nothing shows yet that the session which the broker kept is the one in the rows: a process
@@ -431,6 +464,9 @@ struct trunk {
     size_t uplinks_in_flight;
     uint64_t uplink_pause_until_ms; /* the broker's quota is exceeded; 0: it is not */
     struct owed *owed;
+
+    uint8_t client_id_len; /* of an own one */
+    uint8_t *client_id;    /* behind it */
 };
 
 struct engine {
@@ -470,6 +506,14 @@ struct engine {
     struct trunk shared;
     uint8_t packet_ids[65536 / 8]; /* of the shared one */
     uint64_t last_spool;
+
+    struct trunk *own;              /* own connections of devices */
+    struct pointer_index own_index; /* by number */
+    size_t own_count, own_ended, own_opened, own_up;
+    struct trunk *touched;  /* something changed: looked at after the input */
+    struct trunk *blocked;  /* to be touched after the next commit */
+    uint64_t own_due_ms;    /* none of them has anything to do before */
+    uint64_t own_failed_ms; /* when a device was told that the broker is away; 0: never */
 
     struct history *histories;
     size_t history_count;
@@ -558,6 +602,8 @@ uint64_t record_filter(struct engine *e, const struct trunk *t, const struct fil
                        bool lazy);
 void record_filter_delete(struct engine *e, const struct trunk *t, const struct filter *f,
                           uint32_t id);
+/* STORE_BROKER_PUT, _USE or _DELETE of an own connection. */
+uint64_t record_own(struct engine *e, const struct trunk *t, enum store_op op);
 /* STORE_BROKER_PUT or STORE_BROKER_USE of the current one. */
 uint64_t record_broker(struct engine *e, enum store_op op);
 /* The row that says how far identifiers were used: a filter without a name. */
@@ -630,6 +676,38 @@ void access_denied(struct engine *e, struct dm_span client_id, const char *what,
                    struct dm_span topic);
 /* After a start: ends what the configuration allows no more. */
 void access_review(struct engine *e);
+
+/* engine_own.c */
+/* NULL: there is none (any more). */
+struct trunk *trunk_find(struct engine *e, uint64_t connection);
+/* To be looked at after this input: what it wants may have changed, or it may have something to
+ * acknowledge. Nothing happens to the shared one. */
+void trunk_touch(struct engine *e, struct trunk *t);
+/* It waits for the disk. */
+void trunk_block(struct engine *e, struct trunk *t);
+struct trunk *own_new(struct engine *e, uint64_t connection, struct dm_span client_id);
+void own_free(struct engine *e, struct trunk *t);
+void own_free_all(struct engine *e);
+/* False: a client without a session cannot have one now (congestion). */
+bool own_is_possible(const struct engine *e);
+/* A session begins that has one. `known`: its client had one before, and need not wait for the
+ * broker. False: no memory. */
+bool own_begin(struct engine *e, struct session *s, bool clean, bool known);
+/* The device says CONNECT. True: the broker is asked first, and the answer follows. */
+bool own_asks(struct engine *e, struct session *s);
+void own_connected(struct engine *e, struct trunk *t, bool present);
+void own_disconnected(struct engine *e, struct trunk *t, enum upstream_end why);
+/* The session is about to be freed. */
+void own_detach(struct engine *e, struct session *s);
+/* At the end of every input. */
+void own_settle(struct engine *e);
+void own_committed(struct engine *e);
+void own_due_at(struct engine *e, uint64_t at_ms);
+void own_time(struct engine *e);
+enum dm_result own_load(struct engine *e, const struct store_record *record);
+/* False: no memory. */
+bool own_attach(struct engine *e, struct session *s, uint8_t upstream);
+void own_start(struct engine *e);
 
 /* engine_load.c */
 void unmapped_free(struct engine *e);
@@ -849,6 +927,9 @@ bool queue_is_open(const struct session *s, const struct delivery *d);
 size_t queue_give_up(struct engine *e, struct session *s);
 /* Commits every QoS 1/2 delivery that is only in memory. */
 void queue_store(struct engine *e, struct session *s);
+/* Commits that the device has a QoS 2 message that was only in memory: its body is not needed any
+ * more. */
+void queue_store_released(struct engine *e, struct session *s, struct delivery *d);
 void queue_store_due(struct engine *e, struct session *s);
 /* When the first of them is to be committed, by now_ms. */
 uint64_t queue_store_deadline(const struct engine *e, const struct session *s);
@@ -942,6 +1023,11 @@ struct upstream_message {
 /* False: the broker can never take it. */
 bool upstream_publish(struct engine *e, struct trunk *t, const struct upstream_message *message);
 void upstream_free(struct engine *e, struct trunk *t);
+/* The broker's name of a name or filter, with the gateway's prefix; borrowed until the next call.
+ */
+struct dm_span upstream_name(struct engine *e, struct dm_span name);
+/* The connection is gone. */
+void upstream_down(struct engine *e, struct trunk *t);
 
 /* engine_broker.c */
 uint32_t broker_number(const struct engine *e); /* of the current one */
@@ -968,8 +1054,16 @@ void inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet
 void inbound_pubrel(struct engine *e, struct trunk *t, const struct mqtt_packet *packet);
 bool inbound_load(struct trunk *t, uint16_t packet_id, uint64_t content);
 /* Acknowledges to the broker, in order, what is done or committed. */
+void inbound_flush_trunk(struct engine *e, struct trunk *t);
+/* The same of all that may have something, at the end of an input: see own_settle. */
 void inbound_flush(struct engine *e);
-void inbound_settled(struct message *m, uint64_t seq);
+void inbound_settled(struct engine *e, struct message *m, uint64_t seq);
+/* What the device did not take before it left is not acknowledged: the broker has it (hold =
+ * broker). */
+void inbound_hand_back(struct engine *e, struct session *s);
+/* A QoS 2 message that is held at the broker is the device's now, and comes no more. */
+void inbound_take(struct engine *e, struct session *s, struct delivery *d);
+bool inbound_is_taken(struct trunk *t, uint16_t packet_id);
 /* The message of an acknowledgement is gone from memory. */
 void inbound_forget_message(struct inbound *in);
 /* The broker has forgotten all of them. */
@@ -980,7 +1074,7 @@ void inbound_leave(struct engine *e);
 void inbound_disconnected(struct trunk *t);
 /* A message of the store that the broker may send again. False: no memory. */
 bool inbound_expect(struct engine *e, struct message *m);
-void inbound_expect_no_more(struct engine *e, const struct trunk *t);
+void inbound_expect_no_more(struct engine *e, struct trunk *t);
 
 /* engine_route.c: a message of the broker to its recipients */
 void route_message(struct engine *e, struct trunk *t, struct message *m,

@@ -92,7 +92,7 @@ delivery_store(struct engine *e, struct session *s, struct delivery *d)
     d->stored = true;
     d->seq = record_delivery(e, s, d);
     if (d->message->inbound != NULL)
-        inbound_settled(d->message, d->seq);
+        inbound_settled(e, d->message, d->seq);
 }
 
 void
@@ -107,6 +107,15 @@ queue_store(struct engine *e, struct session *s)
     /* The ids they need are committed now, not at wake (design 1). */
     DL_FOREACH (s->queue, d)
         topic_prepare(e, s, d->message->topic);
+}
+
+void
+queue_store_released(struct engine *e, struct session *s, struct delivery *d)
+{
+    s->queued_octets -= d->message->len;
+    e->status.queued_octets -= d->message->len;
+    d->message->len = 0;
+    delivery_store(e, s, d);
 }
 
 uint64_t
@@ -150,7 +159,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
         if (d->qos == 2 && !d->released)
             s->given_up_seq = seq;
     } else if (!d->stored && d->qos > 0 && d->message->inbound != NULL) {
-        inbound_settled(d->message, 0);
+        inbound_settled(e, d->message, 0);
     }
     message_unref(e, d->message);
     pool_put(&e->pool, d, sizeof *d);
@@ -425,13 +434,18 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
     }
     d->qos = qos;
     d->order = ++s->last_order;
-    d->msg_id = qos > 0 ? session_next_msg_id(s) : 0;
+    if (s->trunk->hold_at_broker && m->inbound != NULL)
+        d->msg_id = m->inbound->packet_id; /* known to the device, however often it is repeated */
+    else if (qos > 0)
+        d->msg_id = session_next_msg_id(s);
     d->wait_suback = wait_suback;
     if (away)
         topic_prepare(e, s, m->topic);
     if (qos > 0) {
         if (m->inbound != NULL)
             m->inbound->pending++;
+        if (s->trunk->hold_at_broker)
+            return;              /* only in memory */
         if (away || m->qos == 2) /* QoS 2: committed first (design 4) */
             delivery_store(e, s, d);
         else if (s->unstored == NULL)

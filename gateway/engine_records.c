@@ -46,6 +46,9 @@ emit_session(struct engine *e, const struct session *s, const struct session_ima
         .sleep_s = image->sleep_s,
         .epoch = image->epoch,
         .msg_id = s->last_msg_id,
+        .upstream = s->trunk->connection == 0  ? 0
+                    : s->trunk->hold_at_broker ? 2
+                                               : 1,
     };
 
     return emit_record(e, &record, image->has_address ? &image->address : NULL);
@@ -395,5 +398,16 @@ record_broker(struct engine *e, enum store_op op)
                                               .broker = broker_number(e),
                                               .order = e->broker->used - 1,
                                               .name = dm_span_text(e->broker->key)},
+                       NULL);
+}
+
+uint64_t
+record_own(struct engine *e, const struct trunk *t, enum store_op op)
+{
+    return emit_record(e,
+                       &(struct store_record){.op = op,
+                                              .broker = STORE_OWN_BROKERS + t->connection,
+                                              .order = t->note,
+                                              .name = dm_span(t->client_id, t->client_id_len)},
                        NULL);
 }

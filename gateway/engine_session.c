@@ -158,6 +158,7 @@ session_free(struct engine *e, struct session *s)
     free(s->predefined);
     if (s->handshake != NULL)
         s->handshake->session = NULL;
+    own_detach(e, s);
     session_unbind(e, s);
     heap_remove(e, s);
     pointer_index_remove(&e->by_number, s);
@@ -240,6 +241,7 @@ session_set_state(struct engine *e, struct session *s, enum engine_state state)
     e->status.sessions[s->state]--;
     e->status.sessions[state]++;
     s->state = state;
+    trunk_touch(e, s->trunk);
     change_note(e, s, true);
     if (state != ENGINE_ACTIVE && state != ENGINE_AWAKE) {
         downlink_cancel(s);
@@ -287,7 +289,7 @@ bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
     return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
-           s->handshake == NULL && e->links[s->address.link].up;
+           s->handshake == NULL && !s->trunk->asking && e->links[s->address.link].up;
 }
 
 /* ---- supervision ---- */

@@ -54,6 +54,7 @@ uplink_new(struct engine *e, struct trunk *t, uint64_t session, struct name *top
     u->session = session;
     set_waiting(e, u, true);
     DL_APPEND(t->uplinks, u);
+    trunk_touch(e, t);
     if (t->uplink_next == NULL)
         t->uplink_next = u;
     e->status.spooled_messages++;
@@ -76,6 +77,8 @@ uplink_free(struct engine *e, struct trunk *t, struct uplink *u)
     e->status.spooled_messages--;
     e->status.spooled_octets -= uplink_octets(u);
     DL_DELETE(t->uplinks, u);
+    if (t->uplinks == NULL)
+        trunk_touch(e, t); /* perhaps it was all that kept it */
     name_unref(e, u->topic);
     free(u);
 }
@@ -133,6 +136,8 @@ uplink_await(struct engine *e, struct trunk *t, struct uplink *u, uint64_t store
     u->store_at_ms = engine_add_ms(e->now_ms, store_after_ms);
     if (u->store_at_ms < t->uplink_store_ms)
         t->uplink_store_ms = u->store_at_ms;
+    if (t->connection != 0)
+        own_due_at(e, u->store_at_ms);
 }
 
 /* Takes over what the broker has not acknowledged and is to be stored by then. */
@@ -293,8 +298,10 @@ uplink_pump(struct engine *e, struct trunk *t)
         }
         /* QoS 0 has no answer that would bring it back: it leaves for good when it may leave. */
         if (upstream_qos(t, u) == 0 &&
-            uplink_needs(t, u, session_find_number(e, u->session)) > e->committed_seq)
+            uplink_needs(t, u, session_find_number(e, u->session)) > e->committed_seq) {
+            trunk_block(e, t);
             return;
+        }
         if (upstream_qos(t, u) > 0) {
             if (t->uplinks_in_flight >= t->granted.send_maximum ||
                 t->uplinks_in_flight >= UPLINKS_IN_FLIGHT_MAX || !take_packet_id(e, t, u))
@@ -405,6 +412,8 @@ uplink_postpone(struct engine *e, struct trunk *t, struct uplink *u)
         log_warning("uplink", "the broker's quota is exceeded: sending again in %llu s",
                     (unsigned long long)(e->options->settings.retry_ms / 1000));
     t->uplink_pause_until_ms = engine_add_ms(e->now_ms, e->options->settings.retry_ms);
+    if (t->connection != 0)
+        own_due_at(e, t->uplink_pause_until_ms);
     u->in_flight = false;
     u->sent = false; /* its exchange has ended */
     t->uplinks_in_flight--;

@@ -16,19 +16,37 @@
 static bool
 packet_id_is_used(const struct trunk *t, uint16_t id)
 {
+    const struct uplink *u;
+    const struct request *r;
+    const struct owed *owed;
+
+    if (t->packet_ids == NULL) { /* an own connection has few */
+        DL_FOREACH (t->uplinks, u)
+            if (u->packet_id == id)
+                return true;
+        DL_FOREACH (t->requests, r)
+            if (r->packet_id == id)
+                return true;
+        DL_FOREACH (t->owed, owed)
+            if (owed->packet_id == id)
+                return true;
+        return false;
+    }
     return (t->packet_ids[id / 8] >> (id % 8) & 1) != 0;
 }
 
 void
 packet_id_reserve(struct trunk *t, uint16_t id)
 {
-    t->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
+    if (t->packet_ids != NULL)
+        t->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
 }
 
 void
 packet_id_release(struct trunk *t, uint16_t id)
 {
-    t->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
+    if (t->packet_ids != NULL)
+        t->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
 }
 
 uint16_t
@@ -47,8 +65,7 @@ packet_id_take(struct trunk *t)
 
 /* ---- names with the gateway's prefix ---- */
 
-/* The broker's name of a device name or filter; borrowed until the next call. */
-static struct dm_span
+struct dm_span
 upstream_name(struct engine *e, struct dm_span name)
 {
     struct dm_span prefix = dm_span_text(e->options->topic_prefix);
@@ -79,14 +96,24 @@ upstream_publish(struct engine *e, struct trunk *t, const struct upstream_messag
 
 /* ---- subscriptions ---- */
 
+/* QoS 2, downgraded per device (design 6); what waits at the broker is what the device asked for.
+ */
+static uint8_t
+request_qos(const struct trunk *t, const struct request *r)
+{
+    const struct filter *f = t->hold_at_broker ? filter_find(t, r->filter) : NULL;
+    uint8_t qos = f != NULL && f->subscriptions != NULL ? f->subscriptions->qos : 2;
+
+    return qos < t->granted.maximum_qos ? qos : t->granted.maximum_qos;
+}
+
 static void
 request_send(struct engine *e, struct trunk *t, struct request *r)
 {
     struct mqtt_packet packet = {.type = r->subscribe ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE,
                                  .packet_id = r->packet_id,
                                  .topic = upstream_name(e, name_span(r->filter)),
-                                 .qos =
-                                     t->granted.maximum_qos, /* downgraded per device (design 6) */
+                                 .qos = request_qos(t, r),
                                  .retain_handling = r->retained ? 0 : 2};
 
     if (r->subscribe && t->granted.subscription_ids_available) {
@@ -180,8 +207,8 @@ upstream_unsubscribe(struct engine *e, struct trunk *t, struct name *filter)
 {
     struct filter *f = filter_find(t, filter);
 
-    if (!t->up)
-        return; /* the next connection sees the difference */
+    if (!t->up || (t->connection != 0 && t->session == NULL))
+        return; /* the next connection sees the difference, or the broker's session is wiped */
     if (f != NULL && !f->leaving) {
         f->leaving = true;
         if (f->acked)
@@ -343,6 +370,13 @@ handle_unsuback(struct engine *e, struct trunk *t, const struct mqtt_packet *pac
     requests_pump(e, t);
 }
 
+/* There was a connection since the start. */
+static bool
+has_met(const struct engine *e, const struct trunk *t)
+{
+    return t->connection == 0 ? e->broker->met : t->met;
+}
+
 /* What the broker holds and what the devices want may differ. */
 static void
 reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
@@ -367,17 +401,11 @@ reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
      * broker that was killed may come back with its session as it was before the last SUBSCRIBE it
      * acknowledged. And always after a start: the process before may have been killed when it had
      * just made a new session. */
-    if (!asked && (!filter_is_held(f) || t->granted.subscription_ids_available || !e->broker->met))
+    if (!asked && (!filter_is_held(f) || t->granted.subscription_ids_available || !has_met(e, t)))
         upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->seq);
 }
 
 /* ---- inputs ---- */
-
-static struct trunk *
-trunk_find(struct engine *e, uint64_t connection)
-{
-    return connection == 0 ? &e->shared : NULL;
-}
 
 void
 engine_upstream_packet(struct engine *e, uint64_t now_ms, uint64_t connection,
@@ -386,8 +414,9 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, uint64_t connection,
     struct trunk *t = trunk_find(e, connection);
 
     engine_at(e, now_ms);
-    if (t == NULL)
+    if (t == NULL || (connection != 0 && !t->up))
         return;
+    trunk_touch(e, t);
     switch (packet->type) {
     case MQTT_PUBLISH:
         t->doubtful = false;
@@ -417,13 +446,6 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, uint64_t connection,
 
 /* ---- connection ---- */
 
-void
-engine_upstream_wiped(struct engine *e, uint64_t now_ms, uint64_t connection)
-{
-    (void)connection;
-    engine_at(e, now_ms);
-}
-
 /* The broker has nothing of ours: no packet id, no filter, no message in flight. */
 static void
 forget_broker_session(struct engine *e, struct trunk *t)
@@ -436,8 +458,13 @@ forget_broker_session(struct engine *e, struct trunk *t)
         filter_release(e, t, f, false);
     /* Clears the rows of filters and packet ids. Until that is durable the new session stays as it
      * is: a process that begins meanwhile would take it for the old one. */
-    e->broker->used = ++e->broker_uses;
-    t->broker_seq = record_broker(e, STORE_BROKER_PUT);
+    if (t->connection == 0) {
+        e->broker->used = ++e->broker_uses;
+        t->broker_seq = record_broker(e, STORE_BROKER_PUT);
+    } else {
+        t->note = 0;
+        t->broker_seq = record_own(e, t, STORE_BROKER_PUT);
+    }
     if (e->reserved_upstream_id != 0)
         upstream_ids_reserve(e);
 }
@@ -462,22 +489,38 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, uint64_t connection
     engine_at(e, now_ms);
     if (t == NULL)
         return;
-    broker_enter(e, session->broker);
-    bool present = session->session_present && broker_is_known(e);
+    if (t->connection == 0)
+        broker_enter(e, session->broker);
+    else if (!t->opened || t->up)
+        return; /* it is closed by now */
+    bool known = t->connection != 0 ? !t->fresh && t->note == 0 : broker_is_known(e);
+    bool present = session->session_present && (t->connection != 0 || known);
 
     t->granted = *session;
     t->up = true;
+    t->connected_ms = now_ms;
     if (!present) {
-        if (broker_is_known(e))
+        if (known)
             log_warning("upstream", "the broker has lost its session; subscribing again");
         forget_broker_session(e, t);
     }
-    t->doubtful = present && !e->broker->met;
+    t->doubtful = present && !has_met(e, t);
+    if (t->connection != 0)
+        own_connected(e, t, present);
     uplink_connected(e, t, present);
     DL_FOREACH_SAFE (t->filters, f, next)
         reconcile_filter(e, t, f);
-    e->broker->met = true;
-    discovery_connected(e);
+    if (t->connection == 0) {
+        e->broker->met = true;
+        discovery_connected(e);
+    } else {
+        t->met = true;
+        trunk_touch(e, t);
+        if (t->session != NULL) {
+            downlink_pump(e, t->session);
+            session_schedule(e, t->session);
+        }
+    }
     inbound_flush(e);
 }
 
@@ -486,25 +529,48 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms, uint64_t connect
                              enum upstream_end why)
 {
     struct trunk *t = trunk_find(e, connection);
-    struct session *s;
-    struct subscription *sub;
 
-    (void)why;
     engine_at(e, now_ms);
     if (t == NULL)
         return;
+    if (t->up || connection == 0)
+        upstream_down(e, t);
+    if (connection != 0 && t->opened)
+        own_disconnected(e, t, why);
+    inbound_flush(e);
+}
+
+/* They need not wait for the broker: what they asked for is carried out later (design 6). */
+static void
+answer_session(struct engine *e, struct session *s)
+{
+    struct subscription *sub;
+
+    LL_FOREACH (s->subscriptions, sub)
+        subscription_answer(e, sub, MQTTSN_ACCEPTED);
+    downlink_pump(e, s);
+    session_schedule(e, s);
+}
+
+void
+upstream_down(struct engine *e, struct trunk *t)
+{
+    struct session *s;
+
+    e->own_up -= t->connection != 0 && t->up;
     t->up = false;
     while (t->requests != NULL)
         request_free(e, t, t->requests);
     inbound_disconnected(t);
     inbound_expect_no_more(e, t);
     uplink_disconnected(e, t);
-    DL_FOREACH (e->sessions, s) {
-        LL_FOREACH (s->subscriptions, sub)
-            subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
-        downlink_pump(e, s);
-        session_schedule(e, s);
-    }
+    if (t->connection != 0 && t->session != NULL)
+        answer_session(e, t->session);
+    if (t->connection != 0)
+        return;
+    DL_FOREACH (e->sessions, s)
+        if (s->trunk == t)
+            answer_session(e, s);
 }
 
 void

@@ -95,6 +95,9 @@ will_set(struct engine *e, struct session *s, struct will *will)
     will_free(e, s->will);
     s->will = will;
     if (!same)
+        s->trunk->will_changed = true;
+    trunk_touch(e, s->trunk);
+    if (!same)
         s->seq = will != NULL ? record_will(e, s) : record_will_delete(e, s);
 }
 
@@ -162,8 +165,8 @@ will_spool(struct engine *e, struct session *s)
     char id[128];
     char topic[128];
 
-    if (will == NULL || will->topic == NULL)
-        return NULL;
+    if (will == NULL || will->topic == NULL || s->trunk->has_will)
+        return NULL; /* the broker publishes it */
     log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len));
     log_escape(topic, sizeof topic, name_of_session(e, s, will->topic));
     struct uplink *u = uplink_has_room(e, will_octets(will))

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Own connections of devices (design 6, `upstream = own`): when one is wanted, and what becomes of
+ * the session that the broker keeps for it. Its number is that of the session here, and its row
+ * (STORE_OWN_BROKERS) outlives that, until what the device left is sent and the broker's session
+ * wiped.
+ *   wanted -> ENGINE_OPEN -> connected, lost and connected again, ... -> not wanted -> ENGINE_CLOSE
+ *   refused, taken over: closed until the device says CONNECT
+ *   session ended -> all sent -> ENGINE_CLOSE with wipe -> wiped -> gone
+ */
+#include "engine_private.h"
+
+#include <stdlib.h>
+
+#include <dormouse/log.h>
+
+static const char *
+client_text(const struct trunk *t, char *buffer, size_t size)
+{
+    return log_escape(buffer, size, dm_span(t->client_id, t->client_id_len));
+}
+
+/* ---- the list ---- */
+
+struct trunk *
+trunk_find(struct engine *e, uint64_t connection)
+{
+    if (connection == 0)
+        return &e->shared;
+    return pointer_index_find(&e->own_index, pointer_index_hash(0, &connection, sizeof connection),
+                              &connection);
+}
+
+struct trunk *
+own_new(struct engine *e, uint64_t connection, struct dm_span client_id)
+{
+    struct trunk *t = calloc(1, sizeof *t + client_id.len);
+
+    if (t == NULL)
+        return NULL;
+    t->connection = connection;
+    t->client_id_len = (uint8_t)client_id.len;
+    t->client_id = (uint8_t *)(t + 1);
+    memcpy(t->client_id, client_id.data, client_id.len);
+    t->uplink_store_ms = ENGINE_NEVER;
+    t->ask_until_ms = ENGINE_NEVER;
+    trunk_indexes_init(t);
+    if (!pointer_index_insert(&e->own_index, t)) {
+        free(t);
+        return NULL;
+    }
+    DL_APPEND2(e->own, t, own_prev, own_next);
+    e->own_count++;
+    if (connection > e->last_session)
+        e->last_session = connection;
+    return t;
+}
+
+/* Out of the list that it is in, e->touched or e->blocked. */
+static void
+take_out(struct engine *e, struct trunk *t)
+{
+    if (t->place == TRUNK_TOUCHED)
+        DL_DELETE2(e->touched, t, place_prev, place_next);
+    else if (t->place == TRUNK_BLOCKED)
+        DL_DELETE2(e->blocked, t, place_prev, place_next);
+    t->place = TRUNK_NOWHERE;
+}
+
+void
+trunk_touch(struct engine *e, struct trunk *t)
+{
+    if (t->connection == 0 || t->place == TRUNK_TOUCHED)
+        return;
+    take_out(e, t);
+    DL_APPEND2(e->touched, t, place_prev, place_next);
+    t->place = TRUNK_TOUCHED;
+}
+
+void
+own_free(struct engine *e, struct trunk *t)
+{
+    struct trunk *other;
+
+    take_out(e, t);
+    uplinks_free(e, t);
+    upstream_free(e, t);
+    pointer_index_fini(&t->filter_index);
+    pointer_index_fini(&t->filter_ids);
+    pointer_index_remove(&e->own_index, t);
+    DL_DELETE2(e->own, t, own_prev, own_next);
+    e->own_count--;
+    e->own_opened -= t->opened;
+    e->own_up -= t->up;
+    DL_FOREACH2 (e->own, other, own_next) {
+        if (other->after != t)
+            continue;
+        other->after = NULL;
+        trunk_touch(e, other);
+    }
+    free(t);
+}
+
+void
+own_free_all(struct engine *e)
+{
+    while (e->own != NULL)
+        own_free(e, e->own);
+    pointer_index_fini(&e->own_index);
+}
+
+/* Of a session of this client that has ended. */
+static struct trunk *
+find_ended(const struct engine *e, struct dm_span client_id)
+{
+    struct trunk *t;
+
+    if (e->own_ended == 0)
+        return NULL;
+    DL_FOREACH2 (e->own, t, own_next)
+        if (t->session == NULL && dm_span_equal(dm_span(t->client_id, t->client_id_len), client_id))
+            return t;
+    return NULL;
+}
+
+/* ---- what the process is told ---- */
+
+static bool
+is_connected(const struct session *s)
+{
+    return s != NULL && s->state != ENGINE_DISCONNECTED && s->state != ENGINE_LOST;
+}
+
+/* The one that the broker is to publish. */
+static const struct will *
+wanted_will(const struct trunk *t)
+{
+    const struct session *s = t->session;
+
+    return is_connected(s) && s->settings->will_at_broker && s->will != NULL &&
+                   s->will->topic != NULL
+               ? s->will
+               : NULL;
+}
+
+static void
+say_open(struct engine *e, struct trunk *t)
+{
+    const struct will *will = wanted_will(t);
+    struct engine_effect effect = {.type = ENGINE_OPEN,
+                                   .connection = t->connection,
+                                   .needs = e->seq > e->committed_seq ? e->seq : 0,
+                                   .open = {.client_id = dm_span(t->client_id, t->client_id_len),
+                                            .clean_start = (t->note & OWN_CLEAN) != 0}};
+
+    effect.open.client = engine_client_of(e, effect.open.client_id);
+    if (will != NULL) {
+        effect.open.will_topic = upstream_name(e, name_span(will->topic));
+        effect.open.will_payload = dm_span(will->message, will->len);
+        effect.open.will_qos = will->qos;
+        effect.open.will_retain = will->retain;
+    }
+    e->own_opened += !t->opened;
+    t->opened = t->ever_opened = true;
+    t->has_will = will != NULL;
+    t->will_changed = false;
+    e->emit(e->ctx, &effect);
+}
+
+static void
+say_close(struct engine *e, struct trunk *t, bool wipe)
+{
+    struct engine_effect effect = {.type = ENGINE_CLOSE,
+                                   .connection = t->connection,
+                                   .needs = e->seq > e->committed_seq ? e->seq : 0,
+                                   .close = {.client_id = dm_span(t->client_id, t->client_id_len),
+                                             .wipe = wipe,
+                                             .abrupt = t->abrupt && t->has_will}};
+
+    effect.close.client = engine_client_of(e, effect.close.client_id);
+    e->own_opened -= t->opened;
+    t->opened = t->stale = t->abrupt = t->has_will = false;
+    if (t->up)
+        upstream_down(e, t);
+    e->emit(e->ctx, &effect);
+}
+
+/* ---- the end ---- */
+
+static void
+drop_uplinks(struct engine *e, struct trunk *t)
+{
+    char id[128];
+    struct uplink *u;
+    size_t count = 0;
+
+    DL_FOREACH (t->uplinks, u) {
+        if (u->stored)
+            record_uplink_delete(e, u);
+        count++;
+    }
+    if (count == 0)
+        return;
+    e->status.uplink_refused += count;
+    log_error("upstream", "client %s: %zu messages are lost: the broker does not let the client in",
+              client_text(t, id, sizeof id), count);
+}
+
+/* Nothing of it is left, or nothing more can be done about it. */
+static void
+end(struct engine *e, struct trunk *t)
+{
+    if (t->ever_opened && !t->wiped)
+        say_close(e, t, false);
+    drop_uplinks(e, t);
+    record_own(e, t, STORE_BROKER_DELETE);
+    e->own_ended--;
+    own_free(e, t);
+}
+
+void
+own_detach(struct engine *e, struct session *s)
+{
+    struct trunk *t = s->trunk;
+
+    if (t == NULL || t->connection == 0)
+        return;
+    t->session = NULL;
+    t->asking = false;
+    e->own_ended++;
+    trunk_touch(e, t);
+}
+
+static bool
+is_idle(const struct trunk *t)
+{
+    return t->uplinks == NULL && t->owed == NULL;
+}
+
+/* ---- the beginning ---- */
+
+bool
+own_is_possible(const struct engine *e)
+{
+    /* Without the shared connection and any other nothing tells that the broker is there. */
+    bool away = !e->shared.up && e->own_up == 0 && e->own_failed_ms != 0 &&
+                e->now_ms - e->own_failed_ms < e->options->settings.retry_ms;
+
+    return !away && e->own_ended < e->options->max_clients &&
+           (e->options->own_max == 0 || e->own_opened < e->options->own_max);
+}
+
+bool
+own_begin(struct engine *e, struct session *s, bool clean, bool known)
+{
+    struct dm_span client_id = dm_span(s->client_id, s->client_id_len);
+    struct trunk *old = find_ended(e, client_id);
+    struct trunk *t = own_new(e, s->number, client_id);
+
+    if (t == NULL)
+        return false;
+    s->trunk = t;
+    t->session = s;
+    t->hold_at_broker = s->settings->hold_at_broker;
+    t->fresh = !known;
+    if (old != NULL && is_idle(old)) {
+        clean = true; /* what the old one owes */
+        end(e, old);
+    } else if (old !=
+               NULL) { /* the broker gets from it first what was acknowledged to the device */
+        t->after = old;
+    }
+    t->note = clean ? OWN_CLEAN : 0;
+    record_own(e, t, STORE_BROKER_PUT);
+    trunk_touch(e, t);
+    return true;
+}
+
+static void
+set_note(struct engine *e, struct trunk *t, unsigned note)
+{
+    if (t->note == note)
+        return;
+    t->note = note;
+    record_own(e, t, STORE_BROKER_USE);
+}
+
+/* ---- CONNECT that waits for the broker ---- */
+
+bool
+own_asks(struct engine *e, struct session *s)
+{
+    struct trunk *t = s->trunk;
+
+    if (t->connection == 0)
+        return false;
+    if (t->refused || (t->note & OWN_ELSEWHERE) != 0) {
+        t->refused = false;
+        t->asking = true;
+        set_note(e, t, t->note & ~(unsigned)OWN_ELSEWHERE);
+    }
+    t->asking = t->asking || t->fresh;
+    if (t->asking)
+        own_due_at(e, t->ask_until_ms = engine_add_ms(e->now_ms, s->settings->retry_ms));
+    trunk_touch(e, t);
+    return t->asking;
+}
+
+/* The answer to CONNECT is no. */
+static void
+fail(struct engine *e, struct trunk *t, enum mqttsn_return_code code)
+{
+    struct session *s = t->session;
+
+    t->asking = false;
+    t->ask_until_ms = ENGINE_NEVER;
+    e->own_failed_ms = e->now_ms == 0 ? 1 : e->now_ms;
+    if (s->bound)
+        connect_refuse(e, &s->address, dm_span(s->client_id, s->client_id_len), code);
+    if (t->fresh)
+        session_wipe(e, s);
+    else
+        session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
+}
+
+void
+own_connected(struct engine *e, struct trunk *t, bool present)
+{
+    struct session *s = t->session;
+
+    e->own_up++;
+    set_note(e, t, present && t->fresh ? OWN_INHERITED : t->note & OWN_INHERITED);
+    t->fresh = false;
+    if (!t->asking)
+        return;
+    t->asking = false;
+    t->ask_until_ms = ENGINE_NEVER;
+    if (s->bound)
+        connect_answer(e, &s->address, s->seq, MQTTSN_ACCEPTED);
+    s->connack_seq = s->seq;
+    session_gate(e, s);
+}
+
+/* Nobody else may have it while it is refused or taken over: the device begins again. */
+static void
+give_up(struct engine *e, struct trunk *t, enum upstream_end why)
+{
+    struct session *s = t->session;
+    char id[128];
+
+    e->own_opened -= t->opened;
+    t->opened = false;
+    if (why == UPSTREAM_REFUSED)
+        t->refused = true;
+    else
+        set_note(e, t, t->note | OWN_ELSEWHERE);
+    log_warning("upstream", "client %s: %s", client_text(t, id, sizeof id),
+                why == UPSTREAM_REFUSED ? "the broker does not let it in"
+                                        : "another connection has taken over its session");
+    if (is_connected(s))
+        session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
+}
+
+void
+own_disconnected(struct engine *e, struct trunk *t, enum upstream_end why)
+{
+    trunk_touch(e, t);
+    if (t->asking) {
+        if (why != UPSTREAM_LOST) {
+            e->own_opened -= t->opened;
+            t->opened = false;
+            t->refused = true; /* until the next CONNECT */
+        }
+        fail(e, t, why == UPSTREAM_LOST ? MQTTSN_CONGESTION : MQTTSN_NOT_SUPPORTED);
+    } else if (why != UPSTREAM_LOST) {
+        give_up(e, t, why);
+    }
+}
+
+void
+engine_upstream_wiped(struct engine *e, uint64_t now_ms, uint64_t connection)
+{
+    struct trunk *t = trunk_find(e, connection);
+
+    engine_at(e, now_ms);
+    if (t != NULL && t->wiping) {
+        t->wiped = true;
+        end(e, t);
+    }
+    inbound_flush(e);
+}
+
+/* ---- after each input ---- */
+
+static bool
+is_wanted(const struct trunk *t)
+{
+    if (t->refused || (t->note & OWN_ELSEWHERE) != 0 || t->after != NULL)
+        return false;
+    if (!is_idle(t))
+        return true;
+    return t->session != NULL && (!t->hold_at_broker || is_connected(t->session));
+}
+
+/* May free it. */
+static void
+update(struct engine *e, struct trunk *t)
+{
+    bool wanted = is_wanted(t);
+    bool will = wanted_will(t) != NULL;
+
+    if (t->opened && wanted &&
+        ((t->stale && is_connected(t->session)) || (t->abrupt && is_idle(t))))
+        say_close(e, t, false); /* and again, from the beginning */
+    if (wanted && (!t->opened || will != t->has_will || (will && t->will_changed)))
+        say_open(e, t);
+    else if (!wanted && t->opened && t->session != NULL)
+        say_close(e, t, false);
+    if (t->session != NULL || wanted || t->wiping || t->after != NULL)
+        return;
+    if (t->refused || (t->note & OWN_ELSEWHERE) != 0 || !t->ever_opened) {
+        end(e, t);
+        return;
+    }
+    t->wiping = true;
+    say_close(e, t, true);
+}
+
+void
+own_settle(struct engine *e)
+{
+    while (e->touched != NULL) {
+        struct trunk *t = e->touched;
+
+        take_out(e, t);
+        uplink_pump(e, t);
+        inbound_flush_trunk(e, t); /* back in a list if it waits for the disk */
+        update(e, t);
+    }
+}
+
+void
+trunk_block(struct engine *e, struct trunk *t)
+{
+    if (t->connection == 0 || t->place != TRUNK_NOWHERE)
+        return;
+    DL_APPEND2(e->blocked, t, place_prev, place_next);
+    t->place = TRUNK_BLOCKED;
+}
+
+void
+own_committed(struct engine *e)
+{
+    while (e->blocked != NULL)
+        trunk_touch(e, e->blocked);
+}
+
+/* ---- time ---- */
+
+void
+own_due_at(struct engine *e, uint64_t at_ms)
+{
+    if (at_ms < e->own_due_ms)
+        e->own_due_ms = at_ms;
+}
+
+void
+own_time(struct engine *e)
+{
+    struct trunk *t;
+    struct trunk *next;
+
+    if (e->own_due_ms > e->now_ms)
+        return;
+    e->own_due_ms = ENGINE_NEVER;
+    DL_FOREACH_SAFE2 (e->own, t, next, own_next) {
+        uplink_time(e, t);
+        if (t->asking && t->ask_until_ms <= e->now_ms) {
+            fail(e, t, MQTTSN_CONGESTION);
+            trunk_touch(e, t);
+        }
+        own_due_at(e, uplink_deadline(t));
+        own_due_at(e, t->asking ? t->ask_until_ms : ENGINE_NEVER);
+    }
+}
+
+/* ---- rows ---- */
+
+enum dm_result
+own_load(struct engine *e, const struct store_record *record)
+{
+    if (record->broker == STORE_OWN_BROKERS || record->name.len == 0 ||
+        record->name.len > MQTTSN_CLIENT_ID_MAX || record->order > OWN_NOTES ||
+        trunk_find(e, record->broker - STORE_OWN_BROKERS) != NULL)
+        return DM_MALFORMED;
+    struct trunk *t = own_new(e, record->broker - STORE_OWN_BROKERS, record->name);
+
+    if (t == NULL)
+        return DM_NO_MEMORY;
+    t->note = (unsigned)record->order;
+    t->ever_opened = true; /* perhaps, by an earlier process */
+    e->own_ended++;        /* until its session comes */
+    return DM_OK;
+}
+
+bool
+own_attach(struct engine *e, struct session *s, uint8_t upstream)
+{
+    struct trunk *t = trunk_find(e, s->number);
+
+    if (upstream == 0)
+        return true;
+    if (t == NULL) { /* its row got lost */
+        t = own_new(e, s->number, dm_span(s->client_id, s->client_id_len));
+        if (t == NULL)
+            return false;
+        e->own_ended++;
+    }
+    e->own_ended--;
+    s->trunk = t;
+    t->session = s;
+    t->hold_at_broker = upstream == 2;
+    return true;
+}
+
+void
+own_start(struct engine *e)
+{
+    struct trunk *t;
+
+    DL_FOREACH2 (e->own, t, own_next)
+        trunk_touch(e, t);
+}
