@@ -275,6 +275,8 @@ end_of_closing(struct connection *connection)
     if (connection->cut_short < CUT_SHORT_MAX)
         return UPSTREAM_LOST;
     connection->cut_short = 0;
+    connection_error(connection, "broker closes the connection again and again: somebody else "
+                                 "connects with this client id");
     return UPSTREAM_TAKEN_OVER;
 }
 
@@ -474,6 +476,12 @@ upstream_reconfigure(struct upstream *upstream, const struct upstream_options *o
     return DM_OK;
 }
 
+static bool
+upstream_has_options(const struct upstream *upstream, const struct upstream_options *options)
+{
+    return upstream_options_equal(&((const struct connection *)upstream)->options, options);
+}
+
 static void
 upstream_status(const struct upstream *upstream, struct upstream_status *status)
 {
@@ -501,6 +509,7 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
     static const struct upstream_ops ops = {
         .send = upstream_send,
         .reconfigure = upstream_reconfigure,
+        .has_options = upstream_has_options,
         .free = upstream_free,
         .drop = upstream_drop,
         .attempt = upstream_attempt,

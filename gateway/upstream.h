@@ -93,6 +93,7 @@ struct upstream_ops {
      * before. */
     enum dm_result (*reconfigure)(struct upstream *upstream,
                                   const struct upstream_options *options);
+    bool (*has_options)(const struct upstream *upstream, const struct upstream_options *options);
     /* Sends DISCONNECT, flushes within a second, and frees. Calls no event. */
     void (*free)(struct upstream *upstream);
     /* The same at once: without DISCONNECT the broker publishes the will. */

@@ -46,13 +46,18 @@ copy_octets(struct dm_span *copy, struct dm_span octets)
     return copy->len == octets.len;
 }
 
+static uint32_t
+maximum_packet_of(const struct upstream_options *options)
+{
+    return options->maximum_packet != 0 ? options->maximum_packet : DEFAULT_MAXIMUM_PACKET;
+}
+
 enum dm_result
 upstream_options_copy(struct upstream_options *copy, const struct upstream_options *options)
 {
     *copy = *options;
     copy->urls = NULL; /* the targets have them */
-    if (copy->maximum_packet == 0)
-        copy->maximum_packet = DEFAULT_MAXIMUM_PACKET;
+    copy->maximum_packet = maximum_packet_of(options);
     bool copied = copy_text(&copy->client_id, options->client_id);
 
     copied = copy_text(&copy->username, options->username) && copied;
@@ -76,6 +81,30 @@ upstream_options_free(struct upstream_options *options)
     free_text(options->tls.ca_file);
     free_text(options->tls.cert_file);
     free_text(options->tls.key_file);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool
+upstream_options_equal(const struct upstream_options *copy, const struct upstream_options *options)
+{
+    return same_text(copy->client_id, options->client_id) &&
+           same_text(copy->username, options->username) &&
+           same_text(copy->password, options->password) &&
+           same_text(copy->will_topic, options->will_topic) &&
+           dm_span_equal(copy->will_payload, options->will_payload) &&
+           copy->will_qos == options->will_qos && copy->will_retain == options->will_retain &&
+           same_text(copy->tls.ca_file, options->tls.ca_file) &&
+           same_text(copy->tls.cert_file, options->tls.cert_file) &&
+           same_text(copy->tls.key_file, options->tls.key_file) &&
+           copy->version == options->version && copy->keepalive_s == options->keepalive_s &&
+           copy->receive_maximum == options->receive_maximum &&
+           copy->maximum_packet == maximum_packet_of(options) &&
+           copy->return_ms == options->return_ms;
 }
 
 static enum dm_result

@@ -11,6 +11,9 @@
 enum dm_result upstream_options_copy(struct upstream_options *copy,
                                      const struct upstream_options *options);
 void upstream_options_free(struct upstream_options *options);
+/* But for the URLs, which a copy does not have. */
+bool upstream_options_equal(const struct upstream_options *copy,
+                            const struct upstream_options *options);
 
 struct upstream_broker {
     bool tls;
