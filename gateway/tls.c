@@ -185,6 +185,105 @@ context_new(const struct tls_files *files, struct tls_problem *problem)
     return NULL;
 }
 
+/* ---- one context for many connections ---- */
+
+enum { STAMPS = 5 };
+
+/* What the files were when they were read; those of the system if none is named. */
+struct stamps {
+    struct {
+        char *path; /* NULL: none */
+        struct stat status;
+    } of[STAMPS];
+};
+
+/* The last context: with its trusted certificates it is larger than all else of a connection. */
+static struct {
+    SSL_CTX *context; /* NULL: none */
+    struct stamps stamps;
+} last;
+
+static void
+free_stamps(struct stamps *stamps)
+{
+    for (size_t i = 0; i < STAMPS; i++)
+        free(stamps->of[i].path);
+    *stamps = (struct stamps){0};
+}
+
+/* False: one of the files is not there, or no memory. */
+static bool
+take_stamps(struct stamps *stamps, const struct tls_files *files)
+{
+    bool system = files->ca_file == NULL;
+    const char *const paths[STAMPS] = {files->ca_file, files->cert_file, files->key_file,
+                                       system ? X509_get_default_cert_file() : NULL,
+                                       system ? X509_get_default_cert_dir() : NULL};
+    bool taken = true;
+
+    *stamps = (struct stamps){0};
+    for (size_t i = 0; i < STAMPS; i++) {
+        if (paths[i] == NULL)
+            continue;
+        stamps->of[i].path = strdup(paths[i]);
+        bool there = stat(paths[i], &stamps->of[i].status) == 0;
+
+        if (!there) /* of those of the system, one is enough */
+            memset(&stamps->of[i].status, 0, sizeof stamps->of[i].status);
+        taken = taken && stamps->of[i].path != NULL && (there || i > TLS_KEY_FILE);
+    }
+    return taken;
+}
+
+static bool
+same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool
+same_stamps(const struct stamps *a, const struct stamps *b)
+{
+    for (size_t i = 0; i < STAMPS; i++) {
+        const struct stat *x = &a->of[i].status, *y = &b->of[i].status;
+
+        if ((a->of[i].path == NULL) != (b->of[i].path == NULL) ||
+            (a->of[i].path != NULL && strcmp(a->of[i].path, b->of[i].path) != 0) ||
+            x->st_dev != y->st_dev || x->st_ino != y->st_ino || x->st_size != y->st_size ||
+            !same_time(x->st_mtim, y->st_mtim) || !same_time(x->st_ctim, y->st_ctim))
+            return false;
+    }
+    return true;
+}
+
+/* The context of before, if the files are as they were, else a new one. As context_new. */
+static SSL_CTX *
+context_for(const struct tls_files *files, struct tls_problem *problem)
+{
+    struct stamps now;
+    bool stamped = take_stamps(&now, files);
+    SSL_CTX *context = NULL;
+
+    if (stamped && last.context != NULL && same_stamps(&now, &last.stamps)) {
+        context = last.context;
+        SSL_CTX_up_ref(context);
+        free_stamps(&now);
+        return context;
+    }
+    context = context_new(files, problem);
+    SSL_CTX_free(last.context);
+    free_stamps(&last.stamps);
+    last.context = NULL;
+    if (context == NULL || !stamped) {
+        free_stamps(&now);
+        return context;
+    }
+    SSL_CTX_up_ref(context);
+    last.context = context;
+    last.stamps = now;
+    return context;
+}
+
 static int64_t
 own_end(const SSL_CTX *context)
 {
@@ -298,7 +397,7 @@ tls_new(const struct tls_files *files, const char *host, char *error, size_t err
 {
     static const char *const keys[] = {"ca_file", "cert_file", "key_file"};
     struct tls_problem problem;
-    SSL_CTX *context = context_new(files, &problem);
+    SSL_CTX *context = context_for(files, &problem);
 
     if (context == NULL) {
         snprintf(error, error_size, "%s: %s", keys[problem.file], problem.text);
@@ -317,7 +416,8 @@ tls_new(const struct tls_files *files, const char *host, char *error, size_t err
         snprintf(error, error_size, "out of memory for TLS");
         return NULL;
     }
-    SSL_set_mode(tls->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_set_mode(tls->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                               SSL_MODE_RELEASE_BUFFERS /* 34 KiB for each idle connection */);
     return tls;
 }
 

@@ -43,7 +43,7 @@ struct tls_status {
     int64_t peer_ends, own_ends; /* certificates, seconds since the epoch; 0: none */
 };
 
-/* Reads the files anew. `host` is the name or address that the broker's certificate must have.
+/* Reads the files anew if they have changed. `host` is the name or address that the broker's certificate must have.
  * NULL: a file cannot be used, or no memory; error[] tells. */
 struct tls *tls_new(const struct tls_files *files, const char *host, char *error,
                     size_t error_size);
