@@ -23,7 +23,7 @@
 struct dial {
     struct event_base *base;
     struct resolve_job *resolve; /* NULL when over */
-    struct addrinfo *addresses;
+    struct resolve_addresses *addresses;
     struct addrinfo *next;
     struct addrinfo local; /* of a Unix socket */
     struct sockaddr_un path;
@@ -51,8 +51,7 @@ dial_cancel(struct dial *dial)
     if (dial->resolve != NULL)
         resolve_cancel(dial->resolve);
     close_socket(dial);
-    if (dial->addresses != NULL)
-        freeaddrinfo(dial->addresses);
+    resolve_release(dial->addresses);
     free(dial);
 }
 
@@ -135,12 +134,13 @@ on_writable(evutil_socket_t fd, short what, void *ctx)
 }
 
 static void
-on_resolved(void *ctx, struct addrinfo *addresses, const char *error)
+on_resolved(void *ctx, struct resolve_addresses *addresses, const char *error)
 {
     struct dial *dial = ctx;
 
     dial->resolve = NULL;
-    dial->addresses = dial->next = addresses;
+    dial->addresses = addresses;
+    dial->next = addresses != NULL ? addresses->first : NULL;
     if (addresses == NULL)
         snprintf(dial->error, sizeof dial->error, "cannot find the host: %s", error);
     try_next(dial);
@@ -151,7 +151,8 @@ static bool
 find_at_once(struct dial *dial, const char *host, const char *port)
 {
     if (*port != '\0') {
-        dial->addresses = dial->next = resolve_numeric(host, port);
+        dial->addresses = resolve_numeric(host, port);
+        dial->next = dial->addresses != NULL ? dial->addresses->first : NULL;
         return dial->addresses != NULL;
     }
     dial->path.sun_family = AF_UNIX;

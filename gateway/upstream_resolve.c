@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host names to socket addresses without stopping the loop: getaddrinfo in a detached thread. */
+/* Host names to socket addresses without stopping the loop: getaddrinfo in a detached thread, one
+ * for all that ask for the same host meanwhile. */
 #include "upstream_resolve.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <utlist.h>
 
 /* What thread and loop share; whoever finds the other one gone frees it. getaddrinfo cannot be
  * interrupted, so a cancelled job lives on until it returns. */
@@ -29,12 +31,22 @@ struct lookup {
 };
 
 /* The loop's side. */
-struct resolve_job {
+struct inquiry {
+    struct event_base *base;
     struct lookup *lookup;
     struct event *event;
+    struct resolve_job *jobs;
+    struct inquiry *prev, *next;
+};
+
+struct resolve_job {
+    struct inquiry *inquiry;
     resolve_done *done;
     void *ctx;
+    struct resolve_job *prev, *next;
 };
+
+static struct inquiry *inquiries; /* under way */
 
 static struct addrinfo *
 look_up(const char *host, const char *port, int flags, int *error)
@@ -50,11 +62,36 @@ look_up(const char *host, const char *port, int flags, int *error)
     return *error == 0 ? addresses : NULL;
 }
 
-struct addrinfo *
+/* Takes them over. NULL: there are none, or no memory. */
+static struct resolve_addresses *
+addresses_new(struct addrinfo *first)
+{
+    struct resolve_addresses *addresses = first != NULL ? malloc(sizeof *addresses) : NULL;
+
+    if (addresses == NULL) {
+        if (first != NULL)
+            freeaddrinfo(first);
+        return NULL;
+    }
+    *addresses = (struct resolve_addresses){.first = first, .users = 1};
+    return addresses;
+}
+
+void
+resolve_release(struct resolve_addresses *addresses)
+{
+    if (addresses == NULL || --addresses->users > 0)
+        return;
+    freeaddrinfo(addresses->first);
+    free(addresses);
+}
+
+struct resolve_addresses *
 resolve_numeric(const char *host, const char *port)
 {
     int error;
-    return look_up(host, port, AI_NUMERICHOST, &error);
+
+    return addresses_new(look_up(host, port, AI_NUMERICHOST, &error));
 }
 
 static void
@@ -126,69 +163,128 @@ start_thread(struct lookup *lookup)
     return error;
 }
 
+/* The thread ends by itself. */
 static void
-on_finished(evutil_socket_t fd, short what, void *ctx)
+abandon(struct lookup *lookup)
 {
-    struct resolve_job *job = ctx;
-    struct lookup *lookup = job->lookup;
-    resolve_done *done = job->done;
-    void *done_ctx = job->ctx;
-    char error[120] = "";
-
-    (void)fd;
-    (void)what;
-    pthread_mutex_lock(&lookup->mutex); /* the thread may still be about to unlock */
-    struct addrinfo *addresses = lookup->addresses;
-    lookup->addresses = NULL;
-    pthread_mutex_unlock(&lookup->mutex);
-    if (addresses == NULL)
-        snprintf(error, sizeof error, "%s",
-                 lookup->error == EAI_SYSTEM ? strerror(lookup->system_error)
-                                             : gai_strerror(lookup->error));
-    event_free(job->event);
-    lookup_free(lookup);
-    free(job);
-    done(done_ctx, addresses, error);
-}
-
-struct resolve_job *
-resolve_start(struct event_base *base, const char *host, const char *port, resolve_done *done,
-              void *ctx)
-{
-    struct lookup *lookup = NULL;
-    struct resolve_job *job = calloc(1, sizeof *job);
-
-    if (job == NULL)
-        return NULL;
-    lookup = lookup_new(host, port);
-    if (lookup == NULL)
-        goto fail;
-    *job = (struct resolve_job){.lookup = lookup, .done = done, .ctx = ctx};
-    job->event = event_new(base, lookup->wakeup, EV_READ, on_finished, job);
-    if (job->event == NULL || event_add(job->event, NULL) != 0 || start_thread(lookup) != 0)
-        goto fail;
-    return job;
-
-fail:
-    if (job->event != NULL)
-        event_free(job->event);
-    if (lookup != NULL)
-        lookup_free(lookup);
-    free(job);
-    return NULL;
-}
-
-void
-resolve_cancel(struct resolve_job *job)
-{
-    struct lookup *lookup = job->lookup;
-
-    event_free(job->event);
     pthread_mutex_lock(&lookup->mutex);
     lookup->cancelled = true;
     bool finished = lookup->finished;
     pthread_mutex_unlock(&lookup->mutex);
     if (finished)
         lookup_free(lookup);
+}
+
+static void
+on_finished(evutil_socket_t fd, short what, void *ctx)
+{
+    struct inquiry *inquiry = ctx;
+    struct lookup *lookup = inquiry->lookup;
+    struct resolve_job *job;
+    char error[120] = "";
+
+    (void)fd;
+    (void)what;
+    pthread_mutex_lock(&lookup->mutex); /* the thread may still be about to unlock */
+    struct addrinfo *found = lookup->addresses;
+    lookup->addresses = NULL;
+    pthread_mutex_unlock(&lookup->mutex);
+    struct resolve_addresses *addresses = addresses_new(found);
+    if (found == NULL)
+        snprintf(error, sizeof error, "%s",
+                 lookup->error == EAI_SYSTEM ? strerror(lookup->system_error)
+                                             : gai_strerror(lookup->error));
+    event_free(inquiry->event);
+    lookup_free(lookup);
+    DL_DELETE(inquiries, inquiry);
+    /* What is done for one may cancel another: jobs leave the list one by one. */
+    inquiry->event = NULL;
+    inquiry->lookup = NULL;
+    while ((job = inquiry->jobs) != NULL) {
+        resolve_done *done = job->done;
+        void *done_ctx = job->ctx;
+
+        DL_DELETE(inquiry->jobs, job);
+        free(job);
+        if (addresses != NULL)
+            addresses->users++;
+        done(done_ctx, addresses, error);
+    }
+    resolve_release(addresses);
+    free(inquiry);
+}
+
+/* NULL: no memory or thread. */
+static struct inquiry *
+inquiry_new(struct event_base *base, const char *host, const char *port)
+{
+    struct inquiry *inquiry = calloc(1, sizeof *inquiry);
+
+    if (inquiry == NULL)
+        return NULL;
+    inquiry->base = base;
+    inquiry->lookup = lookup_new(host, port);
+    if (inquiry->lookup == NULL)
+        goto fail;
+    inquiry->event = event_new(base, inquiry->lookup->wakeup, EV_READ, on_finished, inquiry);
+    if (inquiry->event == NULL || event_add(inquiry->event, NULL) != 0 ||
+        start_thread(inquiry->lookup) != 0)
+        goto fail;
+    DL_APPEND(inquiries, inquiry);
+    return inquiry;
+
+fail:
+    if (inquiry->event != NULL)
+        event_free(inquiry->event);
+    if (inquiry->lookup != NULL)
+        lookup_free(inquiry->lookup);
+    free(inquiry);
+    return NULL;
+}
+
+static struct inquiry *
+find_inquiry(const struct event_base *base, const char *host, const char *port)
+{
+    struct inquiry *inquiry;
+
+    DL_FOREACH (inquiries, inquiry)
+        if (inquiry->base == base && strcmp(inquiry->lookup->host, host) == 0 &&
+            strcmp(inquiry->lookup->port, port) == 0)
+            break;
+    return inquiry;
+}
+
+struct resolve_job *
+resolve_start(struct event_base *base, const char *host, const char *port, resolve_done *done,
+              void *ctx)
+{
+    struct resolve_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return NULL;
+    *job =
+        (struct resolve_job){.inquiry = find_inquiry(base, host, port), .done = done, .ctx = ctx};
+    if (job->inquiry == NULL)
+        job->inquiry = inquiry_new(base, host, port);
+    if (job->inquiry == NULL) {
+        free(job);
+        return NULL;
+    }
+    DL_APPEND(job->inquiry->jobs, job);
+    return job;
+}
+
+void
+resolve_cancel(struct resolve_job *job)
+{
+    struct inquiry *inquiry = job->inquiry;
+
+    DL_DELETE(inquiry->jobs, job);
     free(job);
+    if (inquiry->jobs != NULL || inquiry->lookup == NULL) /* it is telling the others just now */
+        return;
+    event_free(inquiry->event);
+    DL_DELETE(inquiries, inquiry);
+    abandon(inquiry->lookup);
+    free(inquiry);
 }

@@ -9,14 +9,23 @@
 struct event_base;
 struct resolve_job;
 
-/* Called from the loop when the job is over and gone. `addresses` is the callee's to free with
- * freeaddrinfo; NULL on failure, and then `error` tells why. */
-typedef void resolve_done(void *ctx, struct addrinfo *addresses, const char *error);
+/* Of one host; whoever asked for it at the same time has the same. */
+struct resolve_addresses {
+    struct addrinfo *first;
+    unsigned users;
+};
 
-/* The addresses of a numeric host, NULL if it is a name. Does not wait; free with freeaddrinfo. */
-struct addrinfo *resolve_numeric(const char *host, const char *port);
+/* Called from the loop when the job is over and gone. `addresses` is the callee's to release; NULL
+ * on failure, and then `error` tells why. */
+typedef void resolve_done(void *ctx, struct resolve_addresses *addresses, const char *error);
 
-/* Starts to look for the addresses of `host`; the texts are copied. NULL: no memory or thread. */
+/* The addresses of a numeric host, NULL if it is a name. Does not wait. */
+struct resolve_addresses *resolve_numeric(const char *host, const char *port);
+/* NULL is allowed. */
+void resolve_release(struct resolve_addresses *addresses);
+
+/* Starts to look for the addresses of `host`, or waits with others for them; the texts are copied.
+ * NULL: no memory or thread. */
 struct resolve_job *resolve_start(struct event_base *base, const char *host, const char *port,
                                   resolve_done *done, void *ctx);
 

@@ -2,7 +2,10 @@
 /* The own connections of devices against a scripted broker on the same event loop. */
 #include "own.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "../support/own_broker.h"
@@ -28,6 +31,42 @@ struct world {
     size_t connected_count, packets;
     uint64_t close_at_packet; /* this connection */
 };
+
+/* The resolver stands outside of the program, so it is faked here: linking this file replaces the
+ * library's. Every host is 127.0.0.1. */
+static atomic_uint lookups; /* of names */
+
+int
+getaddrinfo(const char *restrict node, const char *restrict service,
+            const struct addrinfo *restrict hints, struct addrinfo **restrict addresses)
+{
+    struct {
+        struct addrinfo info;
+        struct sockaddr_in address;
+    } * entry;
+    bool numeric = strcmp(node, "127.0.0.1") == 0;
+
+    if ((hints->ai_flags & AI_NUMERICHOST) != 0 && !numeric)
+        return EAI_NONAME;
+    lookups += !numeric;
+    entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
+        abort();
+    entry->address.sin_family = AF_INET;
+    entry->address.sin_port = htons((uint16_t)strtoul(service, NULL, 10));
+    entry->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    entry->info.ai_family = AF_INET;
+    entry->info.ai_addr = (struct sockaddr *)&entry->address;
+    entry->info.ai_addrlen = sizeof entry->address;
+    *addresses = &entry->info;
+    return 0;
+}
+
+void
+freeaddrinfo(struct addrinfo *addresses)
+{
+    free(addresses);
+}
 
 static void
 credentials(void *ctx, struct dm_span client_id, const char **username, const char **password)
@@ -190,10 +229,10 @@ device_connects_with_its_own_name_credentials_and_will(void)
     CU_ASSERT_STRING_EQUAL(seen[1].will_topic, "gone");
     CU_ASSERT_STRING_EQUAL(seen[1].will_payload, "dev-2 is");
     CU_ASSERT_EQUAL(seen[1].will_flags, 2 << 3 | 0x20);
-    CU_ASSERT_EQUAL(w.ops.send(w.ops.ctx, 2,
-                               &(struct mqtt_packet){.type = MQTT_PUBLISH,
-                                                     .topic = dm_span_text("a")}),
-                    DM_OK);
+    CU_ASSERT_EQUAL(
+        w.ops.send(w.ops.ctx, 2,
+                   &(struct mqtt_packet){.type = MQTT_PUBLISH, .topic = dm_span_text("a")}),
+        DM_OK);
     CU_ASSERT_EQUAL(w.ops.send(w.ops.ctx, 3, &(struct mqtt_packet){.type = MQTT_PUBLISH}), DM_IO);
     RUN_UNTIL(&w, w.broker.publishes == 1);
     end(&w);
@@ -293,6 +332,30 @@ next_broker_takes_all_when_the_first_is_away(void)
     struct own_status status;
     own_status(w.own, &status);
     CU_ASSERT_EQUAL(status.failures, 1);
+    end(&w);
+}
+
+static void
+those_that_connect_together_look_the_name_up_once(void)
+{
+    struct world w;
+
+    begin(&w);
+    snprintf(w.urls[0], sizeof w.urls[0], "mqtt://broker.example:%u", w.broker.port);
+    make(&w);
+    lookups = 0;
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.connected_count == 1);
+    CU_ASSERT_EQUAL(lookups, 1);
+    open_device(&w, 2); /* two may by now */
+    open_device(&w, 3);
+    RUN_UNTIL(&w, w.connected_count == 3);
+    CU_ASSERT_EQUAL(lookups, 2);
+    open_device(&w, 4);
+    open_device(&w, 5);
+    RUN_UNTIL(&w, in_state(&w, OWN_CONNECTING) == 2);
+    w.ops.close(w.ops.ctx, 4, &(struct engine_close){.wipe = false}); /* while it is looked up */
+    RUN_UNTIL(&w, w.connected_count == 4);
     end(&w);
 }
 
@@ -641,6 +704,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_that_is_away_is_asked_by_one_and_all_are_told),
     UNIT_TEST(broker_that_comes_back_by_itself_is_found),
     UNIT_TEST(next_broker_takes_all_when_the_first_is_away),
+    UNIT_TEST(those_that_connect_together_look_the_name_up_once),
     UNIT_TEST(refusal_ends_the_attempts_until_the_device_comes_again),
     UNIT_TEST(refusal_that_may_pass_is_tried_again),
     UNIT_TEST(take_over_ends_the_connection_until_the_device_comes_again),
