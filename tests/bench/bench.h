@@ -54,9 +54,10 @@ struct run {
 enum figure {
     FIGURE_MESSAGES,
     FIGURE_SECONDS,
-    FIGURE_CPU_US,       /* of the server, all of its threads, user and system, per message */
-    FIGURE_AWAKE_P50_US, /* from PINGREQ to PINGRESP */
-    FIGURE_AWAKE_P99_US,
+    FIGURE_CPU_US,      /* of the server, all of its threads, user and system, per message */
+    FIGURE_WAIT_P50_US, /* of a device, for what the scenario says */
+    FIGURE_WAIT_P99_US,
+    FIGURE_WAIT_MAX_US,
     FIGURE_SESSION_OCTETS, /* private memory per session */
     FIGURE_QUEUED_OCTETS,  /* private memory per message that waits */
     FIGURE_DISK_OCTETS,    /* handed to the disk per message, by the kernel's account */
@@ -104,11 +105,19 @@ void bench_begin(struct run *run, struct sample *before);
 void bench_end(struct run *run, const struct sample *before, uint64_t messages, uint64_t lost,
                struct figures *figures);
 
+/* How long devices waited; sorts. */
+void bench_waits(struct figures *figures, double *waits_us, size_t count);
+
+/* SLEEP_BACKLOG messages of QoS 1 for each device that sleeps, device by device in turn. */
+void bench_queue_backlog(struct run *run);
+
 /* Rounds. */
 void up_round(struct run *run, struct figures *figures);
 void down_round(struct run *run, struct figures *figures);
 void fan_out_round(struct run *run, struct figures *figures);
 void storm_round(struct run *run, struct figures *figures);
+void wave_prepare(struct run *run);
+void wave_round(struct run *run, struct figures *figures);
 void sleep_round(struct run *run, struct figures *figures);
 void mixed_round(struct run *run, struct figures *figures);
 void idle_round(struct run *run, struct figures *figures);

@@ -161,3 +161,10 @@ broker_packet_id(struct broker *broker)
     broker->packet_id = broker->packet_id == UINT16_MAX ? 1 : (uint16_t)(broker->packet_id + 1);
     return broker->packet_id;
 }
+
+void
+broker_ignore(void *ctx, const struct mqtt_packet *packet)
+{
+    (void)ctx;
+    (void)packet;
+}

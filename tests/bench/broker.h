@@ -34,6 +34,9 @@ void broker_flush(struct broker *broker);
 /* Calls on_packet for what has come, without waiting. Returns how many packets it was. */
 size_t broker_receive(struct broker *broker);
 
+/* An on_packet for who wants to know nothing. */
+void broker_ignore(void *ctx, const struct mqtt_packet *packet);
+
 /* Never 0. */
 uint16_t broker_packet_id(struct broker *broker);
 

@@ -115,13 +115,6 @@ on_step_answer(void *ctx, uint32_t device, const struct mqttsn_packet *packet)
     }
 }
 
-static void
-ignore_packet(void *ctx, const struct mqtt_packet *packet)
-{
-    (void)ctx;
-    (void)packet;
-}
-
 uint32_t
 bench_take_steps(struct run *run)
 {
@@ -131,7 +124,7 @@ bench_take_steps(struct run *run)
 
     run->fleet.ctx = &steps;
     run->fleet.on_packet = on_step_answer;
-    run->broker->on_packet = ignore_packet;
+    run->broker->on_packet = broker_ignore;
     do {
         while (steps.next < run->devices && steps.open < BENCH_WINDOW) {
             steps.open++;
@@ -144,6 +137,14 @@ bench_take_steps(struct run *run)
         run->session_octets =
             ((double)measure_private(run->server.pid) - (double)octets) / run->devices;
     return run->devices - steps.done;
+}
+
+void
+bench_waits(struct figures *figures, double *waits_us, size_t count)
+{
+    figures->value[FIGURE_WAIT_P50_US] = measure_quantile(waits_us, count, 0.5);
+    figures->value[FIGURE_WAIT_P99_US] = measure_quantile(waits_us, count, 0.99);
+    figures->value[FIGURE_WAIT_MAX_US] = measure_quantile(waits_us, count, 1);
 }
 
 void

@@ -31,8 +31,7 @@ storm_round(struct run *run, struct figures *figures)
 
 struct sleepers {
     struct run *run;
-    uint64_t acknowledged; /* publications that the broker has */
-    uint32_t next;         /* device to wake */
+    uint32_t next; /* device to wake */
     uint32_t awake;
     uint64_t received;
     double *awake_us;
@@ -43,7 +42,7 @@ static void
 on_publisher_answer(void *ctx, const struct mqtt_packet *packet)
 {
     if (packet->type == MQTT_PUBACK)
-        ((struct sleepers *)ctx)->acknowledged++;
+        ++*(uint64_t *)ctx;
 }
 
 /* Waits until so many messages are queued, or until everything is on disk. */
@@ -67,21 +66,22 @@ bench_settle(struct run *run)
     await_daemon(run, 0, true, SETTLE_POLL_MS);
 }
 
-/* SLEEP_BACKLOG messages of QoS 1 for each device, device by device in turn. */
-static void
-queue_backlog(struct sleepers *s)
+void
+bench_queue_backlog(struct run *run)
 {
-    struct run *run = s->run;
-    uint64_t total = (uint64_t)run->devices * SLEEP_BACKLOG;
+    uint32_t every = run->scenario->odd_sleep ? 2 : 1;
+    uint32_t sleepers = run->devices / every;
+    uint64_t total = (uint64_t)sleepers * SLEEP_BACKLOG;
     uint64_t published = 0;
+    uint64_t acknowledged = 0; /* publications that the broker has */
 
-    s->acknowledged = 0;
-    run->broker->ctx = s;
+    run->broker->ctx = &acknowledged;
     run->broker->on_packet = on_publisher_answer;
     do {
-        for (; published < total && published - s->acknowledged < BENCH_WINDOW; published++)
-            payload_send_down(run, (uint32_t)(published % run->devices), NULL, 1);
-    } while (s->acknowledged < total && bench_exchange(run, BENCH_STALL_MS));
+        for (; published < total && published - acknowledged < BENCH_WINDOW; published++)
+            payload_send_down(run, (uint32_t)(published % sleepers * every) + every - 1, NULL, 1);
+    } while (acknowledged < total && bench_exchange(run, BENCH_STALL_MS));
+    run->broker->on_packet = broker_ignore;
     await_daemon(run, total, false, QUEUE_POLL_MS);
 }
 
@@ -135,7 +135,7 @@ sleep_round(struct run *run, struct figures *figures)
         uint64_t octets = is_daemon ? measure_private(run->server.pid) : 0;
 
         if (is_daemon)
-            queue_backlog(&s);
+            bench_queue_backlog(run);
         if (is_daemon && !run->queued_before && per_cycle >= QUEUED_MIN)
             figures->value[FIGURE_QUEUED_OCTETS] =
                 ((double)measure_private(run->server.pid) - (double)octets) / per_cycle;
@@ -144,13 +144,11 @@ sleep_round(struct run *run, struct figures *figures)
     }
     double seconds = (double)(bench_now_ns() - before.at_ns) / 1e9;
 
-    if (is_daemon) {
+    if (is_daemon)
         bench_settle(run);
-    }
     bench_end(run, &before, messages, messages - s.received, figures);
     figures->value[FIGURE_SECONDS] = seconds;
-    figures->value[FIGURE_AWAKE_P50_US] = measure_quantile(s.awake_us, s.wakes, 0.5);
-    figures->value[FIGURE_AWAKE_P99_US] = measure_quantile(s.awake_us, s.wakes, 0.99);
+    bench_waits(figures, s.awake_us, s.wakes);
     free(s.awake_us);
 }
 
@@ -171,9 +169,7 @@ idle_round(struct run *run, struct figures *figures)
 void
 start_prepare(struct run *run)
 {
-    struct sleepers s = {.run = run};
-
-    queue_backlog(&s);
+    bench_queue_backlog(run);
 }
 
 void

@@ -147,7 +147,6 @@ mixed_round(struct run *run, struct figures *figures)
         ;
     fleet_flush(&run->fleet);
     bench_end(run, &before, run->messages, wanted - m.finished, figures);
-    figures->value[FIGURE_AWAKE_P50_US] = measure_quantile(m.awake_us, m.wakes, 0.5);
-    figures->value[FIGURE_AWAKE_P99_US] = measure_quantile(m.awake_us, m.wakes, 0.99);
+    bench_waits(figures, m.awake_us, m.wakes);
     free(m.awake_us);
 }

@@ -51,10 +51,10 @@ void
 table_head(void)
 {
     static const char *const heads[] = {
-        "scenario",    "devices",        "server",        "messages",    "per second",
-        "CPU µs",      "min..max",       "× null",        "× forward",   "awake p50 µs",
-        "p99 µs",      "octets/session", "octets/queued", "disk octets", "store octets",
-        "private MiB", "lost",
+        "scenario",     "devices",     "server",         "messages",      "per second",
+        "CPU µs",       "min..max",    "× null",         "× forward",     "wait p50 µs",
+        "p99 µs",       "longest µs",  "octets/session", "octets/queued", "disk octets",
+        "store octets", "private MiB", "lost",
     };
     size_t count = sizeof heads / sizeof *heads;
 
@@ -95,8 +95,9 @@ show_server(const struct table_row *row, unsigned kind)
     printf(" %13s |", range);
     put(ratio(row, kind, SERVER_NULL), 1, 4);
     put(ratio(row, kind, SERVER_FORWARDER), 1, 4);
-    put(spread_of(row, kind, FIGURE_AWAKE_P50_US).median, 0, 6);
-    put(spread_of(row, kind, FIGURE_AWAKE_P99_US).median, 0, 6);
+    put(spread_of(row, kind, FIGURE_WAIT_P50_US).median, 0, 6);
+    put(spread_of(row, kind, FIGURE_WAIT_P99_US).median, 0, 6);
+    put(spread_of(row, kind, FIGURE_WAIT_MAX_US).median, 0, 6);
     put(spread_of(row, kind, FIGURE_SESSION_OCTETS).median, 0, 5);
     put(spread_of(row, kind, FIGURE_QUEUED_OCTETS).median, 0, 5);
     put(spread_of(row, kind, FIGURE_DISK_OCTETS).median, 0, 6);
