@@ -214,6 +214,16 @@ enum engine_drop {                       /* why a message for a device was given
                    ENGINE_DROP_COUNT,
 };
 
+enum engine_own {                        /* the own connection of a session */
+                 ENGINE_OWN_NONE,        /* it shares that of all */
+                 ENGINE_OWN_CLOSED,      /* nobody wants it now */
+                 ENGINE_OWN_CONNECTING,  /* or waits for its next attempt */
+                 ENGINE_OWN_CONNECTED,
+                 ENGINE_OWN_REFUSED,     /* the broker does not let the client in */
+                 ENGINE_OWN_TAKEN_OVER,  /* another connection has the client id */
+                 ENGINE_OWN_COUNT,
+};
+
 struct engine_status {
     size_t sessions[ENGINE_STATE_COUNT];
     uint64_t queued_messages, queued_octets;
@@ -232,6 +242,8 @@ struct engine_status {
     uint64_t advertised;  /* ADVERTISE messages sent */
     uint64_t searches;    /* SEARCHGW answered */
     bool standing_by;     /* silent, because another gateway is there (R12) */
+    size_t own[ENGINE_OWN_COUNT]; /* sessions, by their connection */
+    size_t own_ending; /* ended sessions whose last messages or wipe the broker has not had yet */
     uint64_t refused;     /* messages of unknown or disconnected peers */
     uint64_t denied;      /* what the configuration does not allow a device */
     bool degraded;
@@ -254,6 +266,10 @@ struct engine_session_status {
     size_t queued_messages;
     uint64_t queued_octets;
     uint64_t delivered, dropped;
+    enum engine_own own;
+    uint64_t connection; /* as in effects */
+    bool hold_at_broker;
+    bool own_waits; /* the configuration wants it otherwise: from its next new session on */
 };
 
 struct engine;
@@ -340,6 +356,8 @@ typedef void engine_visit(void *ctx, const struct engine_session_status *session
 void engine_each_session(const struct engine *engine, uint64_t now_ms, engine_visit *visit,
                          void *ctx);
 const char *engine_state_name(enum engine_state state);
+/* "connected"; ENGINE_OWN_NONE: "shared". */
+const char *engine_own_name(enum engine_own own);
 /* As in JSON and metrics: "overflow". */
 const char *engine_drop_name(enum engine_drop drop);
 

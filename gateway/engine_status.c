@@ -16,6 +16,32 @@ engine_state_name(enum engine_state state)
     return state < ENGINE_STATE_COUNT ? names[state] : "?";
 }
 
+const char *
+engine_own_name(enum engine_own own)
+{
+    static const char *const names[ENGINE_OWN_COUNT] = {
+        [ENGINE_OWN_NONE] = "shared",           [ENGINE_OWN_CLOSED] = "closed",
+        [ENGINE_OWN_CONNECTING] = "connecting", [ENGINE_OWN_CONNECTED] = "connected",
+        [ENGINE_OWN_REFUSED] = "refused",       [ENGINE_OWN_TAKEN_OVER] = "taken over",
+    };
+
+    return own < ENGINE_OWN_COUNT ? names[own] : "?";
+}
+
+static enum engine_own
+own_state(const struct trunk *t)
+{
+    if (t->connection == 0)
+        return ENGINE_OWN_NONE;
+    if (t->refused)
+        return ENGINE_OWN_REFUSED;
+    if ((t->note & OWN_ELSEWHERE) != 0)
+        return ENGINE_OWN_TAKEN_OVER;
+    if (t->up)
+        return ENGINE_OWN_CONNECTED;
+    return t->opened ? ENGINE_OWN_CONNECTING : ENGINE_OWN_CLOSED;
+}
+
 bool
 engine_is_degraded(const struct engine *e)
 {
@@ -25,10 +51,17 @@ engine_is_degraded(const struct engine *e)
 void
 engine_status(const struct engine *e, struct engine_status *status)
 {
+    const struct trunk *t;
+
     *status = e->status;
     status->degraded = e->degraded;
     status->handshakes = e->handshake_count;
     status->standing_by = discovery_is_silent(e);
+    status->own_ending = e->own_ended;
+    DL_FOREACH2 (e->own, t, own_next)
+        if (t->session != NULL)
+            status->own[own_state(t)]++;
+    status->own[ENGINE_OWN_NONE] = e->by_number.count + e->own_ended - e->own_count;
 }
 
 /* The filters as the device wrote them. */
@@ -85,6 +118,12 @@ session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
         .queued_octets = s->queued_octets,
         .delivered = s->delivered,
         .dropped = s->dropped,
+        .own = own_state(s->trunk),
+        .connection = s->trunk->connection,
+        .hold_at_broker = s->trunk->hold_at_broker,
+        .own_waits =
+            (s->trunk->connection != 0) != s->settings->own ||
+            (s->trunk->connection != 0 && s->trunk->hold_at_broker != s->settings->hold_at_broker),
     };
 }
 

@@ -16,11 +16,12 @@ runner_open_own(const struct runner *r, uint64_t connection, const struct engine
 }
 
 void
-runner_close_own(const struct runner *r, uint64_t connection, const struct engine_close *close)
+runner_close_own(struct runner *r, uint64_t connection, const struct engine_close *close)
 {
     struct engine_close now = *close;
 
     now.client = engine_client_of(r->engine, close->client_id);
+    held_drop_packets(&r->held, connection); /* none may leave over the next one of this number */
     if (r->own != NULL)
         r->own->close(r->own->ctx, connection, &now);
 }

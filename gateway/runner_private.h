@@ -35,7 +35,6 @@ void runner_input_over(struct runner *r);
 /* runner_own.c: ENGINE_OPEN and ENGINE_CLOSE, which may wait for the disk. */
 enum dm_result runner_emit_own(struct runner *r, const struct engine_effect *effect);
 void runner_open_own(const struct runner *r, uint64_t connection, const struct engine_open *open);
-void runner_close_own(const struct runner *r, uint64_t connection,
-                      const struct engine_close *close);
+void runner_close_own(struct runner *r, uint64_t connection, const struct engine_close *close);
 
 #endif

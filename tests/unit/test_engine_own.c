@@ -388,7 +388,78 @@ no_more_own_connections_than_allowed(void)
     rig_fini(&rig);
 }
 
+struct seen {
+    enum engine_own own;
+    uint64_t connection;
+    bool own_waits;
+};
+
+static void
+look(void *ctx, const struct engine_session_status *session)
+{
+    *(struct seen *)ctx = (struct seen){session->own, session->connection, session->own_waits};
+}
+
+static struct seen
+see(const struct rig *rig)
+{
+    struct seen seen;
+
+    engine_each_session(rig->engine, rig->now_ms, look, &seen);
+    return seen;
+}
+
+static void
+status_tells_the_state_of_the_connection(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_connect(&rig, 'A', "dev", false, 60);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(see(&rig).own, ENGINE_OWN_CONNECTING);
+    CU_ASSERT_EQUAL(see(&rig).connection, 1);
+    own_up(&rig, 1, false);
+    CU_ASSERT_EQUAL(see(&rig).own, ENGINE_OWN_CONNECTED);
+    CU_ASSERT_EQUAL(rig_status(&rig).own[ENGINE_OWN_CONNECTED], 1);
+    CU_ASSERT_EQUAL(rig_status(&rig).own[ENGINE_OWN_NONE], 0);
+    own_ends(&rig, 1, UPSTREAM_LOST);
+    CU_ASSERT_EQUAL(rig_status(&rig).own[ENGINE_OWN_CONNECTING], 1);
+    own_ends(&rig, 1, UPSTREAM_TAKEN_OVER);
+    CU_ASSERT_EQUAL(rig_status(&rig).own[ENGINE_OWN_TAKEN_OVER], 1);
+    engine_forget(rig.engine, rig.now_ms, dm_span_text("dev"));
+    CU_ASSERT_EQUAL(rig_status(&rig).own_ending, 0);
+    rig_fini(&rig);
+}
+
+static void
+another_kind_of_connection_counts_from_the_next_session_on(void)
+{
+    struct rig rig;
+    struct engine_options options;
+
+    begin_connected(&rig, false);
+    CU_ASSERT_FALSE(see(&rig).own_waits);
+    options = rig.options;
+    options.settings.own = false;
+    engine_reconfigure(rig.engine, rig.now_ms, &options);
+    CU_ASSERT_TRUE(see(&rig).own_waits);
+    CU_ASSERT_EQUAL(see(&rig).connection, 1);
+    rig_connect(&rig, 'A', "dev", false, 60);
+    CU_ASSERT_TRUE(see(&rig).own_waits);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_connect(&rig, 'A', "dev", true, 60);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> CONNACK 0 !6\nCLOSE 1 wipe !6\n"));
+    CU_ASSERT_EQUAL(see(&rig).connection, 0);
+    CU_ASSERT_FALSE(see(&rig).own_waits);
+    CU_ASSERT_EQUAL(rig_status(&rig).own_ending, 1);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(status_tells_the_state_of_the_connection),
+    UNIT_TEST(another_kind_of_connection_counts_from_the_next_session_on),
     UNIT_TEST(unknown_client_is_answered_when_the_broker_has_answered),
     UNIT_TEST(unknown_client_is_told_congestion_while_the_broker_is_away),
     UNIT_TEST(unknown_client_is_not_kept_waiting_by_silence),
