@@ -33,8 +33,8 @@ engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mq
 {
     if (!s->bound)
         return DM_NOT_FOUND;
-    needs = needs > s->connack_seq ? needs : s->connack_seq;
-    s->answer_seq = needs > s->answer_seq ? needs : s->answer_seq;
+    needs = needs > s->talk->connack_seq ? needs : s->talk->connack_seq;
+    s->talk->answer_seq = needs > s->talk->answer_seq ? needs : s->talk->answer_seq;
     return engine_send_to(e, &s->address, needs, packet);
 }
 
@@ -288,9 +288,9 @@ engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
     engine_at(e, now_ms);
     e->links[link].blocked = false;
     DL_FOREACH (e->sessions, s) {
-        if (!s->blocked || !s->bound || s->address.link != link)
+        if (!talk_of(s)->blocked || !s->bound || s->address.link != link)
             continue;
-        s->blocked = false;
+        s->talk->blocked = false;
         downlink_pump(e, s);
         session_schedule(e, s);
         if (e->links[link].blocked)
@@ -305,10 +305,10 @@ engine_sent(struct engine *e, uint64_t now_ms, const struct dm_address *to)
     struct session *s = session_find_address(e, to);
 
     engine_at(e, now_ms);
-    if (s == NULL || !s->late)
+    if (s == NULL || !talk_of(s)->late)
         return;
-    s->late = false;
-    s->retry_at_ms = engine_add_ms(now_ms, s->settings->retry_ms);
+    s->talk->late = false;
+    s->talk->retry_at_ms = engine_add_ms(now_ms, s->settings->retry_ms);
     session_schedule(e, s);
 }
 
@@ -317,10 +317,10 @@ engine_late(struct engine *e, const struct dm_address *to)
 {
     struct session *s = session_find_address(e, to);
 
-    if (s == NULL || s->exchange == EXCHANGE_NONE)
+    if (s == NULL || talk_of(s)->exchange == EXCHANGE_NONE)
         return;
-    s->late = true;
-    s->retry_at_ms = ENGINE_NEVER;
+    s->talk->late = true;
+    s->talk->retry_at_ms = ENGINE_NEVER;
     session_schedule(e, s);
 }
 
@@ -351,13 +351,14 @@ engine_committed(struct engine *e, uint64_t now_ms, uint64_t seq)
     uplink_pump(e, &e->shared);
     own_committed(e);
     inbound_flush(e);
-    DL_FOREACH_SAFE2 (e->waiting, s, next, waiting_next) {
-        if (s->gate_seq > e->committed_seq || downlink_waits_for_disk(e, s))
+    DL_FOREACH_SAFE2 (e->waiting, s, next, talk->waiting_next) {
+        if (talk_waits_for_disk(e, s))
             continue;
-        DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
-        s->waiting = false;
+        DL_DELETE2(e->waiting, s, talk->waiting_prev, talk->waiting_next);
+        s->talk->waiting = false;
         downlink_pump(e, s);
         session_schedule(e, s);
+        talk_end(e, s);
     }
     own_settle(e);
 }

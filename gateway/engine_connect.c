@@ -64,7 +64,7 @@ static bool
 session_is_blank(const struct session *s)
 {
     return s->subscriptions == NULL && s->queue == NULL && s->registration_count == 0 &&
-           s->will == NULL && s->received == NULL;
+           s->will == NULL && talk_of(s)->received == NULL;
 }
 
 /* A persistent session goes on: what counts as known to the device depends on how it left
@@ -110,7 +110,7 @@ session_for(struct engine *e, const struct dm_address *from, const struct connec
             s = NULL;
         }
     }
-    return s != NULL && session_bind(e, s, from) ? s : NULL;
+    return s != NULL && talk_begin(e, s) && session_bind(e, s, from) ? s : NULL;
 }
 
 /* The device is served from now on: R15, R25, R26, R100. */
@@ -131,17 +131,17 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     s->clean = request->clean;
     s->keepalive_s = request->keepalive_s;
     s->maybe_active = false;
-    s->unanswered = UINT32_MAX;
+    s->talk->unanswered = UINT32_MAX;
     s->connections++;
     s->naps++;
-    s->pause_until_ms = 0;
-    s->handshake_again_ms = 0;
+    s->talk->pause_until_ms = 0;
+    s->talk->handshake_again_ms = 0;
     session_heard(e, s);
     session_set_state(e, s, ENGINE_ACTIVE);
     record_session(e, s);
     if (request->replaces_will) {
         will_set(e, s, request->will); /* R30: overwritten by the new data */
-        s->handshake_again_ms = engine_add_ms(e->now_ms, e->handshake_ms);
+        s->talk->handshake_again_ms = engine_add_ms(e->now_ms, e->handshake_ms);
     }
     log_info("session", "client %s: connected, %s%s, keep alive %u s",
              log_escape(id, sizeof id, request->client_id), s->clean ? "clean" : "persistent",
@@ -150,7 +150,7 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
     if (own_asks(e, s))
         return; /* answered when the broker has */
     connect_answer(e, from, s->seq, MQTTSN_ACCEPTED);
-    s->connack_seq = s->seq;
+    s->talk->connack_seq = s->seq;
     session_gate(e, s);
     downlink_pump(e, s);
 }
@@ -171,6 +171,7 @@ refused_session_goes_on(struct engine *e, struct session *s, const struct dm_add
         session_heard(e, s); /* R76: it lives, though it cannot be served now */
     downlink_pump(e, s);     /* a handshake may have kept it silent */
     session_schedule(e, s);
+    talk_end(e, s);
 }
 
 void
@@ -185,6 +186,8 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
 
     if (handshake_repeated(e, from, packet, &request))
         return;
+    if (s != NULL && !talk_begin(e, s))
+        return; /* the device repeats */
     enum mqttsn_return_code code = connect_code(e, from, packet, s);
 
     if (code != MQTTSN_ACCEPTED) {
@@ -236,7 +239,7 @@ go_to_sleep(struct engine *e, struct session *s, uint16_t duration_s)
     log_debug("session", "client %s: sleeps for %u s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               (unsigned)duration_s);
-    engine_send(e, s, s->answer_seq > s->seq ? s->answer_seq : s->seq,
+    engine_send(e, s, s->talk->answer_seq > s->seq ? s->talk->answer_seq : s->seq,
                 &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
 }
 
@@ -284,7 +287,7 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
             engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
         return;
     }
-    if (!session_bind(e, s, from))
+    if (!talk_begin(e, s) || !session_bind(e, s, from))
         return;
     session_heard(e, s);
     /* Only a device that sleeps names itself; without a keep-alive nothing else supervises it. */
@@ -294,23 +297,23 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
     if (s->state == ENGINE_ACTIVE) {
         /* It sleeps, for all it knows, if its DISCONNECT came from an address that was not known
          * yet: it gets its messages before PINGRESP sends it back to sleep. */
-        s->owes_pingresp = packet->client_id.len > 0 && s->queue != NULL;
-        if (!s->owes_pingresp) {
+        s->talk->owes_pingresp = packet->client_id.len > 0 && s->queue != NULL;
+        if (!s->talk->owes_pingresp) {
             engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
             return;
         }
     }
-    if (s->exchange != EXCHANGE_NONE) {
+    if (s->talk->exchange != EXCHANGE_NONE) {
         /* R96: the device did not get what is open: repeat that, not more. */
         downlink_repeat(e, s);
         return;
     }
     if (s->state == ENGINE_ASLEEP && s->seq > e->committed_seq)
         engine_withdraw(e, from); /* the answer to its DISCONNECT is late: it is awake by now */
-    s->pause_until_ms = 0;
-    s->stalled = false;
+    s->talk->pause_until_ms = 0;
+    s->talk->stalled = false;
     if (s->state == ENGINE_ASLEEP) {
-        s->awake_since_ms = e->now_ms;
+        s->talk->awake_since_ms = e->now_ms;
         session_note(e, s, ENGINE_EVENT_AWAKE, s->queued);
     }
     if (s->state != ENGINE_ACTIVE)

@@ -143,6 +143,8 @@ engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from
     bool named = packet->type == MQTTSN_CONNECT || packet->type == MQTTSN_PINGREQ ||
                  packet->type == MQTTSN_DISCONNECT || packet->type == MQTTSN_ADVERTISE;
 
+    if (s != NULL && !talk_begin(e, s))
+        return; /* as if it were lost on the way */
     if (s != NULL && !named)
         session_heard(e, s); /* R76 */
     if (reaction == NOTE)
@@ -156,6 +158,7 @@ engine_datagram(struct engine *e, uint64_t now_ms, const struct dm_address *from
     if (s != NULL) {
         downlink_resume(e, s);
         session_schedule(e, s);
+        talk_end(e, s);
     }
     inbound_flush(e);
 }

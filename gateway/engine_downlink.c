@@ -17,33 +17,37 @@ session_next_msg_id(struct session *s)
     do
         s->last_msg_id++;
     while (s->last_msg_id == 0 || (s->queue != NULL && s->queue->msg_id == s->last_msg_id) ||
-           (s->exchange == EXCHANGE_REGISTER && s->register_msg_id == s->last_msg_id));
+           (talk_of(s)->exchange == EXCHANGE_REGISTER &&
+            talk_of(s)->register_msg_id == s->last_msg_id));
     return s->last_msg_id;
 }
 
 void
 downlink_cancel(struct session *s)
 {
-    s->exchange = EXCHANGE_NONE;
-    s->stalled = false;
-    s->blocked = false;
-    s->late = false;
-    s->owes_pingresp = false;
+    if (s->talk == NULL)
+        return;
+    s->talk->exchange = EXCHANGE_NONE;
+    s->talk->stalled = false;
+    s->talk->blocked = false;
+    s->talk->late = false;
+    s->talk->owes_pingresp = false;
 }
 
 /* The time to the answer counts from when the message leaves. */
 static void
 await_answer(const struct engine *e, struct session *s)
 {
-    s->retry_at_ms = s->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, s->settings->retry_ms);
+    s->talk->retry_at_ms =
+        s->talk->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, s->settings->retry_ms);
 }
 
 static void
 open_exchange(struct engine *e, struct session *s, enum exchange exchange)
 {
-    s->exchange = exchange;
-    s->retries = 0;
-    s->talked = false;
+    s->talk->exchange = exchange;
+    s->talk->retries = 0;
+    s->talk->talked = false;
     await_answer(e, s);
 }
 
@@ -51,28 +55,28 @@ open_exchange(struct engine *e, struct session *s, enum exchange exchange)
 static bool
 send_now(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
 {
-    s->exchange_needs = needs > s->connack_seq ? needs : s->connack_seq;
+    s->talk->exchange_needs = needs > s->talk->connack_seq ? needs : s->talk->connack_seq;
     enum dm_result result =
         e->links[s->address.link].blocked ? DM_FULL : engine_send(e, s, needs, packet);
 
     if (result != DM_FULL) {
-        s->late = result == DM_LATER;
+        s->talk->late = result == DM_LATER;
         return true;
     }
     e->links[s->address.link].blocked = true;
-    s->blocked = true;
+    s->talk->blocked = true;
     return false;
 }
 
 static bool
 send_register(struct engine *e, struct session *s)
 {
-    const struct registration *r = registration_by_id(s, s->register_topic_id);
+    const struct registration *r = registration_by_id(s, s->talk->register_topic_id);
 
     return send_now(e, s, s->seq,
                     &(struct mqttsn_packet){.type = MQTTSN_REGISTER,
-                                            .topic_id = s->register_topic_id,
-                                            .msg_id = s->register_msg_id,
+                                            .topic_id = s->talk->register_topic_id,
+                                            .msg_id = s->talk->register_msg_id,
                                             .topic_name = name_of_session(e, s, r->name)});
 }
 
@@ -153,8 +157,8 @@ send_head(struct engine *e, struct session *s)
         return true;
     }
     if (choice == TOPIC_REGISTER) {
-        s->register_topic_id = id;
-        s->register_msg_id = session_next_msg_id(s);
+        s->talk->register_topic_id = id;
+        s->talk->register_msg_id = session_next_msg_id(s);
         if (!send_register(e, s))
             return false;
         open_exchange(e, s, EXCHANGE_REGISTER);
@@ -175,11 +179,11 @@ send_head(struct engine *e, struct session *s)
 static void
 end_awake(struct engine *e, struct session *s)
 {
-    if (s->answer_seq > e->committed_seq)
+    if (s->talk->answer_seq > e->committed_seq)
         engine_withdraw(e, &s->address);
     engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
     e->status.awake_periods++;
-    e->status.awake_ms += e->now_ms - s->awake_since_ms;
+    e->status.awake_ms += e->now_ms - s->talk->awake_since_ms;
     s->naps++; /* an answer that is not ready is given when the device repeats (design 3) */
     session_set_state(e, s, ENGINE_ASLEEP);
     s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */
@@ -203,7 +207,7 @@ is_for_next_period(const struct engine *e, const struct session *s)
     uint64_t age_ms = engine_gateway_ms(e) - s->queue->arrived_ms;
 
     return s->state == ENGINE_AWAKE &&
-           e->now_ms - s->awake_since_ms > engine_add_ms(age_ms, s->settings->awake_max_ms);
+           e->now_ms - s->talk->awake_since_ms > engine_add_ms(age_ms, s->settings->awake_max_ms);
 }
 
 /* The device does not know the id of the head yet: the REGACK or SUBACK with it waits for the disk.
@@ -214,7 +218,7 @@ head_waits_for_its_id(const struct engine *e, const struct session *s)
     const struct registration *r =
         s->queue != NULL ? registration_by_name(s, s->queue->message->topic) : NULL;
 
-    return s->gate_seq > e->committed_seq && r != NULL && r->just_told;
+    return s->talk->gate_seq > e->committed_seq && r != NULL && r->just_told;
 }
 
 static bool
@@ -232,30 +236,33 @@ head_is_ready(struct engine *e, struct session *s)
 void
 downlink_pump(struct engine *e, struct session *s)
 {
-    bool gated = s->gate_seq > e->committed_seq;
-    bool paused = s->pause_until_ms > e->now_ms;
-
-    if (!session_is_reachable(e, s) || s->exchange != EXCHANGE_NONE || s->stalled || s->blocked)
+    if (!session_is_reachable(e, s) || s->talk->exchange != EXCHANGE_NONE || s->talk->stalled ||
+        s->talk->blocked)
         return;
+    bool gated = s->talk->gate_seq > e->committed_seq;
+    bool paused = s->talk->pause_until_ms > e->now_ms;
+
     /* An active device waits for its CONNACK, SUBACK or REGACK; an awake one only where the message
      * needs the id that is in it. */
     if (gated && s->state == ENGINE_ACTIVE)
         return;
     while (!paused && head_is_ready(e, s) && send_head(e, s)) {
     }
-    if (s->exchange != EXCHANGE_NONE || s->blocked || head_waits_for_its_id(e, s))
+    if (s->talk->exchange != EXCHANGE_NONE || s->talk->blocked || head_waits_for_its_id(e, s))
         return;
     if (s->state == ENGINE_AWAKE)
         end_awake(e, s);
-    else if (s->owes_pingresp)
+    else if (s->talk->owes_pingresp)
         engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
-    s->owes_pingresp = false;
+    s->talk->owes_pingresp = false;
 }
 
 void
 downlink_resume(struct engine *e, struct session *s)
 {
-    s->stalled = false;
+    if (s->talk == NULL)
+        return;
+    s->talk->stalled = false;
     downlink_pump(e, s);
 }
 
@@ -298,30 +305,31 @@ exchange_name(enum exchange exchange)
 static void
 give_up_round(struct engine *e, struct session *s)
 {
-    enum exchange exchange = s->exchange;
+    enum exchange exchange = s->talk->exchange;
     char id[128];
 
-    s->exchange = EXCHANGE_NONE;
+    s->talk->exchange = EXCHANGE_NONE;
     session_note(e, s, ENGINE_EVENT_NO_ANSWER, exchange_type(exchange));
     log_debug("session", "client %s: no answer to %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
               exchange_name(exchange));
-    bool unsent = s->exchange_needs > e->committed_seq; /* it waits for the disk */
+    bool unsent = s->talk->exchange_needs > e->committed_seq; /* it waits for the disk */
     /* An awake device that repeats PINGREQ talks, but perhaps hears nothing: more rounds. */
-    bool last = !unsent && s->talked &&
+    bool last = !unsent && s->talk->talked &&
                 ((exchange == EXCHANGE_REGISTER && s->state == ENGINE_ACTIVE) || s->queue == NULL ||
                  ++s->queue->rounds >= ROUNDS_MAX);
 
     if (last && exchange == EXCHANGE_REGISTER) {
-        refuse_topic(e, s, registration_by_id(s, s->register_topic_id)); /* R62 */
+        refuse_topic(e, s, registration_by_id(s, s->talk->register_topic_id)); /* R62 */
     } else if (last) {
         queue_drop(e, s, s->queue, ENGINE_DROP_REFUSED); /* R61 */
     } else if (s->state == ENGINE_AWAKE) { /* R99: no PINGRESP, the message stays at the head */
         session_doze(e, s);
         return;
-    } else if (!s->talked || unsent) { /* silence drops nothing (design 1): for a sign of life */
-        s->stalled = true;
-        s->owes_pingresp = false; /* as R99 */
+    } else if (!s->talk->talked ||
+               unsent) { /* silence drops nothing (design 1): for a sign of life */
+        s->talk->stalled = true;
+        s->talk->owes_pingresp = false; /* as R99 */
         return;
     }
     downlink_pump(e, s);
@@ -330,22 +338,23 @@ give_up_round(struct engine *e, struct session *s)
 void
 downlink_retry(struct engine *e, struct session *s)
 {
-    if (s->exchange == EXCHANGE_REGISTER &&
-        registration_by_id(s, s->register_topic_id)->known_epoch == s->epoch) {
-        s->exchange = EXCHANGE_NONE; /* a SUBACK or REGACK has told it meanwhile */
+    if (s->talk->exchange == EXCHANGE_REGISTER &&
+        registration_by_id(s, s->talk->register_topic_id)->known_epoch == s->epoch) {
+        s->talk->exchange = EXCHANGE_NONE; /* a SUBACK or REGACK has told it meanwhile */
         downlink_pump(e, s);
         return;
     }
-    if (s->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
-        s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms); /* it has not left yet */
+    if (s->talk->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
+        s->talk->retry_at_ms =
+            engine_add_ms(e->now_ms, s->settings->retry_ms); /* it has not left yet */
         return;
     }
-    if (s->retries >= s->settings->retry_count) {
+    if (s->talk->retries >= s->settings->retry_count) {
         give_up_round(e, s);
         return;
     }
-    s->retries++;
-    s->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms);
+    s->talk->retries++;
+    s->talk->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms);
     downlink_repeat(e, s);
 }
 
@@ -355,21 +364,22 @@ downlink_repeat(struct engine *e, struct session *s)
     enum mqttsn_topic_type type;
     uint16_t id;
 
-    if (s->exchange_needs > e->committed_seq || s->late) /* what is open has not left yet */
+    if (s->talk->exchange_needs > e->committed_seq ||
+        s->talk->late) /* what is open has not left yet */
         return;
-    if (s->exchange == EXCHANGE_REGISTER) {
+    if (s->talk->exchange == EXCHANGE_REGISTER) {
         send_register(e, s);
-    } else if (s->exchange == EXCHANGE_PUBREL) {
+    } else if (s->talk->exchange == EXCHANGE_PUBREL) {
         send_pubrel(e, s, s->queue); /* never PUBLISH again (R60) */
     } else if (topic_for_device(e, s, s->queue->message->topic, &type, &id) == TOPIC_READY) {
         send_publish(e, s, s->queue, type, id);
     } else { /* the id was given up meanwhile: begin with what it needs now */
-        s->exchange = EXCHANGE_NONE;
+        s->talk->exchange = EXCHANGE_NONE;
         downlink_pump(e, s);
         return;
     }
-    s->blocked = false; /* no room only delays the repetition; the exchange stays open */
-    if (s->late)
+    s->talk->blocked = false; /* no room only delays the repetition; the exchange stays open */
+    if (s->talk->late)
         await_answer(e, s);
 }
 
@@ -378,19 +388,19 @@ downlink_repeat(struct engine *e, struct session *s)
 void
 handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
-    if (s->exchange != EXCHANGE_REGISTER || packet->msg_id != s->register_msg_id ||
-        packet->topic_id != s->register_topic_id) {
+    if (s->talk->exchange != EXCHANGE_REGISTER || packet->msg_id != s->talk->register_msg_id ||
+        packet->topic_id != s->talk->register_topic_id) {
         e->status.ignored++; /* M23 */
         return;
     }
     struct registration *r = registration_by_id(s, packet->topic_id);
 
-    s->exchange = EXCHANGE_NONE;
+    s->talk->exchange = EXCHANGE_NONE;
     if (packet->return_code == MQTTSN_ACCEPTED) {
         r->known_epoch = s->epoch;
         record_registration(e, s, r, true);
     } else if (packet->return_code == MQTTSN_CONGESTION) {
-        s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
+        s->talk->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
     } else {
         refuse_topic(e, s, r);
     }
@@ -436,7 +446,7 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
     /* The MsgId is decisive (R63); a late answer counts while the message is still the head, but a
      * complaint about its topic only once for each time it was sent. */
     if (d == NULL || !d->sent || d->msg_id != packet->msg_id ||
-        (packet->return_code == MQTTSN_INVALID_TOPIC_ID && s->exchange != EXCHANGE_PUBLISH)) {
+        (packet->return_code == MQTTSN_INVALID_TOPIC_ID && s->talk->exchange != EXCHANGE_PUBLISH)) {
         e->status.ignored++; /* M35 */
         return;
     }
@@ -444,7 +454,7 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         e->status.ignored++; /* M36: PUBREC and PUBCOMP are awaited */
         return;
     }
-    s->exchange = EXCHANGE_NONE;
+    s->talk->exchange = EXCHANGE_NONE;
     if (packet->return_code != MQTTSN_ACCEPTED)
         session_note(e, s, ENGINE_EVENT_NOT_TAKEN, (uint64_t)packet->return_code);
     switch (packet->return_code) {
@@ -452,7 +462,7 @@ handle_puback(struct engine *e, struct session *s, const struct mqttsn_packet *p
         delivered(e, s, d);
         break;
     case MQTTSN_CONGESTION:
-        s->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
+        s->talk->pause_until_ms = engine_add_ms(e->now_ms, WAIT_MS);
         break;
     case MQTTSN_INVALID_TOPIC_ID:
         correct_topic(e, s, d);
@@ -521,8 +531,8 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
         return;
     }
-    s->exchange = EXCHANGE_NONE;
-    s->stalled = false;
+    s->talk->exchange = EXCHANGE_NONE;
+    s->talk->stalled = false;
     downlink_pump(e, s);
 }
 
@@ -536,7 +546,7 @@ handle_pubcomp(struct engine *e, struct session *s, const struct mqttsn_packet *
         return;
     }
     if (d == s->queue)
-        s->exchange = EXCHANGE_NONE;
+        s->talk->exchange = EXCHANGE_NONE;
     delivered(e, s, d);
     downlink_pump(e, s);
 }

@@ -56,14 +56,14 @@ handshake_free(struct engine *e, struct handshake *h)
     handshake_set_topic(e, h, NULL);
     free(h);
     if (s != NULL)
-        s->handshake = NULL;
+        s->talk->handshake = NULL;
 }
 
 void
 handshake_end(struct engine *e, struct session *s)
 {
-    if (s->handshake != NULL)
-        handshake_free(e, s->handshake);
+    if (talk_of(s)->handshake != NULL)
+        handshake_free(e, talk_of(s)->handshake);
 }
 
 /* It came to nothing: the session goes on as it was. */
@@ -77,6 +77,7 @@ handshake_drop(struct engine *e, struct handshake *h)
         return;
     downlink_pump(e, s);
     session_schedule(e, s);
+    talk_end(e, s);
 }
 
 static void
@@ -103,8 +104,8 @@ static void
 handshake_attach(struct engine *e, struct handshake *h, struct session *s)
 {
     handshake_end(e, s); /* from another address: the device has moved on */
-    s->handshake = h;
-    s->handshake_again_ms =
+    s->talk->handshake = h;
+    s->talk->handshake_again_ms =
         0; /* a WILLMSG from now on is of this handshake, even if it is refused */
     h->session = s;
     session_heard(e, s);
@@ -198,7 +199,7 @@ handshake_finish(struct engine *e, struct handshake *h, struct dm_span message)
         return;
     }
     if (h->session != NULL) /* it is reachable from here on */
-        h->session->handshake = NULL;
+        h->session->talk->handshake = NULL;
     h->session = NULL;
     connect_accept(e, &from, &request);
     handshake_free(e, h); /* the request borrows its client id */
@@ -208,9 +209,9 @@ handshake_finish(struct engine *e, struct handshake *h, struct dm_span message)
 static void
 handshake_over(struct engine *e, const struct dm_address *from, const struct session *s)
 {
-    if (s != NULL && s->state == ENGINE_ACTIVE && e->now_ms < s->handshake_again_ms &&
+    if (s != NULL && s->state == ENGINE_ACTIVE && e->now_ms < talk_of(s)->handshake_again_ms &&
         !s->trunk->asking)
-        connect_answer(e, from, s->connack_seq, MQTTSN_ACCEPTED);
+        connect_answer(e, from, talk_of(s)->connack_seq, MQTTSN_ACCEPTED);
     else
         e->status.ignored++;
 }

@@ -80,14 +80,14 @@ engine_show(const struct engine *e, uint64_t now_ms, struct dm_span client_id,
     add_queue(e, s, &detail);
     detail.supervision_ms = time_until(now_ms, session_supervision(e, s));
     detail.retry_ms = ENGINE_NEVER;
-    if (s->exchange != EXCHANGE_NONE) {
-        detail.exchange = exchange_name(s->exchange);
-        detail.retry_ms = time_until(now_ms, s->retry_at_ms);
-        detail.retries = s->retries;
+    if (talk_of(s)->exchange != EXCHANGE_NONE) {
+        detail.exchange = exchange_name(talk_of(s)->exchange);
+        detail.retry_ms = time_until(now_ms, talk_of(s)->retry_at_ms);
+        detail.retries = talk_of(s)->retries;
     }
-    detail.pause_ms = time_until(now_ms, s->pause_until_ms);
-    detail.stalled = s->stalled;
-    detail.link_has_room = !s->blocked;
+    detail.pause_ms = time_until(now_ms, talk_of(s)->pause_until_ms);
+    detail.stalled = talk_of(s)->stalled;
+    detail.link_has_room = !talk_of(s)->blocked;
     detail.open_uplinks = s->open_uplinks;
     visit(ctx, &detail);
     buffer_fini(&texts);

@@ -20,7 +20,7 @@ load_session(struct engine *e, const struct store_record *record, const struct d
         return DM_NO_MEMORY;
     s->clean = record->clean;
     e->status.sessions[s->state]--;
-    s->state = (enum engine_state)record->mode;
+    s->state = record->mode;
     e->status.sessions[s->state]++;
     s->maybe_active = s->state == ENGINE_ASLEEP;
     s->keepalive_s = record->keepalive_s;
@@ -39,8 +39,8 @@ load_session(struct engine *e, const struct store_record *record, const struct d
                                       .keepalive_s = s->keepalive_s,
                                       .sleep_s = s->sleep_s,
                                       .epoch = s->epoch,
-                                      .has_address = s->bound,
-                                      .address = s->address};
+                                      .has_address = s->bound};
+    talk_end(e, s);
     return DM_OK;
 }
 
@@ -280,7 +280,7 @@ engine_load(struct engine *e, const struct store_record *record, const struct dm
     case STORE_RECEIVED_PUT:
         if (s == NULL)
             return DM_MALFORMED;
-        return received_load(s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
+        return received_load(e, s, record->msg_id, record->content) ? DM_OK : DM_NO_MEMORY;
     case STORE_SESSION_PUT:
         return load_session(e, record, address);
     case STORE_MESSAGE_PUT:

@@ -337,7 +337,7 @@ own_connected(struct engine *e, struct trunk *t, bool present)
     t->ask_until_ms = ENGINE_NEVER;
     if (s->bound)
         connect_answer(e, &s->address, s->seq, MQTTSN_ACCEPTED);
-    s->connack_seq = s->seq;
+    s->talk->connack_seq = s->seq;
     session_gate(e, s);
 }
 

@@ -200,15 +200,50 @@ struct copy_mark {
 
 enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH, EXCHANGE_PUBREL };
 
+/* What goes on with a device at the moment: all that is of no use while it sleeps with nothing
+ * open. One that is active or awake has it, and any while a message of it is handled. */
+struct talk {
+    struct session *waiting_prev, *waiting_next; /* of those that wait for the disk */
+    struct session *direct_prev, *direct_next;   /* of those with deliveries not committed */
+    bool waiting : 1, direct : 1;
+    bool talked : 1;        /* the device sent something else since the exchange began (design 4) */
+    bool stalled : 1;       /* no answer after all retries: wait for a sign of life (R61) */
+    bool blocked : 1;       /* the link had no room */
+    bool late : 1;          /* what was sent last waits in the link: engine_sent tells */
+    bool owes_pingresp : 1; /* active, but it said PINGREQ as a device that wakes up: messages
+                             * first */
+    uint8_t received_count;
+    uint16_t register_msg_id;
+    uint16_t register_topic_id;
+    enum exchange exchange;
+    uint32_t retries;
+    uint32_t unanswered; /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
+    uint64_t unanswered_content;
+    uint64_t unanswered_seq; /* journal number that the PUBACK depends on */
+
+    uint64_t answer_seq;     /* the highest that any message to it depended on */
+    uint64_t connack_seq;    /* nothing overtakes the CONNACK (R24) */
+    uint64_t gate_seq;       /* no message overtakes the SUBACK or REGACK that names its id (R66) */
+    uint64_t exchange_needs; /* journal number that what was sent last waits for */
+    uint64_t retry_at_ms;
+    uint64_t pause_until_ms;   /* the device is congested */
+    uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
+    uint64_t awake_since_ms;
+    uint64_t handshake_again_ms; /* until then a repeated WILLMSG gets its CONNACK again (R21) */
+    struct handshake *handshake; /* a new connection is being set up */
+    struct delivery *unstored;   /* first QoS 1/2 delivery that is not committed */
+    struct received *received;
+};
+
 /* What the store holds of a session. */
 struct session_image {
-    bool present;
-    bool clean;
-    enum engine_state mode;
+    bool present : 1;
+    bool clean : 1;
+    bool has_address : 1;
+    bool address_is_old : 1; /* not the one the session has now */
+    uint8_t mode;            /* enum engine_state */
     uint16_t keepalive_s, sleep_s;
     uint32_t epoch;
-    bool has_address;
-    struct dm_address address;
 };
 
 /*
@@ -221,91 +256,69 @@ struct session_image {
 struct session {
     uint64_t number;
     struct session *prev, *next;
-    struct session *waiting_prev, *waiting_next; /* gate_seq is not committed */
-    struct session *direct_prev, *direct_next;   /* has deliveries not committed */
-    bool waiting, direct;
-    bool bound; /* the address is ours */
-    bool clean;
-    bool heard;        /* since the start */
-    bool maybe_active; /* recorded as asleep, and since then only heard, not seen to sleep */
-
-    enum engine_state state;
-    struct dm_address address;
-    struct session_image image;
-    uint16_t keepalive_s, sleep_s;
-    uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
-    uint32_t connections; /* counts CONNECTs since the start */
-    uint32_t naps;        /* counts every change of period: an answer is for its own only */
-    uint64_t seq;         /* journal number that every answer depends on */
-    uint64_t answer_seq;  /* the highest that any message to it depended on */
-    uint64_t connack_seq; /* nothing overtakes the CONNACK (R24) */
-    uint64_t gate_seq;    /* no message overtakes the SUBACK or REGACK that names its id (R66) */
-    uint64_t last_contact_ms;
-    uint64_t deadline_ms;
-    size_t heap_slot; /* 0: not in the heap */
-
     struct trunk *trunk;                /* its way to the broker */
+    struct talk *talk;                  /* NULL: there is none; read it by talk_of */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
     const struct engine_settings *settings;
     struct will *will;
-    struct handshake *handshake; /* a new connection is being set up */
-    uint64_t handshake_again_ms; /* until then a repeated WILLMSG gets its CONNACK again (R21) */
-    uint64_t awake_since_ms;
-
-    uint16_t *predefined; /* ids the device has used (reference 2.5, 5) */
-    size_t predefined_count;
-    struct registration *registrations;
-    uint16_t registration_count;
-    uint16_t last_topic_id;
-
-    struct subscription *subscriptions;
-    size_t subscription_count;
-    size_t subacks_owed;
-    struct copy_mark marks[2]; /* QoS 1 and 2 */
-
+    struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
+    struct change *change;   /* NULL: nobody wants to know of changes */
     struct delivery *queue;
-    struct delivery *unstored; /* first QoS 1/2 delivery that is not committed */
-    size_t queued;
-    uint64_t queued_octets;
-    uint64_t expires_ms; /* no message of the queue before; gateway time */
+    struct subscription *subscriptions;
+    struct registration *registrations;
+    uint16_t *predefined; /* ids the device has used (reference 2.5, 5) */
+
+    uint64_t seq; /* journal number that every answer depends on */
     /* Journal number of the end of the last QoS 2 message that was given up. A crash before that
      * brings it back, so the device goes on with no other meanwhile: it may remember one MsgId
      * only. */
     uint64_t given_up_seq;
-    uint32_t last_order; /* of a delivery */
-    uint16_t last_msg_id;
-
-    enum exchange exchange;
-    uint16_t register_msg_id;
-    uint16_t register_topic_id;
-    uint32_t retries;
-    uint64_t exchange_needs; /* journal number that what was sent last waits for */
-    bool talked;        /* the device sent something else since the exchange began (design 4) */
-    bool stalled;       /* no answer after all retries: wait for a sign of life (R61) */
-    bool blocked;       /* the link had no room */
-    bool late;          /* what was sent last waits in the link: engine_sent tells */
-    bool owes_pingresp; /* active, but it said PINGREQ as a device that wakes up: messages first */
-    uint64_t retry_at_ms;
-    uint64_t pause_until_ms; /* the device is congested */
-
-    uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
-    uint32_t unanswered; /* MsgId of a finished uplink whose PUBACK was not sent; > 65535: none */
-    uint64_t unanswered_content;
-    uint64_t unanswered_seq; /* journal number that the PUBACK depends on */
-    size_t open_uplinks;     /* not answered */
-    size_t waiting_uplinks;  /* not sent on this connection */
-    uint64_t uplink_seq;     /* journal number that what it sent to the broker waits for: nothing
-                              * overtakes that */
-    struct received *received;
-    size_t received_count;
-    size_t open_requests; /* SUBSCRIBEs the broker has not answered */
+    uint64_t uplink_seq; /* journal number that what it sent to the broker waits for: nothing
+                          * overtakes that */
+    uint64_t last_contact_ms;
+    uint64_t deadline_ms;
+    uint64_t expires_ms; /* no message of the queue before; gateway time */
+    uint64_t queued_octets;
     uint64_t delivered, dropped;
-    struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
-    struct change *change;   /* NULL: nobody wants to know of changes */
 
+    uint32_t heap_slot;   /* 0: not in the heap */
+    uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
+    uint32_t connections; /* counts CONNECTs since the start */
+    uint32_t naps;        /* counts every change of period: an answer is for its own only */
+    uint32_t queued;
+    uint32_t last_order;       /* of a delivery */
+    struct copy_mark marks[2]; /* QoS 1 and 2 */
+    uint32_t waiting_uplinks;  /* not sent on this connection */
+    struct session_image image;
+    uint16_t keepalive_s, sleep_s;
+    uint16_t last_msg_id;
+    uint16_t last_topic_id;
+    uint16_t registration_count;
+    uint16_t subscription_count;
+    uint16_t subacks_owed;
+    uint16_t open_requests; /* SUBSCRIBEs the broker has not answered */
+    uint8_t open_uplinks;   /* not answered */
+    uint8_t predefined_count;
+    uint8_t state;  /* enum engine_state */
+    bool bound : 1; /* the address is ours */
+    bool clean : 1;
+    bool heard : 1;        /* since the start */
+    bool maybe_active : 1; /* recorded as asleep, and since then only heard, not seen to sleep */
+    struct dm_address address;
     uint8_t client_id_len;
     uint8_t client_id[];
 };
+
+_Static_assert(sizeof(void *) > 8 || sizeof(struct session) <= 320, "a hundred thousand sleep");
+
+/* Of every session: one without a talk has nothing open. */
+extern const struct talk no_talk;
+
+static inline const struct talk *
+talk_of(const struct session *s)
+{
+    return s->talk != NULL ? s->talk : &no_talk;
+}
 
 /* A message of a device on its way to the broker: QoS 1 and 2, wills of any QoS, and QoS 0 that
  * must not overtake them. */
@@ -640,6 +653,16 @@ void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
 struct session *session_first_due(const struct engine *e);
 
+/* engine_talk.c */
+/* False: no memory, and then nothing can be said to the device. */
+bool talk_begin(struct engine *e, struct session *s);
+/* The device sleeps or is gone: if nothing is open with it, the talk is over; what waits for the
+ * disk delays that. */
+void talk_end(struct engine *e, struct session *s);
+void talk_free(struct engine *e, struct session *s);
+/* The next commit has nothing for it. */
+bool talk_waits_for_disk(const struct engine *e, const struct session *s);
+
 /* engine_status.c: `filters` has room for SUBSCRIPTIONS_MAX; it and `texts` are part of the status.
  */
 void session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
@@ -969,7 +992,7 @@ void send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t t
 void send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id);
 /* Tells messages of one MsgId apart; 63 bits. */
 uint64_t content_of(struct dm_span topic, struct dm_span payload);
-bool received_load(struct session *s, uint16_t msg_id, uint64_t content);
+bool received_load(struct engine *e, struct session *s, uint16_t msg_id, uint64_t content);
 void received_remove(struct engine *e, struct session *s, uint16_t msg_id);
 void received_free(struct session *s);
 

@@ -30,9 +30,9 @@ send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id
 static void
 send_congestion(struct engine *e, struct session *s, const struct mqttsn_packet *packet)
 {
-    if (s->congestion_at_ms != 0 && e->now_ms - s->congestion_at_ms < REPLY_INTERVAL_MS)
+    if (s->talk->congestion_at_ms != 0 && e->now_ms - s->talk->congestion_at_ms < REPLY_INTERVAL_MS)
         return;
-    s->congestion_at_ms = e->now_ms == 0 ? 1 : e->now_ms;
+    s->talk->congestion_at_ms = e->now_ms == 0 ? 1 : e->now_ms;
     send_puback(e, s, 0, packet->topic_id, packet->msg_id, MQTTSN_CONGESTION);
 }
 
@@ -51,7 +51,7 @@ received_find(const struct session *s, uint16_t msg_id)
 {
     struct received *r;
 
-    LL_FOREACH (s->received, r)
+    LL_FOREACH (talk_of(s)->received, r)
         if (r->msg_id == msg_id)
             return r;
     return NULL;
@@ -60,8 +60,8 @@ received_find(const struct session *s, uint16_t msg_id)
 static void
 forget(struct session *s, struct received *r)
 {
-    LL_DELETE(s->received, r);
-    s->received_count--;
+    LL_DELETE(s->talk->received, r);
+    s->talk->received_count--;
     free(r);
 }
 
@@ -79,8 +79,8 @@ received_remove(struct engine *e, struct session *s, uint16_t msg_id)
 void
 received_free(struct session *s)
 {
-    while (s->received != NULL)
-        forget(s, s->received);
+    while (talk_of(s)->received != NULL)
+        forget(s, talk_of(s)->received);
 }
 
 static struct received *
@@ -92,16 +92,17 @@ received_new(struct session *s, uint16_t msg_id, uint64_t content)
         return NULL;
     r->msg_id = msg_id;
     r->content = content;
-    LL_APPEND(s->received, r);
-    s->received_count++;
+    LL_APPEND(s->talk->received, r);
+    s->talk->received_count++;
     return r;
 }
 
 bool
-received_load(struct session *s, uint16_t msg_id, uint64_t content)
+received_load(struct engine *e, struct session *s, uint16_t msg_id, uint64_t content)
 {
-    return s->received_count >= RECEIVED_MAX || received_find(s, msg_id) != NULL ||
-           received_new(s, msg_id, content) != NULL;
+    return talk_begin(e, s) &&
+           (s->talk->received_count >= RECEIVED_MAX || received_find(s, msg_id) != NULL ||
+            received_new(s, msg_id, content) != NULL);
 }
 
 /* A device that rebooted never releases what it had open; it has one exchange at a time (R51), so
@@ -109,8 +110,8 @@ received_load(struct session *s, uint16_t msg_id, uint64_t content)
 static void
 received_make_room(struct engine *e, struct session *s)
 {
-    while (s->received_count >= RECEIVED_MAX)
-        received_remove(e, s, s->received->msg_id);
+    while (s->talk->received_count >= RECEIVED_MAX)
+        received_remove(e, s, s->talk->received->msg_id);
 }
 
 /* ---- topics ---- */
@@ -177,10 +178,11 @@ static bool
 is_repetition_qos1(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
                    struct dm_span topic)
 {
-    if (packet->dup && s->unanswered == packet->msg_id &&
-        s->unanswered_content == content_of(topic, packet->data)) {
-        s->unanswered = UINT32_MAX;
-        send_puback(e, s, s->unanswered_seq, packet->topic_id, packet->msg_id, MQTTSN_ACCEPTED);
+    if (packet->dup && s->talk->unanswered == packet->msg_id &&
+        s->talk->unanswered_content == content_of(topic, packet->data)) {
+        s->talk->unanswered = UINT32_MAX;
+        send_puback(e, s, s->talk->unanswered_seq, packet->topic_id, packet->msg_id,
+                    MQTTSN_ACCEPTED);
         return true;
     }
     struct uplink *u = s->open_uplinks > 0 || packet->dup ? find_uplink(s, packet, topic) : NULL;

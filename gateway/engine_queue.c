@@ -74,13 +74,15 @@ set_unstored(struct session *s, struct delivery *d)
 {
     while (d != NULL && (d->stored || d->qos == 0))
         d = d->next;
-    s->unstored = d;
-    if (d != NULL && !s->direct) {
-        DL_APPEND2(s->trunk->direct, s, direct_prev, direct_next);
-        s->direct = true;
-    } else if (d == NULL && s->direct) {
-        DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
-        s->direct = false;
+    if (s->talk == NULL) /* it sleeps: nothing waits */
+        return;
+    s->talk->unstored = d;
+    if (d != NULL && !s->talk->direct) {
+        DL_APPEND2(s->trunk->direct, s, talk->direct_prev, talk->direct_next);
+        s->talk->direct = true;
+    } else if (d == NULL && s->talk->direct) {
+        DL_DELETE2(s->trunk->direct, s, talk->direct_prev, talk->direct_next);
+        s->talk->direct = false;
     }
 }
 
@@ -100,7 +102,7 @@ queue_store(struct engine *e, struct session *s)
 {
     struct delivery *d;
 
-    for (d = s->unstored; d != NULL; d = d->next)
+    for (d = talk_of(s)->unstored; d != NULL; d = d->next)
         if (d->qos > 0 && !d->stored)
             delivery_store(e, s, d);
     set_unstored(s, NULL);
@@ -121,15 +123,15 @@ queue_store_released(struct engine *e, struct session *s, struct delivery *d)
 uint64_t
 queue_store_deadline(const struct engine *e, const struct session *s)
 {
-    return engine_from_gateway(e,
-                               engine_add_ms(s->unstored->arrived_ms, s->settings->store_after_ms));
+    return engine_from_gateway(
+        e, engine_add_ms(s->talk->unstored->arrived_ms, s->settings->store_after_ms));
 }
 
 void
 queue_store_due(struct engine *e, struct session *s)
 {
-    while (s->unstored != NULL && queue_store_deadline(e, s) <= e->now_ms) {
-        struct delivery *d = s->unstored;
+    while (talk_of(s)->unstored != NULL && queue_store_deadline(e, s) <= e->now_ms) {
+        struct delivery *d = s->talk->unstored;
 
         delivery_store(e, s, d);
         set_unstored(s, d);
@@ -146,7 +148,7 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
     struct delivery *next = d->next;
 
     DL_DELETE(s->queue, d);
-    if (s->unstored == d)
+    if (talk_of(s)->unstored == d)
         set_unstored(s, next);
     change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued--;
@@ -256,8 +258,8 @@ queue_clear(struct engine *e, struct session *s)
 bool
 queue_is_open(const struct session *s, const struct delivery *d)
 {
-    return d->released ||
-           (d == s->queue && (s->exchange == EXCHANGE_PUBLISH || s->exchange == EXCHANGE_PUBREL));
+    return d->released || (d == s->queue && (talk_of(s)->exchange == EXCHANGE_PUBLISH ||
+                                             talk_of(s)->exchange == EXCHANGE_PUBREL));
 }
 
 /* Oldest QoS 0 first, then oldest (R102). */
@@ -448,7 +450,7 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
             return;              /* only in memory */
         if (away || m->qos == 2) /* QoS 2: committed first (design 4) */
             delivery_store(e, s, d);
-        else if (s->unstored == NULL)
+        else if (talk_of(s)->unstored == NULL)
             set_unstored(s, d);
     }
 }

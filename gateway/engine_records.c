@@ -25,10 +25,10 @@ image_equal(const struct session_image *a, const struct session_image *b)
 }
 
 static bool
-image_address_equal(const struct session_image *a, const struct session_image *b)
+image_address_equal(const struct session_image *wanted, const struct session_image *stored)
 {
-    return a->has_address == b->has_address &&
-           (!a->has_address || dm_address_equal(&a->address, &b->address));
+    return wanted->has_address == stored->has_address &&
+           (!wanted->has_address || !stored->address_is_old);
 }
 
 static uint64_t
@@ -41,7 +41,7 @@ emit_session(struct engine *e, const struct session *s, const struct session_ima
         .session = s->number,
         .client_id = dm_span(s->client_id, s->client_id_len),
         .clean = image->clean,
-        .mode = (uint8_t)image->mode,
+        .mode = image->mode,
         .keepalive_s = image->keepalive_s,
         .sleep_s = image->sleep_s,
         .epoch = image->epoch,
@@ -51,7 +51,7 @@ emit_session(struct engine *e, const struct session *s, const struct session_ima
                                                : 1,
     };
 
-    return emit_record(e, &record, image->has_address ? &image->address : NULL);
+    return emit_record(e, &record, image->has_address ? &s->address : NULL);
 }
 
 /* The row as it is, but with the latest MsgId: the next start goes on from there. */
@@ -74,7 +74,6 @@ record_session(struct engine *e, struct session *s)
         .sleep_s = s->sleep_s,
         .epoch = s->epoch,
         .has_address = s->bound,
-        .address = s->address,
     };
     bool back_from_sleep = s->image.mode == ENGINE_ASLEEP && image.mode == ENGINE_ACTIVE;
     struct session_image wanted = image;

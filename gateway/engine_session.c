@@ -35,7 +35,7 @@ static void
 heap_put(struct engine *e, size_t slot, struct session *s)
 {
     e->heap[slot] = s;
-    s->heap_slot = slot;
+    s->heap_slot = (uint32_t)slot;
 }
 
 static void
@@ -128,7 +128,6 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
     session_configure(e, s, party_named(e, client_id).client);
-    s->unanswered = UINT32_MAX;
     s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
     s->last_contact_ms = e->now_ms;
@@ -136,7 +135,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
         e->last_session = number;
     DL_APPEND(e->sessions, s);
     e->status.sessions[s->state]++;
-    if (!heap_add(e, s) || !pointer_index_insert(&e->by_number, s) ||
+    if (!talk_begin(e, s) || !heap_add(e, s) || !pointer_index_insert(&e->by_number, s) ||
         !pointer_index_insert(&e->by_client_id, s)) {
         session_free(e, s);
         return NULL;
@@ -156,17 +155,12 @@ session_free(struct engine *e, struct session *s)
     history_free(e, s);
     will_free(e, s->will);
     free(s->predefined);
-    if (s->handshake != NULL)
-        s->handshake->session = NULL;
+    talk_free(e, s);
     own_detach(e, s);
     session_unbind(e, s);
     heap_remove(e, s);
     pointer_index_remove(&e->by_number, s);
     pointer_index_remove(&e->by_client_id, s);
-    if (s->waiting)
-        DL_DELETE2(e->waiting, s, waiting_prev, waiting_next);
-    if (s->direct)
-        DL_DELETE2(s->trunk->direct, s, direct_prev, direct_next);
     DL_DELETE(e->sessions, s);
     e->status.sessions[s->state]--;
     change_end(e, s);
@@ -208,6 +202,8 @@ session_bind(struct engine *e, struct session *s, const struct dm_address *addre
 
     if (other != NULL) /* R27, M44 */
         session_evict(e, other);
+    if (!dm_address_equal(&s->address, address))
+        s->image.address_is_old = true;
     s->address = *address;
     if (!pointer_index_insert(&e->by_address, s))
         return false;
@@ -237,16 +233,18 @@ session_set_state(struct engine *e, struct session *s, enum engine_state state)
         return;
     log_debug("session", "client %s: %s -> %s",
               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
-              engine_state_name(s->state), engine_state_name(state));
+              engine_state_name((enum engine_state)s->state), engine_state_name(state));
     e->status.sessions[s->state]--;
     e->status.sessions[state]++;
-    s->state = state;
+    s->state = (uint8_t)state;
     trunk_touch(e, s->trunk);
     change_note(e, s, true);
     if (state != ENGINE_ACTIVE && state != ENGINE_AWAKE) {
         downlink_cancel(s);
         /* What is not with the device must be on disk before the broker may forget it. */
         queue_store(e, s);
+        if (s->talk != NULL)
+            session_wait(e, s); /* until it can be forgotten */
     }
 }
 
@@ -264,24 +262,24 @@ session_heard(struct engine *e, struct session *s)
 {
     s->last_contact_ms = e->now_ms;
     s->heard = true;
-    s->talked = true;
+    s->talk->talked = true;
     change_note(e, s, false);
 }
 
 void
 session_wait(struct engine *e, struct session *s)
 {
-    if (s->waiting)
+    if (s->talk->waiting)
         return;
-    DL_APPEND2(e->waiting, s, waiting_prev, waiting_next);
-    s->waiting = true;
+    DL_APPEND2(e->waiting, s, talk->waiting_prev, talk->waiting_next);
+    s->talk->waiting = true;
 }
 
 void
 session_gate(struct engine *e, struct session *s)
 {
-    s->gate_seq = s->seq;
-    if (s->gate_seq > e->committed_seq)
+    s->talk->gate_seq = s->seq;
+    if (s->talk->gate_seq > e->committed_seq)
         session_wait(e, s);
 }
 
@@ -289,7 +287,7 @@ bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
     return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
-           s->handshake == NULL && !s->trunk->asking && e->links[s->address.link].up;
+           talk_of(s)->handshake == NULL && !s->trunk->asking && e->links[s->address.link].up;
 }
 
 /* ---- supervision ---- */
@@ -345,11 +343,11 @@ session_schedule(struct engine *e, struct session *s)
 {
     uint64_t deadline = session_supervision(e, s);
 
-    if (s->exchange != EXCHANGE_NONE)
-        deadline = earlier(deadline, s->retry_at_ms);
-    if (s->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
-        deadline = earlier(deadline, s->pause_until_ms);
-    if (s->unstored != NULL)
+    if (talk_of(s)->exchange != EXCHANGE_NONE)
+        deadline = earlier(deadline, talk_of(s)->retry_at_ms);
+    if (talk_of(s)->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
+        deadline = earlier(deadline, talk_of(s)->pause_until_ms);
+    if (talk_of(s)->unstored != NULL)
         deadline = earlier(deadline, queue_store_deadline(e, s));
     s->deadline_ms = earlier(deadline, queue_expiry(e, s));
     heap_settle(e, s);
@@ -368,8 +366,9 @@ session_expire(struct engine *e, struct session *s)
         session_leave(e, s, ENGINE_LOST);
         return;
     }
-    log_notice("session", "client %s: session expired, removed with %zu queued messages",
-               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)), s->queued);
+    log_notice("session", "client %s: session expired, removed with %u queued messages",
+               log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)),
+               (unsigned)s->queued);
     session_wipe(e, s);
 }
 
@@ -383,9 +382,10 @@ session_timeout(struct engine *e, struct session *s)
     queue_store_due(e, s);
     if (queue_expiry(e, s) <= e->now_ms)
         queue_expire(e, s);
-    if (s->exchange != EXCHANGE_NONE && s->retry_at_ms <= e->now_ms)
+    if (talk_of(s)->exchange != EXCHANGE_NONE && talk_of(s)->retry_at_ms <= e->now_ms)
         downlink_retry(e, s);
     else
         downlink_pump(e, s);
     session_schedule(e, s);
+    talk_end(e, s);
 }

@@ -132,8 +132,10 @@ subscription_answer(struct engine *e, struct subscription *sub, enum mqttsn_retu
         return;
     suback_settled(s, sub);
     /* A device that fell asleep meanwhile gets the answer when it repeats (design 3). */
-    if (sub->naps != s->naps)
+    if (sub->naps != s->naps) {
+        session_wait(e, s); /* perhaps nothing more is said */
         return;
+    }
     session_gate(e, s);
     if (code == MQTTSN_ACCEPTED) {
         session_note(e, s, ENGINE_EVENT_SUBSCRIBED, sub->qos);

@@ -228,7 +228,7 @@ registration_get(struct engine *e, struct session *s, struct name *name, bool *m
 void
 registration_tell(struct engine *e, struct session *s, struct registration *r)
 {
-    if (s->gate_seq <= e->committed_seq) /* what was told before has left */
+    if (talk_of(s)->gate_seq <= e->committed_seq) /* what was told before has left */
         for (size_t i = 0; i < s->registration_count; i++)
             s->registrations[i].just_told = false;
     r->just_told = true;

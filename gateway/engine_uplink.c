@@ -113,10 +113,11 @@ uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
             send_puback(e, s, u->seq, u->topic_id, u->msg_id, code);
     } else if (u->qos == 1 && code == MQTTSN_ACCEPTED) {
         /* It fell asleep: answered when it repeats (design 3). QoS 2 is found by its MsgId. */
-        s->unanswered = u->msg_id;
-        s->unanswered_seq = u->seq;
-        s->unanswered_content = content_of(name_span(u->topic), dm_span(u->payload, u->len));
+        s->talk->unanswered = u->msg_id;
+        s->talk->unanswered_seq = u->seq;
+        s->talk->unanswered_content = content_of(name_span(u->topic), dm_span(u->payload, u->len));
     }
+    session_wait(e, s); /* perhaps nothing more is said */
 }
 
 void
