@@ -292,6 +292,9 @@ start_upstream(struct app *app)
 
     if (app->status_topics != NULL)
         events = status_topics_events(app->status_topics, &events);
+    if (!app_start_own(app))
+        return false;
+    app_tell_own(app, &events);
     app->upstream = upstream_open(app->base, &options, &events, error, sizeof error);
     if (app->upstream == NULL) {
         log_error("upstream", "%s", error);
@@ -299,6 +302,7 @@ start_upstream(struct app *app)
     }
     runner_set_upstream(app->runner, app->upstream);
     app->control_source.upstream = app->upstream;
+    app->control_source.own = app->own;
     return true;
 }
 
@@ -381,6 +385,7 @@ start(struct app *app)
         return false;
     if (app_options_init(app->options, app->config) != DM_OK || !start_loop(app))
         return false;
+    app_limit_own(app->config, app->options);
     options.engine = &app->options->engine;
     app->runner = runner_new(&options);
     if (app->runner == NULL || !start_links(app) ||
@@ -430,6 +435,7 @@ stop(struct app *app)
         runner_set_upstream(app->runner, NULL);
         app->upstream->ops->free(app->upstream);
     }
+    app_stop_own(app);
     status_topics_free(app->status_topics);
     if (app->store != NULL)
         durable = app->store->ops->close(app->store, CLOSE_MS);

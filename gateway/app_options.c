@@ -115,6 +115,9 @@ settings_of(const struct config_settings *settings)
         .tolerance_percent = (uint32_t)(settings->tolerance * 100 + 0.5),
         .resume_ignores_clean = settings->resume_ignores_clean,
         .awake_max_ms = duration(settings->awake_max_ms),
+        .own = strcmp(settings->upstream, "own") == 0,
+        .hold_at_broker = strcmp(settings->hold, "broker") == 0,
+        .will_at_broker = strcmp(settings->will, "broker") == 0,
     };
 }
 
@@ -227,6 +230,7 @@ app_options_init(struct app_options *options, const struct config *config)
         .broker_keys = (const char *const *)options->broker_keys,
         .broker_count = config->urls.count,
         .max_clients = config->max_clients,
+        .own_max = config->own_max,
         .client_id_max = config->client_id_max,
         .settings = settings_of(&config->settings),
         .total_bytes = config->total_bytes,

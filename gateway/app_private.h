@@ -7,6 +7,7 @@
 #include "app_options.h"
 #include "control.h"
 #include "http.h"
+#include "own_pool.h"
 #include "runner.h"
 #include "status_topics.h"
 
@@ -33,6 +34,9 @@ struct app {
     size_t transport_count;
     struct store *store;
     struct upstream *upstream;
+    struct own_pool *own;
+    struct own_options own_options;
+    struct runner_own own_ops;
     struct pairing *pairing;
     struct status_topics *status_topics; /* NULL: there are none */
     struct control_source control_source;
@@ -45,6 +49,16 @@ void app_notify(const char *state);
 /* Of the configuration as it is; what there was is closed. */
 void app_open_http(struct app *app);
 struct status_topics_options app_status_topics(const struct app *app);
+
+/* Raises the limit of open files if there may be own connections, or lowers own_max. */
+void app_limit_own(const struct config *config, struct app_options *options);
+/* False: no memory. */
+bool app_start_own(struct app *app);
+/* After the configuration has changed. */
+void app_reload_own(struct app *app);
+void app_stop_own(struct app *app);
+/* Lets the own connections know when the shared one is there. */
+void app_tell_own(struct app *app, struct upstream_events *shared);
 
 /* Addresses of clients are texts until the links that know what they mean are open. `options` NULL:
  * checks only. False: one is wrong, and reported. */

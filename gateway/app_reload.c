@@ -80,6 +80,7 @@ apply(struct app *app, struct app_options *options, const struct config *old,
         if (app->upstream->ops->reconfigure(app->upstream, &upstream) != DM_OK)
             log_error("upstream", "out of memory: the connection stays as it was");
     }
+    app_reload_own(app);
     if (differ(old->http, app->config->http) || differ(old->http_token, app->config->http_token))
         app_open_http(app);
 }
@@ -103,6 +104,7 @@ change_to(struct app *app, struct config *next, const struct reload *reload)
         log_error("app", "out of memory in the middle of a reload: ending, to begin anew");
         abort();
     }
+    app_limit_own(next, options);
     app->config = next;
     app->options = options;
     apply(app, options, old, reload);

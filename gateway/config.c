@@ -117,6 +117,9 @@ secret_place(struct config_loader *loader, const struct config_key *key)
 {
     if (key->section == SECTION_CONTROL)
         return &loader->token_file;
+    if (key->section == SECTION_CLIENT)
+        return key->type == CONFIG_PASSWORD ? &loader->client_places[loader->index].password
+                                            : &loader->client_places[loader->index].password_file;
     return key->type == CONFIG_PASSWORD ? &loader->password : &loader->password_file;
 }
 
@@ -126,11 +129,12 @@ take_password(struct config_loader *loader, const struct config_place *place,
               const struct config_key *key, const char *text, bool commented)
 {
     struct config_place *given = secret_place(loader, key);
+    void *object = config_loader_object(loader);
     char reason[CONFIG_REASON_SIZE];
     char *password = NULL;
     if (*text == '\0') {
         if (given->file != NULL)
-            config_field_clear(key, loader->config);
+            config_field_clear(key, object);
         *given = (struct config_place){0};
         return;
     }
@@ -140,7 +144,7 @@ take_password(struct config_loader *loader, const struct config_place *place,
         if (password == NULL)
             config_loader_report_key(loader, false, place, key->name, reason);
         else
-            config_loader_note(loader, config_field_set(key, loader->config, password, NULL));
+            config_loader_note(loader, config_field_set(key, object, password, NULL));
         free(password);
     } else if (place->others) {
         config_loader_report_key(loader, false, place, key->name,
@@ -149,7 +153,7 @@ take_password(struct config_loader *loader, const struct config_place *place,
         config_loader_report_key(loader, false, place, key->name,
                                  "ends at a semicolon behind a space; use password_file");
     } else {
-        config_loader_note(loader, config_field_set(key, loader->config, text, NULL));
+        config_loader_note(loader, config_field_set(key, object, text, NULL));
     }
 }
 
@@ -158,12 +162,19 @@ note_client_key(struct config_loader *loader, const struct config_place *place,
                 const struct config_key *key)
 {
     struct client_places *places = &loader->client_places[loader->index];
+    const struct {
+        const char *name;
+        struct config_place *place;
+    } kept[] = {{"links", &places->links},
+                {"address", &places->address},
+                {"hold", &places->hold},
+                {"will", &places->will},
+                {"username", &places->username}};
     if (key->per_client)
         config_field_own(key, &loader->config->clients[loader->index]);
-    else if (strcmp(key->name, "links") == 0)
-        places->links = *place;
-    else if (strcmp(key->name, "address") == 0)
-        places->address = *place;
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        if (strcmp(key->name, kept[i].name) == 0)
+            *kept[i].place = *place;
 }
 
 /* Of a key that is checked with others when all is read. NULL: of none. */
@@ -181,6 +192,8 @@ kept_place(struct config_loader *loader, const struct config_key *key)
         {SECTION_BROKER, "cert_file", &loader->tls_files[TLS_CERT_FILE]},
         {SECTION_BROKER, "key_file", &loader->tls_files[TLS_KEY_FILE]},
         {SECTION_CONTROL, "http", &loader->http},
+        {SECTION_SESSIONS, "hold", &loader->hold},
+        {SECTION_SESSIONS, "will", &loader->will},
     };
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
         if (kept[i].section == key->section && strcmp(kept[i].name, key->name) == 0)
@@ -197,7 +210,7 @@ take_value(struct config_loader *loader, const struct config_place *place,
     if (loader->section == SECTION_CLIENT)
         note_client_key(loader, place, key);
     struct config_place *kept = kept_place(loader, key);
-    if (kept != NULL)
+    if (kept != NULL && loader->section != SECTION_CLIENT)
         *kept = *place;
     if (key->type == CONFIG_LIST && config_field_count(key, object) == CONFIG_LIST_MAX)
         config_loader_report_key(loader, false, place, key->name, "given more than 64 times");

@@ -86,6 +86,9 @@ struct config_settings {
     double tolerance;
     bool resume_ignores_clean;
     uint64_t awake_max_ms;
+    char *upstream; /* "shared", "own" */
+    char *hold;     /* "broker", "gateway" */
+    char *will;     /* "gateway", "broker" */
 };
 
 /* A [client PATTERN] section, in the order of the file. */
@@ -99,6 +102,7 @@ struct config_client {
     struct config_strings links;              /* names; empty: any */
     char *topic_prefix;                       /* NULL if not set */
     char *address;                            /* "udp:lan:10.0.0.7:1883"; NULL: any */
+    char *username, *password; /* NULL if not set; then those of the broker count */
 };
 
 struct config {
@@ -123,6 +127,7 @@ struct config {
     char *topic_prefix; /* never NULL */
     /* [sessions] */
     uint32_t max_clients;
+    uint32_t own_max;
     uint8_t client_id_max; /* octets */
     char *unknown_clients; /* "accept", "reject" */
     uint64_t total_bytes;

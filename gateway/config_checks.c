@@ -305,6 +305,54 @@ uses_client_id(const struct config_client *client)
     return strings_use_client_id(&client->publish) || strings_use_client_id(&client->subscribe);
 }
 
+static bool
+is_own(const struct config_settings *settings)
+{
+    return settings->upstream != NULL && strcmp(settings->upstream, "own") == 0;
+}
+
+/* What only an own connection has. */
+static void
+check_client_upstream(struct config_loader *loader, const struct config_client *client,
+                      const struct client_places *places)
+{
+    const struct {
+        const char *key;
+        const struct config_place *place;
+        bool given;
+    } keys[] = {{"hold", &places->hold, places->hold.file != NULL},
+                {"will", &places->will, places->will.file != NULL},
+                {"username", &places->username, client->username != NULL},
+                {"password", &places->password, places->password.file != NULL},
+                {"password_file", &places->password_file, places->password_file.file != NULL}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (keys[i].given && !is_own(&client->settings))
+            report_client(loader, client, keys[i].key, keys[i].place, "needs upstream = own");
+    if (places->password.file != NULL && places->password_file.file != NULL)
+        report_client(loader, client, "password_file", &places->password_file,
+                      "password is set, too");
+    if (client->password != NULL && client->username == NULL)
+        report_client(loader, client,
+                      places->password.file != NULL ? "password" : "password_file",
+                      places->password.file != NULL ? &places->password : &places->password_file,
+                      "needs a username");
+}
+
+static void
+check_own(struct config_loader *loader)
+{
+    const struct config *config = loader->config;
+    bool used = is_own(&config->settings);
+    for (size_t i = 0; i < config->client_count; i++)
+        used = used || is_own(&config->clients[i].settings);
+    if (loader->hold.file != NULL && !used && strcmp(config->settings.hold, "broker") != 0)
+        config_loader_report(loader, true, &loader->hold, "[sessions] hold",
+                             "nobody has upstream = own");
+    if (loader->will.file != NULL && !used && strcmp(config->settings.will, "gateway") != 0)
+        config_loader_report(loader, true, &loader->will, "[sessions] will",
+                             "nobody has upstream = own");
+}
+
 static void
 check_clients(struct config_loader *loader)
 {
@@ -314,6 +362,7 @@ check_clients(struct config_loader *loader)
         config_loader_note(loader, config_fields_inherit(client, config));
         client->uses_client_id = uses_client_id(client);
         check_client_links(loader, client, &loader->client_places[i]);
+        check_client_upstream(loader, client, &loader->client_places[i]);
     }
 }
 
@@ -335,6 +384,7 @@ config_loader_check(struct config_loader *loader, const char *path)
     const struct config *config = loader->config;
     check_links(loader, path);
     check_clients(loader);
+    check_own(loader);
     check_rules(loader);
     config_loader_note(loader, config_fields_complete(SECTION_BROKER, loader->config));
     check_urls(loader);

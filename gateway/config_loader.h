@@ -31,10 +31,11 @@ struct config_loader {
     void *given;           /* tsearch tree: the single keys given, each per file and section */
     struct config_place link_places[CONFIG_LINKS_MAX];
     struct client_places {
-        struct config_place links, address;
+        struct config_place links, address, hold, will, username, password, password_file;
     } * client_places; /* as many as there are clients */
     struct config_place rule_places[CONFIG_LIST_MAX];
-    struct config_place password, password_file, standby_for, http, token_file, url; /* the last */
+    struct config_place password, password_file, standby_for, http, token_file, url, hold,
+        will; /* the last */
     struct config_place tls_files[3]; /* by enum tls_file */
     /* file NULL: not given */
 };

@@ -13,6 +13,7 @@
 
 #include <dormouse/transport.h>
 
+#include "own_pool.h"
 #include "pairing.h"
 #include "runner.h"
 #include "store.h"
@@ -51,6 +52,7 @@ struct control_source {
     struct transport *const *transports;
     size_t transport_count;
     const struct upstream *upstream;
+    const struct own_pool *own; /* NULL: no device can have a connection of its own */
     const struct store *store;
     struct pairing *pairing;
 };

@@ -6,7 +6,7 @@
 
 #include <dormouse/log.h>
 
-#include "own.h"
+#include "own_pool.h"
 
 /* For all else: links, store, status page, the shared connection, attempts to look up a name. */
 #define OTHER_FILES 320u

@@ -10,9 +10,6 @@
 
 #include "own_private.h"
 
-/* Small: of a device that sleeps, no more is kept in memory. */
-#define RECEIVE_MAXIMUM 16
-
 static char *
 copy_text(struct dm_span text)
 {
@@ -29,13 +26,13 @@ clear_will(struct own_slot *slot)
 }
 
 struct own_slot *
-own_slot_new(struct own *own, uint64_t number, struct dm_span client_id)
+own_slot_new(struct own_pool *pool, uint64_t number, struct dm_span client_id)
 {
     struct own_slot *slot = calloc(1, sizeof *slot);
 
     if (slot == NULL)
         return NULL;
-    slot->own = own;
+    slot->pool = pool;
     slot->number = number;
     slot->client_id = copy_text(client_id);
     if (slot->client_id != NULL)
@@ -77,7 +74,7 @@ own_slot_set_will(struct own_slot *slot, const struct engine_open *open)
 struct upstream_options
 own_slot_options(const struct own_slot *slot)
 {
-    const struct own_options *given = slot->own->options;
+    const struct own_options *given = slot->pool->options;
     struct upstream_options options = given->upstream;
 
     options.client_id = slot->client_id;
@@ -88,7 +85,7 @@ own_slot_options(const struct own_slot *slot)
     options.will_payload = slot->will_payload;
     options.will_qos = slot->will_qos;
     options.will_retain = slot->will_retain;
-    options.receive_maximum = RECEIVE_MAXIMUM;
+    options.receive_maximum = ENGINE_OWN_RECEIVE_MAXIMUM;
     options.return_ms = UPSTREAM_NEVER;
     options.member = true;
     options.wipe = slot->wipe;
@@ -121,24 +118,24 @@ on_idle(void *ctx)
 static void
 join_queue(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     slot->queued = true;
-    DL_APPEND(own->queue, slot);
-    if (own->gate.closed)
-        own_do_later(slot, OWN_TODO_TELL);
+    DL_APPEND(pool->queue, slot);
+    if (pool->gate.closed)
+        own_pool_do_later(slot, OWN_TODO_TELL);
 }
 
 static bool
 on_may_attempt(void *ctx, size_t *broker)
 {
     struct own_slot *slot = ctx;
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     if (slot->queued || is_closing(slot))
         return false;
-    if (own->queue == NULL && own->todo == NULL && own_gate_is_open(&own->gate)) {
-        own_begin(slot);
+    if (pool->queue == NULL && pool->todo == NULL && own_gate_is_open(&pool->gate)) {
+        own_pool_begin(slot);
         *broker = slot->broker;
         return true;
     }
@@ -148,18 +145,18 @@ on_may_attempt(void *ctx, size_t *broker)
 
 /* Those that wait need not wait for the answer that does not come. */
 static void
-tell_queue(struct own *own)
+tell_queue(struct own_pool *pool)
 {
     struct own_slot *slot;
 
-    DL_FOREACH (own->queue, slot)
-        own_do_later(slot, OWN_TODO_TELL);
+    DL_FOREACH (pool->queue, slot)
+        own_pool_do_later(slot, OWN_TODO_TELL);
 }
 
 static void
 leave_gate(struct own_slot *slot, bool reached)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     if (!slot->under_way)
         return;
@@ -167,57 +164,57 @@ leave_gate(struct own_slot *slot, bool reached)
     uint32_t random;
 
     evutil_secure_rng_get_bytes(&random, sizeof random);
-    uint64_t wait_ms = own_gate_leave(&own->gate, slot->broker, reached, random);
+    uint64_t wait_ms = own_gate_leave(&pool->gate, slot->broker, reached, random);
     struct timeval wait = {.tv_sec = (time_t)(wait_ms / 1000),
                            .tv_usec = (suseconds_t)(wait_ms % 1000 * 1000)};
 
     if (reached)
-        own->error[0] = '\0';
+        pool->error[0] = '\0';
     if (wait_ms == 0)
         return;
-    evtimer_add(own->gate_timer, &wait);
-    tell_queue(own);
+    evtimer_add(pool->gate_timer, &wait);
+    tell_queue(pool);
 }
 
 static void
 on_connected(void *ctx, const struct upstream_session *session)
 {
     struct own_slot *slot = ctx;
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     slot->state = OWN_CONNECTED;
     slot->clean_start = false;
-    own->connects++;
+    pool->connects++;
     leave_gate(slot, true);
-    own_advance(own);
+    own_pool_advance(pool);
     if (!is_closing(slot))
-        own->events.on_connected(own->events.ctx, slot->number, session);
+        pool->events.on_connected(pool->events.ctx, slot->number, session);
 }
 
 static void
 on_over(void *ctx, enum upstream_end why, bool reached)
 {
     struct own_slot *slot = ctx;
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
     struct upstream_status status;
     bool attempt = slot->under_way;
 
-    own->failures += attempt;
+    pool->failures += attempt;
     if (attempt && !reached) {
         slot->upstream->ops->status(slot->upstream, &status);
-        snprintf(own->error, sizeof own->error, "%.60s: %.96s", status.url, status.error);
+        snprintf(pool->error, sizeof pool->error, "%.60s: %.96s", status.url, status.error);
     }
-    own->refusals += why == UPSTREAM_REFUSED;
-    own->take_overs += why == UPSTREAM_TAKEN_OVER;
+    pool->refusals += why == UPSTREAM_REFUSED;
+    pool->take_overs += why == UPSTREAM_TAKEN_OVER;
     slot->state = why == UPSTREAM_REFUSED      ? OWN_REFUSED
                   : why == UPSTREAM_TAKEN_OVER ? OWN_TAKEN_OVER
                                                : OWN_WAITING;
     leave_gate(slot, reached);
     if (attempt && !reached && why == UPSTREAM_LOST && !is_closing(slot))
         join_queue(slot); /* the gate has a back-off for all */
-    own_advance(own);
+    own_pool_advance(pool);
     if (!is_closing(slot) && !slot->wipe)
-        own->events.on_disconnected(own->events.ctx, slot->number, why);
+        pool->events.on_disconnected(pool->events.ctx, slot->number, why);
 }
 
 static void
@@ -226,21 +223,21 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
     struct own_slot *slot = ctx;
 
     if (!is_closing(slot))
-        slot->own->events.on_packet(slot->own->events.ctx, slot->number, packet);
+        slot->pool->events.on_packet(slot->pool->events.ctx, slot->number, packet);
 }
 
 static void
 on_wiped(void *ctx)
 {
     struct own_slot *slot = ctx;
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     leave_gate(slot, true);
-    own_advance(own);
+    own_pool_advance(pool);
     if (is_closing(slot)) /* another session has begun */
         return;
-    own_end_wipe(slot);
-    own->events.on_wiped(own->events.ctx, slot->number);
+    own_pool_end_wipe(slot);
+    pool->events.on_wiped(pool->events.ctx, slot->number);
 }
 
 struct upstream_events

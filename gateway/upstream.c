@@ -272,7 +272,7 @@ static enum upstream_end
 end_of_closing(struct connection *connection)
 {
     connection->cut_short = is_stable(connection) ? 1 : (uint8_t)(connection->cut_short + 1);
-    if (connection->cut_short < CUT_SHORT_MAX)
+    if (connection->cut_short < CUT_SHORT_MAX || target_of(connection)->version.current == MQTT_5)
         return UPSTREAM_LOST;
     connection->cut_short = 0;
     connection_error(connection, "broker closes the connection again and again: somebody else "

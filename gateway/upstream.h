@@ -51,6 +51,10 @@ struct upstream_events {
     /* Any packet but CONNACK, PINGRESP and DISCONNECT; borrowed during the call. */
     void (*on_packet)(void *ctx, const struct mqtt_packet *packet);
 
+    /* Told before on_connected, to somebody else; NULL: nobody. */
+    void (*on_broker_back)(void *back_ctx, size_t broker);
+    void *back_ctx;
+
     /* Only with upstream_options.member. */
     /* Asked before every attempt, which goes to *broker: false = it waits for ops.attempt. */
     bool (*may_attempt)(void *ctx, size_t *broker);

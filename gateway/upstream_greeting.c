@@ -105,6 +105,8 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
         connection_arm_keepalive(connection);
     else
         evtimer_del(connection->timer);
+    if (connection->events.on_broker_back != NULL)
+        connection->events.on_broker_back(connection->events.back_ctx, session.broker);
     connection->events.on_connected(connection->events.ctx, &session);
 }
 

@@ -15,6 +15,7 @@ struct broker_peer {
     struct broker *broker;
     struct bufferevent *socket;
     char client_id[32];
+    uint8_t level;
     bool waiting, open, goodbye, closing;
     struct broker_peer *prev, *next;
 };
@@ -71,8 +72,8 @@ read_properties(const uint8_t *at, struct broker_seen *seen)
     for (at++; at < end;) {
         switch (*at) {
         case 0x11:
-            seen->expiry_s = (uint32_t)at[1] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 8 |
-                             at[4];
+            seen->expiry_s =
+                (uint32_t)at[1] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 8 | at[4];
             at += 5;
             break;
         case 0x21:
@@ -89,7 +90,7 @@ read_properties(const uint8_t *at, struct broker_seen *seen)
     return end;
 }
 
-/* `at`: behind the fixed header. Of MQTT 5. */
+/* `at`: behind the fixed header. */
 static void
 read_connect(const uint8_t *at, struct broker_seen *seen)
 {
@@ -98,9 +99,10 @@ read_connect(const uint8_t *at, struct broker_seen *seen)
 
     *seen = (struct broker_seen){.clean = (flags & 2) != 0,
                                  .will_flags = (flags & 4) != 0 ? flags & 0x38 : 0};
-    at = read_string(read_properties(at + 10, seen), seen->client_id);
+    seen->level = at[6];
+    at = read_string(seen->level == 5 ? read_properties(at + 10, seen) : at + 10, seen->client_id);
     if ((flags & 4) != 0) {
-        at = read_string(read_properties(at, &ignored), seen->will_topic);
+        at = read_string(seen->level == 5 ? read_properties(at, &ignored) : at, seen->will_topic);
         at = read_string(at, seen->will_payload);
     }
     if ((flags & 0x80) != 0)
@@ -126,7 +128,7 @@ answer(struct broker_peer *peer)
     peer->open = true;
     peer->closing = broker->mood == BROKER_CUTS;
     broker->open++;
-    write_hex(peer->socket, "20 03 00 00 00");
+    write_hex(peer->socket, peer->level == 5 ? "20 03 00 00 00" : "20 02 00 00");
 }
 
 static void
@@ -137,6 +139,7 @@ on_connect(struct broker_peer *peer, const uint8_t *at)
 
     read_connect(at, &seen);
     memcpy(peer->client_id, seen.client_id, sizeof seen.client_id);
+    peer->level = seen.level;
     if (broker->connects < BROKER_SEEN_MAX)
         broker->seen[broker->connects] = seen;
     broker->connects++;

@@ -22,8 +22,9 @@ enum broker_mood {
 
 struct broker_seen {
     char client_id[32], username[32], password[32], will_topic[32], will_payload[32];
+    uint8_t level; /* 4: MQTT 3.1.1 */
     bool clean;
-    uint8_t will_flags;     /* QoS and retain as in the octet of the CONNECT */
+    uint8_t will_flags; /* QoS and retain as in the octet of the CONNECT */
     uint32_t expiry_s;
     uint16_t receive_maximum;
 };

@@ -152,13 +152,38 @@ bad_topic_of_a_client_is_refused(void)
 }
 
 static void
-other_keys_of_a_client_still_say_that_they_are_missing(void)
+own_connections_and_their_credentials_are_taken(void)
 {
-    check_reports("[udp x]\n[client a]\ntopics.1 = a\nupstream = own\nusername = a\n",
-                  "E main.ini:4: [client a] upstream: not built in yet; refused, because it would "
-                  "protect nothing\n"
-                  "E main.ini:5: [client a] username: not built in yet; refused, because it would "
-                  "protect nothing\n");
+    struct config_fixture fixture;
+    const struct config *config =
+        load(&fixture, "[udp x]\n[client a]\nupstream = own\nusername = a\npassword = pw\n"
+                       "[client b]\nupstream = own\nhold = gateway\nwill = broker\n[client c]\n");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].settings.upstream, "own");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].username, "a");
+    CU_ASSERT_STRING_EQUAL(config->clients[0].password, "pw");
+    CU_ASSERT_STRING_EQUAL(config->clients[1].settings.hold, "gateway");
+    CU_ASSERT_STRING_EQUAL(config->clients[1].settings.will, "broker");
+    CU_ASSERT_PTR_NULL(config->clients[1].username);
+    CU_ASSERT_STRING_EQUAL(config->clients[2].settings.upstream, "shared");
+    CU_ASSERT_PTR_NULL(config->username);
+    CU_ASSERT_PTR_NULL(config->password);
+    config_fixture_fini(&fixture);
+}
+
+static void
+credentials_without_an_own_connection_are_refused(void)
+{
+    check_reports("[udp x]\n[client a]\nusername = a\npassword = pw\n[client b]\nhold = broker\n",
+                  "E main.ini:3: [client a] username: needs upstream = own\n"
+                  "E main.ini:4: [client a] password: needs upstream = own\n"
+                  "E main.ini:6: [client b] hold: needs upstream = own\n");
+    check_reports("[udp x]\n[sessions]\nupstream = own\n[client a]\nusername = a\n", "");
+    check_reports("[udp x]\n[sessions]\nhold = gateway\n[client a]\nupstream = own\n", "");
+    check_reports("[udp x]\n[client a]\nupstream = own\npassword = pw\n",
+                  "E main.ini:4: [client a] password: needs a username\n");
+    check_reports("[udp x]\n[client a]\nupstream = own\nusername = u\npassword_file = /none\n",
+                  "E main.ini:5: [client a] password_file: cannot be read: No such file or "
+                  "directory\n");
 }
 
 /* Also if [sessions] comes later. */
@@ -349,7 +374,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(topic_with_a_percent_sign_that_is_not_c_is_refused),
     UNIT_TEST(percent_sign_of_other_sections_stays_as_it_is),
     UNIT_TEST(bad_topic_of_a_client_is_refused),
-    UNIT_TEST(other_keys_of_a_client_still_say_that_they_are_missing),
+    UNIT_TEST(own_connections_and_their_credentials_are_taken),
+    UNIT_TEST(credentials_without_an_own_connection_are_refused),
     UNIT_TEST(client_has_the_settings_of_sessions_but_for_its_own),
     UNIT_TEST(client_can_go_back_to_the_default),
     UNIT_TEST(bad_setting_of_a_client_is_refused),

@@ -10,7 +10,7 @@
 #include "config_values.h"
 
 /* What happens with a good value that is not the default. */
-enum effect { TAKEN, WARNED, REFUSED };
+enum effect { TAKEN, WARNED, REFUSED, NEEDS_OWN, NO_OWN };
 
 static const struct row {
     const char *header, *key, *good, *bad, *reason;
@@ -37,7 +37,10 @@ static const struct row {
      TAKEN},
     {"broker", "receive_maximum", "65535", "65536", "\"65536\" is out of range: 1 .. 65535", TAKEN},
     {"broker", "topic_prefix", "site/", "site/#", "\"site/#\" contains a wildcard", TAKEN},
-    {"sessions", "upstream", "own", "both", "\"both\" is not one of shared, own", REFUSED},
+    {"sessions", "upstream", "own", "both", "\"both\" is not one of shared, own", TAKEN},
+    {"sessions", "hold", "gateway", "both", "\"both\" is not one of broker, gateway", NO_OWN},
+    {"sessions", "will", "broker", "both", "\"both\" is not one of gateway, broker", NO_OWN},
+    {"sessions", "own_max", "1000000", "0", "\"0\" is out of range: 1 .. 1000000", TAKEN},
     {"sessions", "max_clients", "100000", "-1", "\"-1\" is no number", TAKEN},
     {"sessions", "client_id_max", "1", "253", "\"253\" is out of range: 1 .. 252 octets", TAKEN},
     {"sessions", "unknown_clients", "reject", "no", "\"no\" is not one of accept, reject", TAKEN},
@@ -116,8 +119,9 @@ static const struct row {
     {"serial s", "pause", "never", "soon",
      "\"soon\" is no duration: a number and ms, s, m, h or d, or never", TAKEN},
     {"topics", "7", "yard/button", "yard\xff", "\"yard\\xff\" is no valid topic name", TAKEN},
-    {"client a*", "username", "u", "\xff", "\"\\xff\" is not valid UTF-8", REFUSED},
-    {"client a*", "password_file", "/p", "p", "\"p\" is not an absolute path", REFUSED},
+    {"client a*", "username", "u", "\xff", "\"\\xff\" is not valid UTF-8", NEEDS_OWN},
+    {"client a*", "hold", "gateway", "x", "\"x\" is not one of broker, gateway", NEEDS_OWN},
+    {"client a*", "will", "broker", "x", "\"x\" is not one of gateway, broker", NEEDS_OWN},
     {"client a*", "topics.20", "p/%c", "p/#", "\"p/#\" contains a wildcard", TAKEN},
     {"client a*", "topic_prefix", "p/%c/", "p", "\"p\" does not end in /", TAKEN},
     {"client a*", "publish", "p/%c/#", "p#", "\"p#\" is no valid topic filter", TAKEN},
@@ -126,7 +130,7 @@ static const struct row {
     {"client a*", "address", "udp:x:10.0.0.7:1883", "udp:x:10.0.0.7",
      "\"udp:x:10.0.0.7\" is no address: udp:LINK:ADDRESS:PORT or serial:LINK:NODE", TAKEN},
     {"client a*", "psk_file", "/p", "p", "\"p\" is not an absolute path", REFUSED},
-    {"client a*", "upstream", "own", "x", "\"x\" is not one of shared, own", REFUSED},
+    {"client a*", "upstream", "own", "x", "\"x\" is not one of shared, own", TAKEN},
     {"client a*", "retry", "10s", "0", "\"0\" is out of range: 1s .. 1h", TAKEN},
     {"client a*", "awake_max", "never", "0", "\"0\" is out of range: 1s .. 1h, never", TAKEN},
     {"client a*", "resume_ignores_clean", "no", "maybe", "\"maybe\" is neither yes nor no", TAKEN},
@@ -176,6 +180,8 @@ every_key_with_a_good_value_is_taken_or_named_as_missing(void)
         [WARNED] = "W main.ini:5: [%s] %s: not built in yet; ignored\n",
         [REFUSED] =
             "E main.ini:5: [%s] %s: not built in yet; refused, because it would protect nothing\n",
+        [NEEDS_OWN] = "E main.ini:5: [%s] %s: needs upstream = own\n",
+        [NO_OWN] = "W main.ini:5: [%s] %s: nobody has upstream = own\n",
     };
     struct config_fixture fixture;
     char wanted[512];
@@ -184,7 +190,9 @@ every_key_with_a_good_value_is_taken_or_named_as_missing(void)
         load_row(&fixture, &rows[i], rows[i].good);
         snprintf(wanted, sizeof(wanted), format[rows[i].effect], rows[i].header, rows[i].key);
         check_text(fixture.reports, wanted);
-        CU_ASSERT_EQUAL(fixture.result, rows[i].effect == REFUSED ? DM_INVALID : DM_OK);
+        CU_ASSERT_EQUAL(fixture.result, rows[i].effect == REFUSED || rows[i].effect == NEEDS_OWN
+                                             ? DM_INVALID
+                                             : DM_OK);
     }
     config_fixture_fini(&fixture);
 }
@@ -201,7 +209,7 @@ has_row(const struct config_key *key)
     }
     /* No value is bad by itself; test_config.c has tests of their own. */
     return key->type == CONFIG_PASSWORD || strcmp(key->name, "device") == 0 ||
-           (key->section != SECTION_CLIENT && key->type == CONFIG_PASSWORD_FILE);
+           key->type == CONFIG_PASSWORD_FILE;
 }
 
 static void
@@ -246,10 +254,8 @@ missing_key_with_its_default_is_silent(void)
 {
     struct config_fixture fixture;
     config_fixture_init(&fixture);
-    config_fixture_load_text(&fixture, "[broker]\nca_file =\n[sessions]\n"
-                                       "upstream = shared\n[udp x]\ndtls = off\n"
-                                       "[client a]\nusername =\n"
-                                       "upstream = shared\n");
+    config_fixture_load_text(&fixture, "[broker]\nca_file =\n[udp x]\ndtls = off\n"
+                                       "[client a]\nusername =\npsk_file =\n");
     check_text(fixture.reports, "");
     CU_ASSERT_EQUAL(fixture.result, DM_OK);
     config_fixture_fini(&fixture);
@@ -260,6 +266,10 @@ check_session_defaults(const struct config *config)
 {
     CU_ASSERT_EQUAL(config->max_clients, 10000);
     CU_ASSERT_EQUAL(config->client_id_max, 252);
+    CU_ASSERT_STRING_EQUAL(config->settings.upstream, "shared");
+    CU_ASSERT_STRING_EQUAL(config->settings.hold, "broker");
+    CU_ASSERT_STRING_EQUAL(config->settings.will, "gateway");
+    CU_ASSERT_EQUAL(config->own_max, 10000);
     CU_ASSERT_FALSE(config->settings.resume_ignores_clean);
     CU_ASSERT_EQUAL(config->settings.awake_max_ms, 60000);
     CU_ASSERT_EQUAL(config->settings.queue_messages, 1000);
@@ -351,6 +361,7 @@ static const char other_values[] =
     "overflow = latest\nmax_age = 3h\nqueue_qos0 = never\nexpiry = 2d\nspool_bytes = "
     "1G\nuplink_ack = store\n"
     "store_after = 2500ms\nretry = 15s\nretry_count = 5\ntolerance = 2.25\n"
+    "upstream = own\nhold = gateway\nwill = broker\nown_max = 77\n"
     "[store]\nsync = normal\ncommit_interval = 20ms\n"
     "[udp a]\nlisten = 127.0.0.1:1\nlisten = [::1]:2\nforwarders = 10.0.0.1, ::1\n"
     "multicast = 225.1.1.1:1883\nmulticast = [ff1e:feed:caca:dead::1]:1883\ninterface = eth0\n"
@@ -380,6 +391,10 @@ check_other_sessions(const struct config *config)
     CU_ASSERT_EQUAL(config->settings.retry_ms, 15000);
     CU_ASSERT_EQUAL(config->settings.retry_count, 5);
     CU_ASSERT_EQUAL(config->settings.tolerance, 2.25);
+    CU_ASSERT_STRING_EQUAL(config->settings.upstream, "own");
+    CU_ASSERT_STRING_EQUAL(config->settings.hold, "gateway");
+    CU_ASSERT_STRING_EQUAL(config->settings.will, "broker");
+    CU_ASSERT_EQUAL(config->own_max, 77);
     CU_ASSERT_FALSE(config->sync_full);
     CU_ASSERT_EQUAL(config->commit_interval_ms, 20);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The own connections of devices against a scripted broker on the same event loop. */
-#include "own.h"
+#include "own_pool.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -23,7 +23,7 @@ struct world {
     const char *url_list[2];
     struct own_options options;
     const char *username; /* of "dev-2" and "dev-3"; others have none */
-    struct own *own;
+    struct own_pool *own;
     struct runner_own ops;
 
     size_t connected[DEVICES_MAX], gone[DEVICES_MAX], wiped[DEVICES_MAX];
@@ -85,7 +85,8 @@ note_connected(void *ctx, uint64_t connection, const struct upstream_session *se
 {
     struct world *w = ctx;
 
-    CU_ASSERT_EQUAL(session->version, MQTT_5);
+    CU_ASSERT_EQUAL(session->version,
+                    w->options.upstream.version != 0 ? w->options.upstream.version : MQTT_5);
     w->connected[connection]++;
     w->connected_count++;
 }
@@ -154,15 +155,15 @@ make(struct world *w)
     struct runner_own_events events = {w, note_connected, note_disconnected, note_packet,
                                        note_wiped};
 
-    w->own = own_new(w->base, &w->options, &events);
+    w->own = own_pool_new(w->base, &w->options, &events);
     CU_ASSERT_PTR_NOT_NULL_FATAL(w->own);
-    w->ops = own_for_runner(w->own);
+    w->ops = own_pool_for_runner(w->own);
 }
 
 static void
 end(struct world *w)
 {
-    own_free(w->own);
+    own_pool_free(w->own);
     broker_stop(&w->broker);
     event_free(w->guard);
     event_base_free(w->base);
@@ -197,7 +198,7 @@ in_state(const struct world *w, enum own_state state)
 {
     struct own_status status;
 
-    own_status(w->own, &status);
+    own_pool_status(w->own, &status);
     return status.connections[state];
 }
 
@@ -285,16 +286,16 @@ broker_that_is_away_is_asked_by_one_and_all_are_told(void)
     }
     open_device(&w, 21); /* it need not try */
     RUN_UNTIL(&w, w.gone[21] == 1);
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_EQUAL(status.failures, 1);
     CU_ASSERT_EQUAL(status.connections[OWN_WAITING], 21);
     CU_ASSERT_PTR_NOT_NULL(strstr(status.error, "refused"));
-    CU_ASSERT_EQUAL(own_connection_status(w.own, 1, &one), DM_OK);
+    CU_ASSERT_EQUAL(own_pool_connection_status(w.own, 1, &one), DM_OK);
     CU_ASSERT_PTR_NOT_NULL(strstr(one.error, "refused"));
     broker_start(&w.broker, w.base);
-    own_broker_back(w.own, 0);
+    own_pool_broker_back(w.own, 0);
     RUN_UNTIL(&w, w.connected_count == 21);
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_STRING_EQUAL(status.error, "");
     end(&w);
 }
@@ -330,7 +331,7 @@ next_broker_takes_all_when_the_first_is_away(void)
         open_device(&w, i);
     RUN_UNTIL(&w, w.connected_count == 50);
     struct own_status status;
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_EQUAL(status.failures, 1);
     end(&w);
 }
@@ -429,11 +430,19 @@ broker_that_closes_without_a_word_three_times_has_taken_it_over(void)
 
     begin(&w);
     w.broker.mood = BROKER_CUTS;
+    w.options.upstream.version = MQTT_3_1_1;
     make(&w);
     open_device(&w, 1);
     RUN_UNTIL(&w, w.why[1] == UPSTREAM_TAKEN_OVER);
     CU_ASSERT_EQUAL(w.broker.connects, 3);
     CU_ASSERT_EQUAL(w.gone[1], 3);
+    end(&w);
+    begin(&w); /* MQTT 5 would say so */
+    w.broker.mood = BROKER_CUTS;
+    make(&w);
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.gone[1] == 3);
+    CU_ASSERT_EQUAL(w.why[1], UPSTREAM_LOST);
     end(&w);
 }
 
@@ -490,7 +499,7 @@ wipe_ends_the_session_at_the_broker(void)
     RUN_UNTIL(&w, w.connected[1] == 1);
     w.ops.close(w.ops.ctx, 1,
                 &(struct engine_close){.client_id = dm_span_text("dev-1"), .wipe = true});
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_EQUAL(status.connections[OWN_CONNECTED], 0);
     RUN_UNTIL(&w, w.wiped[1] == 1);
     CU_ASSERT_EQUAL(w.broker.connects, 2);
@@ -504,7 +513,7 @@ wipe_ends_the_session_at_the_broker(void)
     RUN_UNTIL(&w, w.wiped[5] == 1);
     CU_ASSERT_STRING_EQUAL(w.broker.seen[2].username, "pump");
     RUN_UNTIL(&w, w.broker.open == 0);
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_EQUAL(status.wipes, 0);
     CU_ASSERT_EQUAL(w.broker.goodbyes, 3);
     CU_ASSERT_EQUAL(w.connected_count, 1); /* a wipe is no connection of the device */
@@ -528,12 +537,13 @@ wipe_waits_for_the_broker_and_gives_way_to_a_new_session(void)
                     &(struct engine_close){.client_id = dm_span_text(client_id), .wipe = true});
     }
     settle(&w);
-    own_status(w.own, &status);
+    own_pool_status(w.own, &status);
     CU_ASSERT_EQUAL(status.wipes, 2);
+    w.ops.close(w.ops.ctx, 1, &(struct engine_close){.client_id = dm_span_text("dev-1")});
     w.ops.open(w.ops.ctx, 9,
                &(struct engine_open){.client_id = dm_span_text("dev-1"), .clean_start = true});
     broker_start(&w.broker, w.base);
-    own_broker_back(w.own, 0);
+    own_pool_broker_back(w.own, 0);
     RUN_UNTIL(&w, w.connected[9] == 1 && w.wiped[2] == 1);
     settle(&w);
     CU_ASSERT_EQUAL(w.wiped[1], 0);
@@ -586,7 +596,7 @@ no_more_connections_than_the_maximum(void)
     settle(&w);
     struct own_options more = w.options;
     more.maximum = 3;
-    own_reconfigure(w.own, &more);
+    own_pool_reconfigure(w.own, &more);
     RUN_UNTIL(&w, w.connected[4] == 1);
     w.ops.close(w.ops.ctx, 7, &(struct engine_close){.wipe = false}); /* there is none */
     end(&w);
@@ -602,11 +612,11 @@ new_credentials_connect_anew_and_only_where_they_differ(void)
     for (uint64_t i = 1; i <= 2; i++)
         open_device(&w, i);
     RUN_UNTIL(&w, w.connected_count == 2);
-    own_reconfigure(w.own, &w.options);
+    own_pool_reconfigure(w.own, &w.options);
     settle(&w);
     CU_ASSERT_EQUAL(w.broker.connects, 2);
     w.username = "other";
-    own_reconfigure(w.own, &w.options);
+    own_pool_reconfigure(w.own, &w.options);
     RUN_UNTIL(&w, w.connected[2] == 2);
     CU_ASSERT_EQUAL(w.gone[2], 1);
     CU_ASSERT_EQUAL(w.gone[1], 0);
@@ -628,7 +638,7 @@ credentials_that_were_refused_are_tried_when_they_change(void)
     RUN_UNTIL(&w, w.gone[2] == 1);
     w.broker.mood = BROKER_ACCEPTS;
     w.username = "other";
-    own_reconfigure(w.own, &w.options);
+    own_pool_reconfigure(w.own, &w.options);
     RUN_UNTIL(&w, w.connected[2] == 1);
     end(&w);
 }
@@ -663,7 +673,7 @@ end_of_the_program_says_goodbye_on_all(void)
     for (uint64_t i = 1; i <= 40; i++)
         open_device(&w, i);
     RUN_UNTIL(&w, w.connected_count == 40);
-    own_free(w.own);
+    own_pool_free(w.own);
     w.own = NULL;
     RUN_UNTIL(&w, w.broker.open == 0);
     CU_ASSERT_EQUAL(w.broker.goodbyes, 40);

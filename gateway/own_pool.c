@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The own connections: which there are, and what is done with them from turn to turn. */
-#include "own.h"
+#include "own_pool.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,48 +42,48 @@ find(const struct pointer_index *index, uint64_t number)
 /* ---- turns ---- */
 
 void
-own_do_later(struct own_slot *slot, unsigned todo)
+own_pool_do_later(struct own_slot *slot, unsigned todo)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     if (slot->todo == 0)
-        DL_APPEND2(own->todo, slot, todo_prev, todo_next);
+        DL_APPEND2(pool->todo, slot, todo_prev, todo_next);
     slot->todo |= todo;
-    event_active(own->turn, EV_TIMEOUT, 0);
+    event_active(pool->turn, EV_TIMEOUT, 0);
 }
 
 void
-own_leave_line(struct own_slot *slot)
+own_pool_leave_line(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     if (slot->queued)
-        DL_DELETE(own->queue, slot);
+        DL_DELETE(pool->queue, slot);
     else if (slot->state == OWN_PARKED)
-        DL_DELETE(own->parked, slot);
+        DL_DELETE(pool->parked, slot);
     if (slot->under_way)
-        own_gate_cancel(&own->gate);
+        own_gate_cancel(&pool->gate);
     slot->queued = slot->under_way = false;
     slot->state = OWN_WAITING;
 }
 
 void
-own_begin(struct own_slot *slot)
+own_pool_begin(struct own_slot *slot)
 {
     slot->under_way = true;
     slot->state = OWN_CONNECTING;
-    slot->broker = own_gate_enter(&slot->own->gate);
+    slot->broker = own_gate_enter(&slot->pool->gate);
 }
 
 void
-own_advance(struct own *own)
+own_pool_advance(struct own_pool *pool)
 {
-    while (own->queue != NULL && own->todo == NULL && own_gate_is_open(&own->gate)) {
-        struct own_slot *slot = own->queue;
+    while (pool->queue != NULL && pool->todo == NULL && own_gate_is_open(&pool->gate)) {
+        struct own_slot *slot = pool->queue;
 
-        DL_DELETE(own->queue, slot);
+        DL_DELETE(pool->queue, slot);
         slot->queued = false;
-        own_begin(slot);
+        own_pool_begin(slot);
         slot->upstream->ops->attempt(slot->upstream, slot->broker);
     }
 }
@@ -92,12 +92,12 @@ own_advance(struct own *own)
 static enum dm_result
 make_upstream(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
     struct upstream_options options = own_slot_options(slot);
     struct upstream_events events = own_slot_events(slot);
     char error[160];
 
-    slot->upstream = upstream_open(own->base, &options, &events, error, sizeof error);
+    slot->upstream = upstream_open(pool->base, &options, &events, error, sizeof error);
     if (slot->upstream == NULL) {
         log_error("upstream", "client %s: %s",
                   log_escape((char[128]){0}, 128, dm_span_text(slot->client_id)), error);
@@ -111,47 +111,47 @@ static void
 park(struct own_slot *slot)
 {
     slot->state = OWN_PARKED;
-    DL_APPEND(slot->own->parked, slot);
-    own_do_later(slot, OWN_TODO_TELL);
+    DL_APPEND(slot->pool->parked, slot);
+    own_pool_do_later(slot, OWN_TODO_TELL);
 }
 
 /* Gives it one of the places, or lets it wait for one. */
 static enum dm_result
 place(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
-    if (own->places >= own->options->maximum) {
+    if (pool->places >= pool->options->maximum) {
         log_warning("upstream", "client %s: no own connection: there are %zu, see own_max",
-                    log_escape((char[128]){0}, 128, dm_span_text(slot->client_id)), own->places);
+                    log_escape((char[128]){0}, 128, dm_span_text(slot->client_id)), pool->places);
         park(slot);
         return DM_OK;
     }
     enum dm_result result = make_upstream(slot);
 
-    own->places += result == DM_OK;
+    pool->places += result == DM_OK;
     return result;
 }
 
 static void
-unpark(struct own *own)
+unpark(struct own_pool *pool)
 {
-    while (own->parked != NULL && own->places < own->options->maximum) {
-        struct own_slot *slot = own->parked;
+    while (pool->parked != NULL && pool->places < pool->options->maximum) {
+        struct own_slot *slot = pool->parked;
 
-        own_leave_line(slot);
+        own_pool_leave_line(slot);
         if (make_upstream(slot) != DM_OK) {
             park(slot);
             return;
         }
-        own->places++;
+        pool->places++;
     }
 }
 
 static void
 drop_upstream(struct own_slot *slot)
 {
-    own_leave_line(slot);
+    own_pool_leave_line(slot);
     if (slot->upstream != NULL)
         slot->upstream->ops->drop(slot->upstream, !slot->abrupt);
     slot->upstream = NULL;
@@ -161,14 +161,14 @@ drop_upstream(struct own_slot *slot)
 static void
 finish_close(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
 
     drop_upstream(slot);
     slot->abrupt = false;
-    if (slot->wipe && pointer_index_insert(&own->wipes, slot)) {
+    if (slot->wipe && pointer_index_insert(&pool->wipes, slot)) {
         if (make_upstream(slot) == DM_OK)
             return; /* else the engine asks again at the next start */
-        pointer_index_remove(&own->wipes, slot);
+        pointer_index_remove(&pool->wipes, slot);
     }
     own_slot_free(slot);
 }
@@ -176,7 +176,7 @@ finish_close(struct own_slot *slot)
 static void
 change(struct own_slot *slot)
 {
-    struct own *own = slot->own;
+    struct own_pool *pool = slot->pool;
     struct upstream_options options = own_slot_options(slot);
     bool was_connected = slot->state == OWN_CONNECTED;
 
@@ -186,23 +186,23 @@ change(struct own_slot *slot)
         log_error("upstream", "out of memory: a connection stays as it was");
         return;
     }
-    own_leave_line(slot);
+    own_pool_leave_line(slot);
     if (was_connected)
-        own->events.on_disconnected(own->events.ctx, slot->number, UPSTREAM_LOST);
+        pool->events.on_disconnected(pool->events.ctx, slot->number, UPSTREAM_LOST);
 }
 
 static void
 on_turn(evutil_socket_t fd, short what, void *ctx)
 {
-    struct own *own = ctx;
+    struct own_pool *pool = ctx;
 
     (void)fd;
     (void)what;
-    while (own->todo != NULL) {
-        struct own_slot *slot = own->todo;
+    while (pool->todo != NULL) {
+        struct own_slot *slot = pool->todo;
         unsigned todo = slot->todo;
 
-        DL_DELETE2(own->todo, slot, todo_prev, todo_next);
+        DL_DELETE2(pool->todo, slot, todo_prev, todo_next);
         slot->todo = 0;
         if ((todo & OWN_TODO_CLOSE) != 0) {
             finish_close(slot);
@@ -212,61 +212,46 @@ on_turn(evutil_socket_t fd, short what, void *ctx)
             change(slot);
         if ((todo & OWN_TODO_TELL) != 0 && (slot->queued || slot->state == OWN_PARKED) &&
             slot->todo == 0 && !slot->wipe)
-            own->events.on_disconnected(own->events.ctx, slot->number, UPSTREAM_LOST);
+            pool->events.on_disconnected(pool->events.ctx, slot->number, UPSTREAM_LOST);
     }
-    unpark(own);
-    own_advance(own);
+    unpark(pool);
+    own_pool_advance(pool);
 }
 
 static void
 on_gate(evutil_socket_t fd, short what, void *ctx)
 {
-    struct own *own = ctx;
+    struct own_pool *pool = ctx;
 
     (void)fd;
     (void)what;
-    own_gate_reopen(&own->gate);
-    own_advance(own);
+    own_gate_reopen(&pool->gate);
+    own_pool_advance(pool);
 }
 
 /* ---- what the engine asks for ---- */
 
 void
-own_end_wipe(struct own_slot *slot)
+own_pool_end_wipe(struct own_slot *slot)
 {
-    pointer_index_remove(&slot->own->wipes, slot);
+    pointer_index_remove(&slot->pool->wipes, slot);
     slot->wipe = false;
-    own_do_later(slot, OWN_TODO_CLOSE);
-}
-
-/* A session that begins anew needs no wipe of the one before it, and must not suffer from it. */
-static void
-cancel_wipe(struct own *own, const char *client_id)
-{
-    for (size_t i = 0; i < own->wipes.capacity; i++) {
-        struct own_slot *slot = own->wipes.slots[i];
-
-        if (slot == NULL || strcmp(slot->client_id, client_id) != 0)
-            continue;
-        own_end_wipe(slot);
-        return;
-    }
+    own_pool_do_later(slot, OWN_TODO_CLOSE);
 }
 
 /* False: no memory. */
 static bool
-open_new(struct own *own, uint64_t connection, const struct engine_open *open)
+open_new(struct own_pool *pool, uint64_t connection, const struct engine_open *open)
 {
-    struct own_slot *slot = own_slot_new(own, connection, open->client_id);
+    struct own_slot *slot = own_slot_new(pool, connection, open->client_id);
 
     if (slot == NULL)
         return false;
-    cancel_wipe(own, slot->client_id);
     slot->clean_start = open->clean_start;
-    if (own_slot_set_will(slot, open) == DM_OK && pointer_index_insert(&own->open, slot)) {
+    if (own_slot_set_will(slot, open) == DM_OK && pointer_index_insert(&pool->open, slot)) {
         if (place(slot) == DM_OK)
             return true;
-        pointer_index_remove(&own->open, slot);
+        pointer_index_remove(&pool->open, slot);
     }
     own_slot_free(slot);
     return false;
@@ -278,16 +263,16 @@ open_again(struct own_slot *slot, const struct engine_open *open)
     if (own_slot_set_will(slot, open) != DM_OK)
         return false;
     slot->clean_start = slot->clean_start || open->clean_start;
-    own_do_later(slot, OWN_TODO_CHANGE | (slot->state == OWN_PARKED ? OWN_TODO_TELL : 0));
+    own_pool_do_later(slot, OWN_TODO_CHANGE | (slot->state == OWN_PARKED ? OWN_TODO_TELL : 0));
     return true;
 }
 
 static void
 on_open(void *ctx, uint64_t connection, const struct engine_open *open)
 {
-    struct own *own = ctx;
-    struct own_slot *slot = find(&own->open, connection);
-    bool opened = slot != NULL ? open_again(slot, open) : open_new(own, connection, open);
+    struct own_pool *pool = ctx;
+    struct own_slot *slot = find(&pool->open, connection);
+    bool opened = slot != NULL ? open_again(slot, open) : open_new(pool, connection, open);
     char text[128];
 
     if (!opened)
@@ -298,27 +283,30 @@ on_open(void *ctx, uint64_t connection, const struct engine_open *open)
 static void
 on_close(void *ctx, uint64_t connection, const struct engine_close *close)
 {
-    struct own *own = ctx;
-    struct own_slot *slot = find(&own->open, connection);
+    struct own_pool *pool = ctx;
+    struct own_slot *slot = find(&pool->open, connection);
+    struct own_slot *wiping = find(&pool->wipes, connection);
 
     if (slot != NULL) {
-        pointer_index_remove(&own->open, slot);
-        own->places -= slot->upstream != NULL;
-    } else if (close->wipe && find(&own->wipes, connection) == NULL) {
-        slot = own_slot_new(own, connection, close->client_id);
+        pointer_index_remove(&pool->open, slot);
+        pool->places -= slot->upstream != NULL;
+    } else if (wiping != NULL && !close->wipe) { /* a new session has begun, and must not suffer */
+        own_pool_end_wipe(wiping);
+    } else if (wiping == NULL && close->wipe) {
+        slot = own_slot_new(pool, connection, close->client_id);
     }
     if (slot == NULL)
         return;
     slot->wipe = close->wipe;
     slot->abrupt = close->abrupt;
-    own_do_later(slot, OWN_TODO_CLOSE);
+    own_pool_do_later(slot, OWN_TODO_CLOSE);
 }
 
 static enum dm_result
 on_send(void *ctx, uint64_t connection, const struct mqtt_packet *packet)
 {
-    const struct own *own = ctx;
-    const struct own_slot *slot = find(&own->open, connection);
+    const struct own_pool *pool = ctx;
+    const struct own_slot *slot = find(&pool->open, connection);
 
     return slot != NULL && slot->upstream != NULL
                ? slot->upstream->ops->send(slot->upstream, packet)
@@ -326,32 +314,32 @@ on_send(void *ctx, uint64_t connection, const struct mqtt_packet *packet)
 }
 
 struct runner_own
-own_for_runner(struct own *own)
+own_pool_for_runner(struct own_pool *pool)
 {
-    return (struct runner_own){.ctx = own, .open = on_open, .close = on_close, .send = on_send};
+    return (struct runner_own){.ctx = pool, .open = on_open, .close = on_close, .send = on_send};
 }
 
 /* ---- life ---- */
 
-struct own *
-own_new(struct event_base *base, const struct own_options *options,
-        const struct runner_own_events *events)
+struct own_pool *
+own_pool_new(struct event_base *base, const struct own_options *options,
+             const struct runner_own_events *events)
 {
-    struct own *own = calloc(1, sizeof *own);
+    struct own_pool *pool = calloc(1, sizeof *pool);
 
-    if (own == NULL)
+    if (pool == NULL)
         return NULL;
-    own->base = base;
-    own->events = *events;
-    own->options = options;
-    pointer_index_init(&own->open, hash_slot, has_number);
-    pointer_index_init(&own->wipes, hash_slot, has_number);
-    own_gate_init(&own->gate, options->upstream.url_count);
-    own->turn = evtimer_new(base, on_turn, own);
-    own->gate_timer = evtimer_new(base, on_gate, own);
-    if (own->turn != NULL && own->gate_timer != NULL)
-        return own;
-    own_free(own);
+    pool->base = base;
+    pool->events = *events;
+    pool->options = options;
+    pointer_index_init(&pool->open, hash_slot, has_number);
+    pointer_index_init(&pool->wipes, hash_slot, has_number);
+    own_gate_init(&pool->gate, options->upstream.url_count);
+    pool->turn = evtimer_new(base, on_turn, pool);
+    pool->gate_timer = evtimer_new(base, on_gate, pool);
+    if (pool->turn != NULL && pool->gate_timer != NULL)
+        return pool;
+    own_pool_free(pool);
     return NULL;
 }
 
@@ -370,34 +358,34 @@ end_all(struct pointer_index *index)
 }
 
 void
-own_free(struct own *own)
+own_pool_free(struct own_pool *pool)
 {
     struct own_slot *slot, *next;
 
-    if (own == NULL)
+    if (pool == NULL)
         return;
-    DL_FOREACH_SAFE2 (own->todo, slot, next, todo_next) {
+    DL_FOREACH_SAFE2 (pool->todo, slot, next, todo_next) {
         if ((slot->todo & OWN_TODO_CLOSE) == 0)
             continue; /* it is in a table */
-        DL_DELETE2(own->todo, slot, todo_prev, todo_next);
+        DL_DELETE2(pool->todo, slot, todo_prev, todo_next);
         drop_upstream(slot);
         own_slot_free(slot);
     }
-    end_all(&own->open);
-    end_all(&own->wipes);
-    if (own->turn != NULL)
-        event_free(own->turn);
-    if (own->gate_timer != NULL)
-        event_free(own->gate_timer);
-    free(own);
+    end_all(&pool->open);
+    end_all(&pool->wipes);
+    if (pool->turn != NULL)
+        event_free(pool->turn);
+    if (pool->gate_timer != NULL)
+        event_free(pool->gate_timer);
+    free(pool);
 }
 
 void
-own_reconfigure(struct own *own, const struct own_options *options)
+own_pool_reconfigure(struct own_pool *pool, const struct own_options *options)
 {
-    const struct pointer_index *tables[] = {&own->open, &own->wipes};
+    const struct pointer_index *tables[] = {&pool->open, &pool->wipes};
 
-    own->options = options;
+    pool->options = options;
     for (size_t t = 0; t < 2; t++) {
         for (size_t i = 0; i < tables[t]->capacity; i++) {
             struct own_slot *slot = tables[t]->slots[i];
@@ -406,37 +394,37 @@ own_reconfigure(struct own *own, const struct own_options *options)
                 continue;
             struct upstream_options now = own_slot_options(slot);
             if (!slot->upstream->ops->has_options(slot->upstream, &now))
-                own_do_later(slot, OWN_TODO_CHANGE);
+                own_pool_do_later(slot, OWN_TODO_CHANGE);
         }
     }
-    event_active(own->turn, EV_TIMEOUT, 0); /* there may be more places */
+    event_active(pool->turn, EV_TIMEOUT, 0); /* there may be more places */
 }
 
 void
-own_broker_back(struct own *own, size_t broker)
+own_pool_broker_back(struct own_pool *pool, size_t broker)
 {
-    own_gate_found(&own->gate, broker);
-    evtimer_del(own->gate_timer);
-    own_advance(own);
+    own_gate_found(&pool->gate, broker);
+    evtimer_del(pool->gate_timer);
+    own_pool_advance(pool);
 }
 
 /* ---- status ---- */
 
 void
-own_status(const struct own *own, struct own_status *status)
+own_pool_status(const struct own_pool *pool, struct own_status *status)
 {
-    
+
     *status = (struct own_status){
-        .wipes = own->wipes.count,
-        .maximum = own->options->maximum,
-        .connects = own->connects,
-        .failures = own->failures,
-        .refusals = own->refusals,
-        .take_overs = own->take_overs,
+        .wipes = pool->wipes.count,
+        .maximum = pool->options->maximum,
+        .connects = pool->connects,
+        .failures = pool->failures,
+        .refusals = pool->refusals,
+        .take_overs = pool->take_overs,
     };
-    memcpy(status->error, own->error, sizeof status->error);
-    for (size_t i = 0; i < own->open.capacity; i++) {
-        const struct own_slot *slot = own->open.slots[i];
+    memcpy(status->error, pool->error, sizeof status->error);
+    for (size_t i = 0; i < pool->open.capacity; i++) {
+        const struct own_slot *slot = pool->open.slots[i];
 
         if (slot != NULL)
             status->connections[slot->state]++;
@@ -444,10 +432,10 @@ own_status(const struct own *own, struct own_status *status)
 }
 
 enum dm_result
-own_connection_status(const struct own *own, uint64_t connection,
-                      struct own_connection_status *status)
+own_pool_connection_status(const struct own_pool *pool, uint64_t connection,
+                           struct own_connection_status *status)
 {
-    const struct own_slot *slot = find(&own->open, connection);
+    const struct own_slot *slot = find(&pool->open, connection);
     struct upstream_status upstream = {.error = ""};
 
     if (slot == NULL)
@@ -463,9 +451,8 @@ const char *
 own_state_name(enum own_state state)
 {
     static const char *const names[] = {
-        [OWN_WAITING] = "waiting",   [OWN_CONNECTING] = "connecting",
-        [OWN_CONNECTED] = "connected", [OWN_REFUSED] = "refused",
-        [OWN_TAKEN_OVER] = "taken_over", [OWN_PARKED] = "limit",
+        [OWN_WAITING] = "waiting", [OWN_CONNECTING] = "connecting", [OWN_CONNECTED] = "connected",
+        [OWN_REFUSED] = "refused", [OWN_TAKEN_OVER] = "taken_over", [OWN_PARKED] = "limit",
     };
 
     return names[state];

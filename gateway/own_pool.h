@@ -4,8 +4,8 @@
  * by the number that the engine gives it, never 0. What they say and acknowledge is the engine's;
  * when they connect is decided here, so that thousands of them do not do it at once.
  */
-#ifndef DORMOUSE_OWN_H
-#define DORMOUSE_OWN_H
+#ifndef DORMOUSE_OWN_POOL_H
+#define DORMOUSE_OWN_POOL_H
 
 #include "runner.h"
 
@@ -21,10 +21,10 @@ enum own_state {
 
 struct own_status {
     size_t connections[OWN_STATE_COUNT];
-    size_t wipes;       /* sessions at the broker that are still to be ended */
-    size_t maximum;     /* connections at once */
-    uint64_t connects;  /* successful ones */
-    uint64_t failures;  /* attempts that were not */
+    size_t wipes;      /* sessions at the broker that are still to be ended */
+    size_t maximum;    /* connections at once */
+    uint64_t connects; /* successful ones */
+    uint64_t failures; /* attempts that were not */
     uint64_t refusals, take_overs;
     char error[160]; /* why the broker could not be reached; empty if it could */
 };
@@ -35,7 +35,7 @@ struct own_connection_status {
     char error[160]; /* why the last attempt or connection ended; empty if it did not */
 };
 
-struct own;
+struct own_pool;
 
 /* Borrowed until own_reconfigure or own_free. */
 struct own_options {
@@ -48,22 +48,22 @@ struct own_options {
 };
 
 /* NULL: no memory. */
-struct own *own_new(struct event_base *base, const struct own_options *options,
-                    const struct runner_own_events *events);
+struct own_pool *own_pool_new(struct event_base *base, const struct own_options *options,
+                              const struct runner_own_events *events);
 /* Sends nothing and calls nobody before the loop runs. */
-struct runner_own own_for_runner(struct own *own);
+struct runner_own own_pool_for_runner(struct own_pool *pool);
 /* Sends DISCONNECT on all connections and waits for nothing. Calls no event. */
-void own_free(struct own *own);
+void own_pool_free(struct own_pool *pool);
 
 /* Other options, with the same brokers: connections that are not as they say connect anew. */
-void own_reconfigure(struct own *own, const struct own_options *options);
+void own_pool_reconfigure(struct own_pool *pool, const struct own_options *options);
 /* The broker of this number can be reached: no need to wait before the next attempts. */
-void own_broker_back(struct own *own, size_t broker);
+void own_pool_broker_back(struct own_pool *pool, size_t broker);
 
-void own_status(const struct own *own, struct own_status *status);
+void own_pool_status(const struct own_pool *pool, struct own_status *status);
 /* DM_NOT_FOUND. */
-enum dm_result own_connection_status(const struct own *own, uint64_t connection,
-                                     struct own_connection_status *status);
+enum dm_result own_pool_connection_status(const struct own_pool *pool, uint64_t connection,
+                                          struct own_connection_status *status);
 /* One word for programs: "connected". */
 const char *own_state_name(enum own_state state);
 
