@@ -245,6 +245,8 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
                        packet->reason == SESSION_TAKEN_OVER ? UPSTREAM_TAKEN_OVER : UPSTREAM_LOST);
         return false;
     }
+    connection->objected =
+        (packet->type == MQTT_PUBACK || packet->type == MQTT_PUBREC) && packet->reason >= 0x80;
     if (!upstream_window_received(&connection->window, packet)) {
         connection_error(connection, "broker sent more messages at a time than we allow");
         connection_reject(connection, RECEIVE_MAXIMUM_EXCEEDED);
@@ -267,12 +269,15 @@ on_octets(void *ctx)
     }
 }
 
-/* MQTT 3.1.1 has no word for a session that is taken over: the broker just closes. */
+/* MQTT 3.1.1 has no word for a session that is taken over, and Mosquitto 2.0.11 does not say that of
+ * MQTT 5: the broker just closes. It also does after it has refused a message. */
 static enum upstream_end
 end_of_closing(struct connection *connection)
 {
+    if (connection->objected)
+        return UPSTREAM_LOST;
     connection->cut_short = is_stable(connection) ? 1 : (uint8_t)(connection->cut_short + 1);
-    if (connection->cut_short < CUT_SHORT_MAX || target_of(connection)->version.current == MQTT_5)
+    if (connection->cut_short < CUT_SHORT_MAX)
         return UPSTREAM_LOST;
     connection->cut_short = 0;
     connection_error(connection, "broker closes the connection again and again: somebody else "

@@ -241,6 +241,7 @@ class Gateway(Server):
         self.database = self.state / "dormouse.db"
         self.socket = directory / "control.sock"
         self.environment = {}   # beside that of the test
+        self.prefix = []        # of the command line
         self.debug = ["-d"]     # empty: log_level decides
         self.config = {
             "gateway": {"id": 7, "name": "test", "state_dir": self.state},
@@ -268,7 +269,7 @@ class Gateway(Server):
         return self
 
     def launch(self):
-        self.spawn([BIN / "dormoused", *self.debug, "-c", self.file], env={**os.environ, **self.environment})
+        self.spawn([*self.prefix, BIN / "dormoused", *self.debug, "-c", self.file], env={**os.environ, **self.environment})
 
     def wait_end(self, seconds):
         """Of a process that was told to end. Returns the exit status."""
