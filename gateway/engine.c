@@ -35,7 +35,7 @@ engine_send(struct engine *e, struct session *s, uint64_t needs, const struct mq
         return DM_NOT_FOUND;
     needs = needs > s->talk->connack_seq ? needs : s->talk->connack_seq;
     s->talk->answer_seq = needs > s->talk->answer_seq ? needs : s->talk->answer_seq;
-    return engine_send_to(e, &s->address, needs, packet);
+    return engine_send_to(e, session_address(s, &(struct dm_address){0}), needs, packet);
 }
 
 void
@@ -68,7 +68,7 @@ engine_can_promise(const struct engine *e)
 bool
 engine_takes_request(const struct engine *e, const struct session *s)
 {
-    return engine_can_promise(e) && !e->links[s->address.link].congested;
+    return engine_can_promise(e) && !e->links[s->link].congested;
 }
 
 bool
@@ -266,7 +266,7 @@ engine_link(struct engine *e, uint64_t now_ms, uint8_t link, bool up)
     e->links[link].up = up;
     e->links[link].blocked = e->links[link].congested = false;
     DL_FOREACH (e->sessions, s) {
-        if (!s->bound || s->address.link != link)
+        if (!s->bound || s->link != link)
             continue;
         downlink_cancel(s);
         if (s->state == ENGINE_AWAKE)
@@ -288,7 +288,7 @@ engine_link_room(struct engine *e, uint64_t now_ms, uint8_t link)
     engine_at(e, now_ms);
     e->links[link].blocked = false;
     DL_FOREACH (e->sessions, s) {
-        if (!talk_of(s)->blocked || !s->bound || s->address.link != link)
+        if (!talk_of(s)->blocked || !s->bound || s->link != link)
             continue;
         s->talk->blocked = false;
         downlink_pump(e, s);

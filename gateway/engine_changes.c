@@ -6,15 +6,13 @@
 
 enum { ENDED_MAX = 1000 }; /* sessions that ended while nobody could be told */
 
+/* What is to be told of a session, until it is. */
 struct change {
     struct change *prev, *next;
-    struct session *session;     /* NULL: it has ended, and this is freed when that is told */
-    uint64_t told_ms;            /* 0: not since engine_change_all */
-    uint64_t earlier_contact_ms; /* see engine_remember_contact */
-    bool known;                  /* it was told, perhaps by an earlier process */
+    struct session *session;     /* NULL: it has ended */
+    uint64_t earlier_contact_ms; /* see engine_remember_contact; 0: not known, or heard since */
     bool listed;                 /* in engine.changes */
     bool news;                   /* perhaps more than a sign of life */
-    uint32_t told;               /* hash of what was told */
     uint8_t client_id_len;       /* of one that has ended */
     uint8_t client_id[];
 };
@@ -75,12 +73,9 @@ change_end(struct engine *e, struct session *s)
     struct change *c = s->change;
     struct change *ended;
 
-    if (c == NULL)
-        return;
-    bool known = c->known;
-
-    free_change(e, c);
-    if (!known)
+    if (c != NULL)
+        free_change(e, c);
+    if (!s->told_of)
         return;
     ended =
         e->ended_count < ENDED_MAX ? pool_get(&e->pool, sizeof *ended + s->client_id_len) : NULL;
@@ -108,8 +103,7 @@ changes_start(struct engine *e)
     struct session *s;
 
     DL_FOREACH (e->sessions, s)
-        if (change_of(e, s) != NULL)
-            s->change->known = true;
+        s->told_of = is_tracking(e);
 }
 
 void
@@ -119,8 +113,7 @@ engine_change_all(struct engine *e)
 
     DL_FOREACH (e->sessions, s) {
         change_note(e, s, true);
-        if (s->change != NULL)
-            s->change->told_ms = 0;
+        s->told_ms = 0;
     }
 }
 
@@ -156,19 +149,22 @@ content_of_session(const struct session *s)
                         s->keepalive_s,
                         s->sleep_s,
                         s->bound,
-                        s->address.link};
+                        s->link};
     uint32_t hash = pointer_index_hash(0, parts, sizeof parts);
 
-    return s->bound ? pointer_index_hash(hash, s->address.octets, s->address.len) : hash;
+    return s->bound ? pointer_index_hash(hash, s->place->octets, s->place->len) : hash;
 }
 
 static bool
 is_due(const struct change *c, uint64_t now_ms, const struct engine_change_pace *pace)
 {
-    bool news = c->news && (c->session == NULL || c->told != content_of_session(c->session));
+    const struct session *s = c->session;
 
-    return c->told_ms == 0 ||
-           now_ms >= engine_add_ms(c->told_ms, news ? pace->news_ms : pace->contact_ms);
+    if (s == NULL || s->told_ms == 0)
+        return true;
+    bool news = c->news && s->told_hash != content_of_session(s);
+
+    return now_ms >= engine_add_ms(s->told_ms, news ? pace->news_ms : pace->contact_ms);
 }
 
 /* False: it was not told. */
@@ -179,7 +175,7 @@ tell(const struct engine *e, struct change *c, uint64_t now_ms, engine_visit_cha
     struct dm_span filters[SUBSCRIPTIONS_MAX];
     struct buffer texts = {0};
     struct engine_change change = {.ended = c->session == NULL,
-                                   .first = c->told_ms == 0,
+                                   .first = c->session == NULL || c->session->told_ms == 0,
                                    .earlier_contact_ms = c->earlier_contact_ms};
 
     if (c->session != NULL)
@@ -190,6 +186,23 @@ tell(const struct engine *e, struct change *c, uint64_t now_ms, engine_visit_cha
 
     buffer_fini(&texts);
     return told;
+}
+
+static void
+told_now(struct engine *e, struct change *c, uint64_t now_ms)
+{
+    struct session *s = c->session;
+
+    if (s != NULL) {
+        s->told_ms = now_ms > 0 ? now_ms : 1;
+        s->told_hash = content_of_session(s);
+    }
+    if (s == NULL || s->heard || c->earlier_contact_ms == 0) {
+        free_change(e, c);
+        return;
+    }
+    DL_DELETE(e->changes, c);
+    c->listed = c->news = false;
 }
 
 bool
@@ -205,17 +218,11 @@ engine_tell_changes(struct engine *e, uint64_t now_ms, const struct engine_chang
             continue;
         if (told++ == pace->limit)
             return false;
-        c->known = true; /* perhaps half of it */
+        if (c->session != NULL)
+            c->session->told_of = true; /* perhaps half of it */
         if (!tell(e, c, now_ms, visit, ctx))
             return false;
-        if (c->session == NULL) {
-            free_change(e, c);
-            continue;
-        }
-        DL_DELETE(e->changes, c);
-        c->listed = c->news = false;
-        c->told_ms = now_ms > 0 ? now_ms : 1;
-        c->told = content_of_session(c->session);
+        told_now(e, c, now_ms);
     }
     return true;
 }

@@ -167,7 +167,7 @@ is_clean(const struct session *s, const struct mqttsn_packet *packet)
 static void
 refused_session_goes_on(struct engine *e, struct session *s, const struct dm_address *from)
 {
-    if (s->bound && dm_address_equal(&s->address, from))
+    if (s->bound && session_is_at(s, from))
         session_heard(e, s); /* R76: it lives, though it cannot be served now */
     downlink_pump(e, s);     /* a handshake may have kept it silent */
     session_schedule(e, s);

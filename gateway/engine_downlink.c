@@ -56,14 +56,13 @@ static bool
 send_now(struct engine *e, struct session *s, uint64_t needs, const struct mqttsn_packet *packet)
 {
     s->talk->exchange_needs = needs > s->talk->connack_seq ? needs : s->talk->connack_seq;
-    enum dm_result result =
-        e->links[s->address.link].blocked ? DM_FULL : engine_send(e, s, needs, packet);
+    enum dm_result result = e->links[s->link].blocked ? DM_FULL : engine_send(e, s, needs, packet);
 
     if (result != DM_FULL) {
         s->talk->late = result == DM_LATER;
         return true;
     }
-    e->links[s->address.link].blocked = true;
+    e->links[s->link].blocked = true;
     s->talk->blocked = true;
     return false;
 }
@@ -120,7 +119,7 @@ static bool
 is_too_long(struct engine *e, const struct session *s, const struct delivery *d,
             enum topic_choice choice)
 {
-    size_t mtu = link_mtu(e, s->address.link);
+    size_t mtu = link_mtu(e, s->link);
     size_t publish = 7 + (size_t)d->message->len;
     size_t registration =
         choice == TOPIC_REGISTER ? 6 + name_of_session(e, s, d->message->topic).len : 0;
@@ -180,7 +179,7 @@ static void
 end_awake(struct engine *e, struct session *s)
 {
     if (s->talk->answer_seq > e->committed_seq)
-        engine_withdraw(e, &s->address);
+        engine_withdraw(e, session_address(s, &(struct dm_address){0}));
     engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_PINGRESP});
     e->status.awake_periods++;
     e->status.awake_ms += e->now_ms - s->talk->awake_since_ms;

@@ -27,13 +27,15 @@ equal_session_client_id(const void *item, const void *key)
 static uint32_t
 hash_session_address(const void *item)
 {
-    return hash_address(&((const struct session *)item)->address);
+    const struct session *s = item;
+
+    return pointer_index_hash(s->link, s->place->octets, s->place->len);
 }
 
 static bool
 equal_session_address(const void *item, const void *key)
 {
-    return dm_address_equal(&((const struct session *)item)->address, key);
+    return session_is_at(item, key);
 }
 
 static uint32_t

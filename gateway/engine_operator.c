@@ -38,7 +38,8 @@ engine_disconnect(struct engine *e, uint64_t now_ms, struct dm_span client_id)
                log_escape(id, sizeof id, client_id));
     handshake_end(e, s);
     if (s->bound && (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE)) {
-        engine_withdraw(e, &s->address); /* nothing follows the DISCONNECT */
+        engine_withdraw(
+            e, session_address(s, &(struct dm_address){0})); /* nothing follows the DISCONNECT */
         engine_send(e, s, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
     } /* an asleep one is told at its next message (R85) */
     session_note(e, s, ENGINE_EVENT_CUT, 0);

@@ -316,7 +316,8 @@ fail(struct engine *e, struct trunk *t, enum mqttsn_return_code code)
     t->ask_until_ms = ENGINE_NEVER;
     e->own_failed_ms = e->now_ms == 0 ? 1 : e->now_ms;
     if (s->bound)
-        connect_refuse(e, &s->address, dm_span(s->client_id, s->client_id_len), code);
+        connect_refuse(e, session_address(s, &(struct dm_address){0}),
+                       dm_span(s->client_id, s->client_id_len), code);
     if (t->fresh)
         session_wipe(e, s);
     else
@@ -336,7 +337,7 @@ own_connected(struct engine *e, struct trunk *t, bool present)
     t->asking = false;
     t->ask_until_ms = ENGINE_NEVER;
     if (s->bound)
-        connect_answer(e, &s->address, s->seq, MQTTSN_ACCEPTED);
+        connect_answer(e, session_address(s, &(struct dm_address){0}), s->seq, MQTTSN_ACCEPTED);
     s->talk->connack_seq = s->seq;
     session_gate(e, s);
 }

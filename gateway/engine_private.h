@@ -235,6 +235,12 @@ struct talk {
     struct received *received;
 };
 
+/* An address without the room that the longest would need. */
+struct place {
+    uint8_t len;
+    uint8_t octets[];
+};
+
 /* What the store holds of a session. */
 struct session_image {
     bool present : 1;
@@ -258,11 +264,12 @@ struct session {
     struct session *prev, *next;
     struct trunk *trunk;                /* its way to the broker */
     struct talk *talk;                  /* NULL: there is none; read it by talk_of */
+    struct place *place;                /* its last address; NULL: none yet */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
     const struct engine_settings *settings;
     struct will *will;
     struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
-    struct change *change;   /* NULL: nobody wants to know of changes */
+    struct change *change;   /* NULL: nothing to be told */
     struct delivery *queue;
     struct subscription *subscriptions;
     struct registration *registrations;
@@ -276,11 +283,13 @@ struct session {
     uint64_t uplink_seq; /* journal number that what it sent to the broker waits for: nothing
                           * overtakes that */
     uint64_t last_contact_ms;
+    uint64_t told_ms; /* of its changes; 0: not since engine_change_all */
     uint64_t deadline_ms;
     uint64_t expires_ms; /* no message of the queue before; gateway time */
     uint64_t queued_octets;
     uint64_t delivered, dropped;
 
+    uint32_t told_hash;   /* of what was told */
     uint32_t heap_slot;   /* 0: not in the heap */
     uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
     uint32_t connections; /* counts CONNECTs since the start */
@@ -300,16 +309,17 @@ struct session {
     uint8_t open_uplinks;   /* not answered */
     uint8_t predefined_count;
     uint8_t state;  /* enum engine_state */
-    bool bound : 1; /* the address is ours */
+    bool bound : 1; /* the place is ours */
     bool clean : 1;
     bool heard : 1;        /* since the start */
+    bool told_of : 1;      /* perhaps by an earlier process */
     bool maybe_active : 1; /* recorded as asleep, and since then only heard, not seen to sleep */
-    struct dm_address address;
+    uint8_t link;          /* that it is or was on */
     uint8_t client_id_len;
     uint8_t client_id[];
 };
 
-_Static_assert(sizeof(void *) > 8 || sizeof(struct session) <= 320, "a hundred thousand sleep");
+_Static_assert(sizeof(void *) > 8 || sizeof(struct session) <= 288, "a hundred thousand sleep");
 
 /* Of every session: one without a talk has nothing open. */
 extern const struct talk no_talk;
@@ -632,6 +642,10 @@ struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t
 /* Removes the session with all it has, in memory and on disk. */
 void session_wipe(struct engine *e, struct session *s);
 void session_free(struct engine *e, struct session *s);
+/* It is or was there. */
+bool session_is_at(const struct session *s, const struct dm_address *address);
+/* Where it is or was; in `address`. */
+const struct dm_address *session_address(const struct session *s, struct dm_address *address);
 bool session_bind(struct engine *e, struct session *s, const struct dm_address *address);
 void session_unbind(struct engine *e, struct session *s);
 /* Its address is another client's now (R27). */

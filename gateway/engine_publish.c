@@ -252,7 +252,7 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
 {
     bool store = !s->trunk->up || s->settings->uplink_ack_store;
 
-    if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->address.link].congested ||
+    if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
         !uplink_has_room(e, topic.len + packet->data.len))
         return false;

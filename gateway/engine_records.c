@@ -51,7 +51,8 @@ emit_session(struct engine *e, const struct session *s, const struct session_ima
                                                : 1,
     };
 
-    return emit_record(e, &record, image->has_address ? &s->address : NULL);
+    return emit_record(e, &record,
+                       image->has_address ? session_address(s, &(struct dm_address){0}) : NULL);
 }
 
 /* The row as it is, but with the latest MsgId: the next start goes on from there. */

@@ -144,6 +144,32 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     return s;
 }
 
+bool
+session_is_at(const struct session *s, const struct dm_address *address)
+{
+    return s->place != NULL && s->link == address->link && s->place->len == address->len &&
+           memcmp(s->place->octets, address->octets, address->len) == 0;
+}
+
+const struct dm_address *
+session_address(const struct session *s, struct dm_address *address)
+{
+    *address = (struct dm_address){.link = s->link};
+    if (s->place != NULL) {
+        address->len = s->place->len;
+        memcpy(address->octets, s->place->octets, s->place->len);
+    }
+    return address;
+}
+
+static void
+place_free(struct engine *e, struct session *s)
+{
+    if (s->place != NULL)
+        pool_put(&e->pool, s->place, sizeof *s->place + s->place->len);
+    s->place = NULL;
+}
+
 void
 session_free(struct engine *e, struct session *s)
 {
@@ -158,6 +184,7 @@ session_free(struct engine *e, struct session *s)
     talk_free(e, s);
     own_detach(e, s);
     session_unbind(e, s);
+    place_free(e, s);
     heap_remove(e, s);
     pointer_index_remove(&e->by_number, s);
     pointer_index_remove(&e->by_client_id, s);
@@ -190,10 +217,27 @@ session_evict(struct engine *e, struct session *s)
     session_schedule(e, s);
 }
 
+/* False: no memory. */
+static bool
+move(struct engine *e, struct session *s, const struct dm_address *address)
+{
+    struct place *place = pool_get(&e->pool, sizeof *place + address->len);
+
+    if (place == NULL)
+        return false;
+    place->len = address->len;
+    memcpy(place->octets, address->octets, address->len);
+    place_free(e, s);
+    s->place = place;
+    s->link = address->link;
+    s->image.address_is_old = true;
+    return true;
+}
+
 bool
 session_bind(struct engine *e, struct session *s, const struct dm_address *address)
 {
-    if (s->bound && dm_address_equal(&s->address, address))
+    if (s->bound && session_is_at(s, address))
         return true;
     if (s->bound)
         session_note(e, s, ENGINE_EVENT_MOVED, 0);
@@ -202,9 +246,8 @@ session_bind(struct engine *e, struct session *s, const struct dm_address *addre
 
     if (other != NULL) /* R27, M44 */
         session_evict(e, other);
-    if (!dm_address_equal(&s->address, address))
-        s->image.address_is_old = true;
-    s->address = *address;
+    if (!session_is_at(s, address) && !move(e, s, address))
+        return false;
     if (!pointer_index_insert(&e->by_address, s))
         return false;
     s->bound = true;
@@ -218,7 +261,8 @@ session_unbind(struct engine *e, struct session *s)
         return;
     pointer_index_remove(&e->by_address, s);
     s->bound = false;
-    engine_withdraw(e, &s->address); /* R26: another device may be there now */
+    engine_withdraw(
+        e, session_address(s, &(struct dm_address){0})); /* R26: another device may be there now */
     downlink_cancel(s);
     if (s->state == ENGINE_AWAKE) /* nobody there to answer: supervised as asleep again */
         session_set_state(e, s, ENGINE_ASLEEP);
@@ -253,7 +297,9 @@ session_doze(struct engine *e, struct session *s)
 {
     s->naps++;
     session_note(e, s, ENGINE_EVENT_DOZED, 0);
-    engine_withdraw(e, &s->address); /* what waits for the disk must not come to a sleeper */
+    engine_withdraw(
+        e, session_address(s, &(struct dm_address){
+                                  0})); /* what waits for the disk must not come to a sleeper */
     session_set_state(e, s, ENGINE_ASLEEP);
 }
 
@@ -287,7 +333,7 @@ bool
 session_is_reachable(const struct engine *e, const struct session *s)
 {
     return (s->state == ENGINE_ACTIVE || s->state == ENGINE_AWAKE) && s->bound &&
-           talk_of(s)->handshake == NULL && !s->trunk->asking && e->links[s->address.link].up;
+           talk_of(s)->handshake == NULL && !s->trunk->asking && e->links[s->link].up;
 }
 
 /* ---- supervision ---- */
@@ -300,13 +346,13 @@ session_supervision(const struct engine *e, const struct session *s)
     uint64_t since_ms = s->last_contact_ms;
 
     /* A link that is down makes every device silent: for a while nobody is lost by that. */
-    if (s->bound && !e->links[s->address.link].up && s->state != ENGINE_DISCONNECTED &&
+    if (s->bound && !e->links[s->link].up && s->state != ENGINE_DISCONNECTED &&
         s->state != ENGINE_LOST) {
-        uint64_t pause_ms = e->options->links[s->address.link].pause_ms;
+        uint64_t pause_ms = e->options->links[s->link].pause_ms;
 
         if (pause_ms == 0)
             return ENGINE_NEVER;
-        since_ms = engine_add_ms(e->links[s->address.link].down_ms, pause_ms);
+        since_ms = engine_add_ms(e->links[s->link].down_ms, pause_ms);
     }
     switch (s->state) {
     case ENGINE_ACTIVE:

@@ -161,7 +161,7 @@ requested_filter(struct engine *e, const struct session *s, const struct mqttsn_
     case MQTTSN_TOPIC_NORMAL:
         break;
     case MQTTSN_TOPIC_PREDEFINED:
-        filter = topic_predefined_name(e, s->address.link, s, packet->topic_id);
+        filter = topic_predefined_name(e, s->link, s, packet->topic_id);
         if (filter.len == 0) {
             *code = MQTTSN_INVALID_TOPIC_ID; /* R69, M42 */
             return none;

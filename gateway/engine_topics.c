@@ -131,7 +131,7 @@ predefined_id_of(struct engine *e, const struct session *s, const struct name *n
         if (dm_span_equal(expand(e, s, s->client->topics[i].name), own))
             return s->client->topics[i].id;
     for (size_t i = 0; i < s->predefined_count; i++)
-        if (dm_span_equal(topic_predefined_name(e, s->address.link, s, s->predefined[i]), own))
+        if (dm_span_equal(topic_predefined_name(e, s->link, s, s->predefined[i]), own))
             return s->predefined[i];
     return 0;
 }
