@@ -19,13 +19,13 @@ filter_get(struct engine *e, struct trunk *t, struct name *name)
 
     if (f != NULL)
         return f;
-    f = calloc(1, sizeof *f);
+    f = pool_get(&e->pool, sizeof *f);
     if (f == NULL)
         return NULL;
     f->name = name_ref(name);
     if (!pointer_index_insert(&t->filter_index, f)) {
         name_unref(e, f->name);
-        free(f);
+        pool_put(&e->pool, f, sizeof *f);
         return NULL;
     }
     DL_APPEND(t->filters, f);
@@ -61,12 +61,12 @@ filters_sort(struct trunk *t)
 }
 
 static void
-filter_id_free(struct trunk *t, struct filter *f, struct filter_id *id)
+filter_id_free(struct engine *e, struct trunk *t, struct filter *f, struct filter_id *id)
 {
     pointer_index_remove(&t->filter_ids, id);
     DL_DELETE(f->ids, id);
     f->id_count--;
-    free(id);
+    pool_put(&e->pool, id, sizeof *id);
 }
 
 void
@@ -198,11 +198,11 @@ filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f)
     if (f->subscriptions != NULL || f->acked || f->stored_ids > 0)
         return;
     while (f->ids != NULL)
-        filter_id_free(t, f, f->ids);
+        filter_id_free(e, t, f, f->ids);
     pointer_index_remove(&t->filter_index, f);
     DL_DELETE(t->filters, f);
     name_unref(e, f->name);
-    free(f);
+    pool_put(&e->pool, f, sizeof *f);
 }
 
 struct filter_id *
@@ -225,17 +225,17 @@ filter_id_is_in_use(const struct filter *f, uint32_t id)
 }
 
 bool
-filter_add_id(struct trunk *t, struct filter *f, uint32_t id)
+filter_add_id(struct engine *e, struct trunk *t, struct filter *f, uint32_t id)
 {
     if (id == 0 || filter_by_id(t, id) != NULL)
         return true;
-    struct filter_id *entry = malloc(sizeof *entry);
+    struct filter_id *entry = pool_get(&e->pool, sizeof *entry);
 
     if (entry == NULL)
         return false;
     *entry = (struct filter_id){.id = id, .filter = f};
     if (!pointer_index_insert(&t->filter_ids, entry)) {
-        free(entry);
+        pool_put(&e->pool, entry, sizeof *entry);
         return false;
     }
     DL_APPEND(f->ids, entry);
@@ -248,7 +248,7 @@ filter_add_id(struct trunk *t, struct filter *f, uint32_t id)
         DL_FOREACH_SAFE (f->ids, old, next) {
             if (old == entry || old->stored || filter_id_is_in_use(f, old->id))
                 continue;
-            filter_id_free(t, f, old);
+            filter_id_free(e, t, f, old);
             break;
         }
     }
@@ -286,7 +286,7 @@ upstream_ids_renew(struct engine *e)
                 continue;
             sub->upstream_id = upstream_id_take(e, t);
             sub->confirmed = false;
-            if (!filter_add_id(t, sub->filter, sub->upstream_id))
+            if (!filter_add_id(e, t, sub->filter, sub->upstream_id))
                 continue; /* routed by matching */
             sub->seq = record_subscription(e, sub);
             s->seq = sub->seq;

@@ -87,7 +87,7 @@ filter_load(struct engine *e, struct trunk *t, const struct store_record *record
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(t, f, record->upstream_id))
+    if (!filter_add_id(e, t, f, record->upstream_id))
         return DM_NO_MEMORY;
     struct filter_id *id = filter_by_id(t, record->upstream_id);
 
@@ -151,7 +151,7 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(s->trunk, sub->filter, sub->upstream_id))
+    if (!filter_add_id(e, s->trunk, sub->filter, sub->upstream_id))
         return DM_NO_MEMORY;
     filter_id_give(s->trunk, sub->upstream_id); /* perhaps, by an earlier process */
     return DM_OK;

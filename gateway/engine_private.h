@@ -63,40 +63,48 @@ struct subscription {
     struct filter *filter;
     struct subscription *next; /* of the session, oldest first */
     struct subscription *filter_prev, *filter_next;
-    enum mqttsn_topic_type type; /* how the device made it (reference 2.5) */
-    uint16_t topic_id;           /* pre-defined or short, by type */
-    uint16_t msg_id;             /* of the SUBACK that is owed */
-    uint32_t naps;               /* session.naps at the SUBSCRIBE */
-    bool owes_suback;
-    bool confirmed;       /* the broker acknowledged it at least once */
-    uint8_t qos;          /* granted */
-    uint32_t upstream_id; /* MQTT 5 subscription identifier */
     uint64_t order;       /* age: smaller is older */
     uint64_t seq;         /* journal number of its record */
+    uint32_t naps;        /* session.naps at the SUBSCRIBE */
+    uint32_t upstream_id; /* MQTT 5 subscription identifier */
+    uint16_t topic_id;    /* pre-defined or short, by type */
+    uint16_t msg_id;      /* of the SUBACK that is owed */
+    uint8_t type;         /* enum mqttsn_topic_type: how the device made it (reference 2.5) */
+    uint8_t qos;          /* granted */
+    bool owes_suback : 1;
+    bool confirmed : 1; /* the broker acknowledged it at least once */
 };
+
+_Static_assert(sizeof(struct subscription) <= 72, "a hundred thousand");
 
 /* A subscription identifier that the broker may put on a message. */
 struct filter_id {
-    uint32_t id;
     struct filter *filter;
     struct filter_id *prev, *next; /* of the filter, oldest first */
-    bool stored;                   /* it has a row of its own, besides that of a subscription */
-    bool given;                    /* perhaps to the broker */
+    uint32_t id;
+    bool stored : 1; /* it has a row of its own, besides that of a subscription */
+    bool given : 1;  /* perhaps to the broker */
 };
+
+_Static_assert(sizeof(struct filter_id) <= 32, "a hundred thousand");
 
 /* What the shared upstream connection is subscribed to, once for all devices. */
 struct filter {
     struct name *name;
     struct filter *prev, *next;
     struct subscription *subscriptions;
-    size_t subscription_count;
     struct filter_id *ids;
-    size_t id_count, stored_ids;
-    bool acked; /* the broker holds it, or held it before an UNSUBSCRIBE whose answer is missing */
-    bool leaving;        /* the latter: whether it is still held is not known */
     uint64_t held_since; /* on the scale of subscription.order */
+    uint32_t subscription_count;
+    uint32_t id_count;
     uint32_t acked_id;   /* identifier the broker holds it under */
+    uint16_t stored_ids; /* hardly more than FILTER_IDS_SPARE */
+    bool acked : 1; /* the broker holds it, or held it before an UNSUBSCRIBE whose answer is missing
+                     */
+    bool leaving : 1; /* the latter: whether it is still held is not known */
 };
+
+_Static_assert(sizeof(struct filter) <= 64, "a hundred thousand");
 
 /* A QoS 1/2 message of the broker that is not acknowledged, or (QoS 2) not released yet. */
 struct inbound {
@@ -939,7 +947,7 @@ void filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f);
 /* Keeps the rows of the broker that is left, and forgets what it holds. */
 void filters_leave(struct engine *e);
 struct filter_id *filter_by_id(const struct trunk *t, uint32_t id);
-bool filter_add_id(struct trunk *t, struct filter *f, uint32_t id);
+bool filter_add_id(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
 /* The row that tells what its identifier means goes or changes, but the broker may have got it. */
 void filter_id_remember(struct engine *e, const struct subscription *sub);
 

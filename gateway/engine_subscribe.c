@@ -242,7 +242,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
     filter_id_remember(e, sub);
     sub->upstream_id = upstream_id_take(e, s->trunk);
     sub->confirmed = false;
-    if (!filter_add_id(s->trunk, sub->filter, sub->upstream_id)) {
+    if (!filter_add_id(e, s->trunk, sub->filter, sub->upstream_id)) {
         subscription_remove(e, sub, true);
         return NULL;
     }

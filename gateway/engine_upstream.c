@@ -291,7 +291,7 @@ subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8
     if (reason <= 2) {
         if (f == NULL) /* nobody wants it any more, but the broker holds it until UNSUBACK */
             f = filter_get(e, t, r->filter);
-        if (f == NULL || !filter_add_id(t, f, r->upstream_id)) /* its copies carry this one */
+        if (f == NULL || !filter_add_id(e, t, f, r->upstream_id)) /* its copies carry this one */
             return;
         if (!is_left_again(r))
             filter_hold(e, t, f, r->upstream_id);

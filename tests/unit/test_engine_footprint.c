@@ -14,7 +14,7 @@
 
 enum {
     DEVICES = 1000,
-    SESSION_OCTETS = 760, /* with one subscription by name */
+    SESSION_OCTETS = 680, /* with one subscription by name */
     MESSAGE_OCTETS = 116, /* with 20 octets of payload */
 };
 
