@@ -117,6 +117,18 @@ emit_nothing(void *ctx, const struct engine_effect *effect)
     return DM_OK;
 }
 
+/* Each message was held by the index; one that no session waits for goes with it. */
+static void
+release_loaded(struct engine *e)
+{
+    struct pointer_index_place at = {0};
+    struct message *m;
+
+    while ((m = pointer_index_next(&e->messages_loaded, &at)) != NULL)
+        message_unref(e, m);
+    pointer_index_fini(&e->messages_loaded);
+}
+
 void
 engine_free(struct engine *e)
 {
@@ -132,15 +144,13 @@ engine_free(struct engine *e)
     upstream_free(e, &e->shared);
     own_free_all(e);
     brokers_free(e);
-    for (size_t i = 0; i < e->messages_loaded.capacity; i++)
-        message_unref(e, e->messages_loaded.slots[i]);
+    release_loaded(e);
     pointer_index_fini(&e->by_client_id);
     pointer_index_fini(&e->by_address);
     pointer_index_fini(&e->by_number);
     pointer_index_fini(&e->handshake_index);
     pointer_index_fini(&e->shared.filter_index);
     pointer_index_fini(&e->shared.filter_ids);
-    pointer_index_fini(&e->messages_loaded);
     assert(e->names.count == 0); /* every reference was given back */
     pointer_index_fini(&e->names);
     free(e->heap);
@@ -228,10 +238,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         e->links[i].up = e->options->links[i].up;
         e->links[i].down_ms = now_ms;
     }
-    /* Each was held by the index; one that no session waits for goes with it. */
-    for (size_t i = 0; i < e->messages_loaded.capacity; i++)
-        message_unref(e, e->messages_loaded.slots[i]);
-    pointer_index_fini(&e->messages_loaded);
+    release_loaded(e);
     upstream_ids_start(e);
     changes_start(e);
     upstream_ids_renew(e);

@@ -31,6 +31,8 @@ session_find_number(const struct engine *e, uint64_t number)
 
 /* ---- deadlines: a binary heap, earliest in slot 1 ---- */
 
+enum { HEAP_ROOM_MIN = 16 };
+
 static void
 heap_put(struct engine *e, size_t slot, struct session *s)
 {
@@ -61,19 +63,25 @@ heap_settle(struct engine *e, struct session *s)
     heap_put(e, slot, s);
 }
 
+static bool
+heap_resize(struct engine *e, size_t room)
+{
+    struct session **heap = realloc(e->heap, room * sizeof(struct session *));
+
+    if (heap == NULL)
+        return false;
+    e->heap = heap;
+    e->heap_room = room;
+    return true;
+}
+
 /* Every session has a slot from its making on, so that scheduling never allocates. */
 static bool
 heap_add(struct engine *e, struct session *s)
 {
-    if (e->heap_count + 2 > e->heap_room) {
-        size_t room = e->heap_room == 0 ? 16 : e->heap_room * 2;
-        struct session **heap = realloc(e->heap, room * sizeof(struct session *));
-
-        if (heap == NULL)
-            return false;
-        e->heap = heap;
-        e->heap_room = room;
-    }
+    if (e->heap_count + 2 > e->heap_room &&
+        !heap_resize(e, e->heap_room == 0 ? HEAP_ROOM_MIN : e->heap_room * 2))
+        return false;
     s->deadline_ms = ENGINE_NEVER;
     heap_put(e, ++e->heap_count, s);
     heap_settle(e, s);
@@ -92,6 +100,8 @@ heap_remove(struct engine *e, struct session *s)
         heap_settle(e, last);
     }
     s->heap_slot = 0;
+    if (e->heap_count < e->heap_room / 4 && e->heap_room > HEAP_ROOM_MIN)
+        heap_resize(e, e->heap_room / 2); /* without memory it stays as it is */
 }
 
 struct session *

@@ -346,11 +346,10 @@ own_pool_new(struct event_base *base, const struct own_options *options,
 static void
 end_all(struct pointer_index *index)
 {
-    for (size_t i = 0; i < index->capacity; i++) {
-        struct own_slot *slot = index->slots[i];
+    struct pointer_index_place at = {0};
+    struct own_slot *slot;
 
-        if (slot == NULL)
-            continue;
+    while ((slot = pointer_index_next(index, &at)) != NULL) {
         drop_upstream(slot);
         own_slot_free(slot);
     }
@@ -387,10 +386,11 @@ own_pool_reconfigure(struct own_pool *pool, const struct own_options *options)
 
     pool->options = options;
     for (size_t t = 0; t < 2; t++) {
-        for (size_t i = 0; i < tables[t]->capacity; i++) {
-            struct own_slot *slot = tables[t]->slots[i];
+        struct pointer_index_place at = {0};
+        struct own_slot *slot;
 
-            if (slot == NULL || slot->upstream == NULL)
+        while ((slot = pointer_index_next(tables[t], &at)) != NULL) {
+            if (slot->upstream == NULL)
                 continue;
             struct upstream_options now = own_slot_options(slot);
             if (!slot->upstream->ops->has_options(slot->upstream, &now))
@@ -413,6 +413,8 @@ own_pool_broker_back(struct own_pool *pool, size_t broker)
 void
 own_pool_status(const struct own_pool *pool, struct own_status *status)
 {
+    struct pointer_index_place at = {0};
+    const struct own_slot *slot;
 
     *status = (struct own_status){
         .wipes = pool->wipes.count,
@@ -423,12 +425,8 @@ own_pool_status(const struct own_pool *pool, struct own_status *status)
         .take_overs = pool->take_overs,
     };
     memcpy(status->error, pool->error, sizeof status->error);
-    for (size_t i = 0; i < pool->open.capacity; i++) {
-        const struct own_slot *slot = pool->open.slots[i];
-
-        if (slot != NULL)
-            status->connections[slot->state]++;
-    }
+    while ((slot = pointer_index_next(&pool->open, &at)) != NULL)
+        status->connections[slot->state]++;
 }
 
 enum dm_result

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open addressing with linear probing; removal closes the gap, so there are no tombstones. */
+/*
+ * Linear hashing: the low bits of a hash choose one of many small tables, and as the number of
+ * items grows these are split one after the other. So no insertion has to move more than one of
+ * them, and few slots are empty. Within a table: linear probing; removal closes the gap, so there
+ * are no tombstones.
+ */
 #include "pointer_index.h"
 
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 16 };
+enum {
+    ITEMS_PER_TABLE = 128, /* on average; else one more table */
+    ROOM_MIN = 4,
+};
+
+struct pointer_table {
+    uint32_t count, room; /* one slot at least is empty */
+    void *slots[];
+};
 
 void
 pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void *item),
@@ -16,9 +29,11 @@ pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void *ite
 void
 pointer_index_fini(struct pointer_index *index)
 {
-    free(index->slots);
-    index->slots = NULL;
-    index->capacity = 0;
+    for (size_t i = 0; i < index->table_count; i++)
+        free(index->tables[i]);
+    free(index->tables);
+    index->tables = NULL;
+    index->table_count = 0;
     index->count = 0;
 }
 
@@ -34,80 +49,222 @@ pointer_index_hash(uint32_t seed, const void *octets, size_t len)
     return hash ^ (hash >> 15);
 }
 
+/* ---- one table ---- */
+
+/* By the high bits: all hashes of a table have the low ones in common. */
+static uint32_t
+home_of(const struct pointer_table *table, uint32_t hash)
+{
+    return (uint32_t)(((uint64_t)hash * table->room) >> 32);
+}
+
+static uint32_t
+after(const struct pointer_table *table, uint32_t slot)
+{
+    return slot + 1 < table->room ? slot + 1 : 0;
+}
+
+/* How far behind its home a slot is. */
+static uint32_t
+distance(const struct pointer_table *table, uint32_t home, uint32_t slot)
+{
+    return slot >= home ? slot - home : slot + table->room - home;
+}
+
+static struct pointer_table *
+table_new(uint32_t room)
+{
+    struct pointer_table *table;
+
+    room = room < ROOM_MIN ? ROOM_MIN : room;
+    table = calloc(1, sizeof *table + room * sizeof(void *));
+    if (table != NULL)
+        table->room = room;
+    return table;
+}
+
+static void
+place(const struct pointer_index *index, struct pointer_table *table, void *item)
+{
+    uint32_t i = home_of(table, index->hash(item));
+
+    while (table->slots[i] != NULL)
+        i = after(table, i);
+    table->slots[i] = item;
+    table->count++;
+}
+
+/* With another room. False: no memory. */
+static bool
+resize(const struct pointer_index *index, struct pointer_table **table, uint32_t room)
+{
+    struct pointer_table *old = *table;
+    struct pointer_table *resized = table_new(room);
+
+    if (resized == NULL)
+        return false;
+    for (uint32_t i = 0; i < old->room; i++)
+        if (old->slots[i] != NULL)
+            place(index, resized, old->slots[i]);
+    free(old);
+    *table = resized;
+    return true;
+}
+
+/* ---- all tables ---- */
+
+static size_t
+table_of(const struct pointer_index *index, uint32_t hash)
+{
+    size_t i = hash & (2 * index->half - 1);
+
+    return i < index->table_count ? i : i - index->half; /* not split yet */
+}
+
+/* Room for so many, and some more. */
+static uint32_t
+room_for(uint32_t count)
+{
+    return count + count / 2 + ROOM_MIN;
+}
+
+/* Takes the table over. False: no memory. */
+static bool
+add_table(struct pointer_index *index, struct pointer_table *table)
+{
+    size_t count = index->table_count;
+
+    if ((count & (count - 1)) == 0) { /* all places up to a power of two are taken */
+        size_t places = count == 0 ? 1 : 2 * count;
+        struct pointer_table **grown = realloc(index->tables, places * sizeof(void *));
+
+        if (grown == NULL)
+            return false;
+        index->tables = grown;
+    }
+    index->tables[index->table_count++] = table;
+    if (count == 0 || index->table_count == 2 * index->half)
+        index->half = index->table_count;
+    return true;
+}
+
+/* One table becomes two. Without memory that is done the next time. */
+static void
+split(struct pointer_index *index)
+{
+    size_t half = index->half;
+    struct pointer_table *from = index->tables[index->table_count - half];
+    uint32_t moves = 0;
+
+    for (uint32_t i = 0; i < from->room; i++)
+        moves += from->slots[i] != NULL && (index->hash(from->slots[i]) & half) != 0;
+    struct pointer_table *low = table_new(room_for(from->count - moves));
+    struct pointer_table *high = table_new(room_for(moves));
+
+    if (low == NULL || high == NULL || !add_table(index, high)) {
+        free(low);
+        free(high);
+        return;
+    }
+    for (uint32_t i = 0; i < from->room; i++) {
+        void *item = from->slots[i];
+
+        if (item != NULL)
+            place(index, (index->hash(item) & half) != 0 ? high : low, item);
+    }
+    index->tables[index->table_count - 1 - half] = low;
+    free(from);
+}
+
 void *
 pointer_index_find(const struct pointer_index *index, uint32_t hash, const void *key)
 {
-    if (index->capacity == 0)
+    if (index->table_count == 0)
         return NULL;
-    size_t mask = index->capacity - 1;
-    for (size_t i = hash & mask; index->slots[i] != NULL; i = (i + 1) & mask) {
-        if (index->hash(index->slots[i]) == hash && index->equal(index->slots[i], key))
-            return index->slots[i];
+    const struct pointer_table *table = index->tables[table_of(index, hash)];
+
+    for (uint32_t i = home_of(table, hash); table->slots[i] != NULL; i = after(table, i)) {
+        if (index->hash(table->slots[i]) == hash && index->equal(table->slots[i], key))
+            return table->slots[i];
     }
     return NULL;
 }
 
-static void
-place(struct pointer_index *index, void *item)
-{
-    size_t mask = index->capacity - 1;
-    size_t i = index->hash(item) & mask;
-
-    while (index->slots[i] != NULL)
-        i = (i + 1) & mask;
-    index->slots[i] = item;
-}
-
 static bool
-grow(struct pointer_index *index)
+make_first_table(struct pointer_index *index)
 {
-    size_t old_capacity = index->capacity;
-    void **old_slots = index->slots;
-    size_t capacity = old_capacity == 0 ? FIRST_CAPACITY : old_capacity * 2;
-    void **slots = calloc(capacity, sizeof *slots);
+    struct pointer_table *table = table_new(ROOM_MIN);
 
-    if (slots == NULL)
-        return false;
-    index->slots = slots;
-    index->capacity = capacity;
-    for (size_t i = 0; i < old_capacity; i++)
-        if (old_slots[i] != NULL)
-            place(index, old_slots[i]);
-    free(old_slots);
-    return true;
+    if (table != NULL && add_table(index, table))
+        return true;
+    free(table);
+    return false;
 }
 
 bool
 pointer_index_insert(struct pointer_index *index, void *item)
 {
-    if ((index->count + 1) * 4 > index->capacity * 3 && !grow(index))
+    if (index->table_count == 0 && !make_first_table(index))
         return false;
-    place(index, item);
+    struct pointer_table **table = &index->tables[table_of(index, index->hash(item))];
+
+    if (((*table)->count + 1) * UINT64_C(8) > (*table)->room * UINT64_C(7) &&
+        !resize(index, table, room_for((*table)->count + 1)))
+        return false;
+    place(index, *table, item);
     index->count++;
+    if (index->count > index->table_count * ITEMS_PER_TABLE)
+        split(index);
     return true;
+}
+
+/* Moves back every follower whose home does not lie behind the gap. */
+static void
+close_gap(const struct pointer_index *index, struct pointer_table *table, uint32_t gap)
+{
+    for (uint32_t i = after(table, gap); table->slots[i] != NULL; i = after(table, i)) {
+        uint32_t home = home_of(table, index->hash(table->slots[i]));
+
+        if (distance(table, home, i) >= distance(table, gap, i)) {
+            table->slots[gap] = table->slots[i];
+            gap = i;
+        }
+    }
+    table->slots[gap] = NULL;
 }
 
 void
 pointer_index_remove(struct pointer_index *index, const void *item)
 {
-    if (index->capacity == 0)
+    if (index->table_count == 0)
         return;
-    size_t mask = index->capacity - 1;
-    size_t gap = index->hash(item) & mask;
+    uint32_t hash = index->hash(item);
+    struct pointer_table **at = &index->tables[table_of(index, hash)];
+    struct pointer_table *table = *at;
+    uint32_t slot = home_of(table, hash);
 
-    while (index->slots[gap] != NULL && index->slots[gap] != item)
-        gap = (gap + 1) & mask;
-    if (index->slots[gap] == NULL)
+    while (table->slots[slot] != NULL && table->slots[slot] != item)
+        slot = after(table, slot);
+    if (table->slots[slot] == NULL)
         return;
+    close_gap(index, table, slot);
+    table->count--;
     index->count--;
-    /* Move back every follower whose own slot does not lie behind the gap. */
-    for (size_t i = (gap + 1) & mask; index->slots[i] != NULL; i = (i + 1) & mask) {
-        size_t home = index->hash(index->slots[i]) & mask;
+    if (index->count == 0)
+        pointer_index_fini(index);
+    else if (table->room > 4 * ROOM_MIN && table->count < table->room / 4)
+        resize(index, at, room_for(table->count)); /* without memory it stays as it is */
+}
 
-        if (((i - home) & mask) >= ((i - gap) & mask)) {
-            index->slots[gap] = index->slots[i];
-            gap = i;
-        }
+void *
+pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at)
+{
+    for (; at->table < index->table_count; at->table++, at->slot = 0) {
+        const struct pointer_table *table = index->tables[at->table];
+
+        while (at->slot < table->room)
+            if (table->slots[at->slot++] != NULL)
+                return table->slots[at->slot - 1];
     }
-    index->slots[gap] = NULL;
+    return NULL;
 }

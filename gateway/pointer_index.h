@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hash index over objects that somebody else owns: one pointer (8 octets) a slot. */
+/* A hash index over objects that somebody else owns: some 11 octets for each. */
 #ifndef DORMOUSE_POINTER_INDEX_H
 #define DORMOUSE_POINTER_INDEX_H
 
@@ -10,9 +10,16 @@
 struct pointer_index {
     uint32_t (*hash)(const void *item);
     bool (*equal)(const void *item, const void *key);
-    void **slots;
-    size_t capacity; /* 0 or a power of two */
+    struct pointer_table **tables;
+    size_t table_count;
+    size_t half; /* the highest power of two that is not more */
     size_t count;
+};
+
+/* Begins with zeros. */
+struct pointer_index_place {
+    size_t table;
+    uint32_t slot;
 };
 
 /* `hash` gives an item's hash; `equal` compares an item with what pointer_index_find is given. */
@@ -26,6 +33,10 @@ void *pointer_index_find(const struct pointer_index *index, uint32_t hash, const
 bool pointer_index_insert(struct pointer_index *index, void *item);
 /* Nothing happens if the item is not there. Its hash must still be the one it was inserted with. */
 void pointer_index_remove(struct pointer_index *index, const void *item);
+
+/* The items one after the other, in no order; NULL: that was the last. Meanwhile nothing may be
+ * inserted or removed. */
+void *pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at);
 
 /* FNV-1a over the octets, continued from `seed` (0 to begin). */
 uint32_t pointer_index_hash(uint32_t seed, const void *octets, size_t len);

@@ -2,6 +2,7 @@
 /* The hash index against a plain array: collisions, growth, removal that closes the gap. */
 #include "unit.h"
 
+#include "counted_memory.h"
 #include "pointer_index.h"
 #include "random.h"
 
@@ -13,9 +14,12 @@ struct item {
     bool present; /* what the index should say */
 };
 
+static size_t hashed; /* times */
+
 static uint32_t
 hash_item(const void *item)
 {
+    hashed++;
     return ((const struct item *)item)->hash;
 }
 
@@ -156,22 +160,53 @@ find_wants_hash_and_key(void)
     pointer_index_fini(&index);
 }
 
-/* The engine relies on it: a probe must always end at an empty slot. */
 static void
-table_is_never_full(void)
+every_item_is_visited_once(void)
 {
     struct pointer_index index;
+    struct pointer_index_place at = {0};
     static struct item items[ITEMS];
     struct random_source source = {4};
+    struct item *item;
+    size_t visited = 0;
 
     make_items(items, &source, 0);
     pointer_index_init(&index, hash_item, equal_item);
-    for (size_t i = 0; i < ITEMS; i++) {
+    CU_ASSERT_PTR_NULL(pointer_index_next(&index, &at));
+    for (size_t i = 0; i < ITEMS; i++)
         CU_ASSERT_TRUE(pointer_index_insert(&index, &items[i]));
-        CU_ASSERT_TRUE(index.count < index.capacity);
-        CU_ASSERT_EQUAL(index.capacity & (index.capacity - 1), 0);
+    while ((item = pointer_index_next(&index, &at)) != NULL) {
+        CU_ASSERT_FALSE(item->present);
+        item->present = true;
+        visited++;
     }
+    CU_ASSERT_EQUAL(visited, ITEMS);
     pointer_index_fini(&index);
+}
+
+/* However many there are, an insertion looks at some hundreds of them: nobody waits for it. */
+static void
+growth_comes_in_small_steps_and_costs_little_memory(void)
+{
+    enum { MANY = 100000 };
+    static struct item items[MANY];
+    struct random_source source = {5};
+    struct pointer_index index;
+    size_t before = counted_memory.octets;
+
+    pointer_index_init(&index, hash_item, equal_item);
+    for (uint32_t i = 0; i < MANY; i++) {
+        items[i] = (struct item){.key = i, .hash = (uint32_t)random_next(&source)};
+        hashed = 0;
+        if (!pointer_index_insert(&index, &items[i]) || hashed > 2000)
+            CU_FAIL_FATAL("an insertion moves too much");
+    }
+    CU_ASSERT_TRUE(counted_memory.octets - before < (size_t)MANY * 12);
+    for (uint32_t i = 0; i < MANY; i++) {
+        CU_ASSERT_PTR_EQUAL(pointer_index_find(&index, items[i].hash, &i), &items[i]);
+        pointer_index_remove(&index, &items[i]);
+    }
+    CU_ASSERT_EQUAL(counted_memory.octets, before);
 }
 
 static void
@@ -191,7 +226,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(empty_index_finds_and_removes_nothing),
     UNIT_TEST(removal_of_something_absent_changes_nothing),
     UNIT_TEST(find_wants_hash_and_key),
-    UNIT_TEST(table_is_never_full),
+    UNIT_TEST(every_item_is_visited_once),
+    UNIT_TEST(growth_comes_in_small_steps_and_costs_little_memory),
     UNIT_TEST(hash_depends_on_seed_octets_and_length),
 };
 
