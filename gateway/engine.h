@@ -312,7 +312,8 @@ const struct engine_client *engine_client_of(const struct engine *engine,
 bool engine_needs_clean_start(const struct engine *engine, size_t broker);
 /* No exchange with the broker is open. */
 bool engine_upstream_is_idle(const struct engine *engine);
-/* `connection` as in effects. One that is not known (any more) is ignored. */
+/* `connection` as in effects. One that is not known (any more) is ignored. Nothing may be told of an
+ * own one from ENGINE_CLOSE on, even while that is held. */
 void engine_upstream_connected(struct engine *engine, uint64_t now_ms, uint64_t connection,
                                const struct upstream_session *session);
 /* Of an own connection also without engine_upstream_connected before: UPSTREAM_LOST, an attempt has

@@ -313,6 +313,20 @@ deliver_held(struct engine *e, struct trunk *t, struct message *m, const struct 
     session_schedule(e, s);
 }
 
+/* Of a subscription that the device made at another gateway. */
+static bool
+is_inherited(struct engine *e, const struct trunk *t, const struct message *m)
+{
+    const struct subscription *sub;
+
+    if ((t->note & OWN_INHERITED) == 0)
+        return false;
+    LL_FOREACH (t->session->subscriptions, sub)
+        if (name_matches(e, sub, name_span(m->topic)))
+            return false;
+    return true;
+}
+
 void
 inbound_hand_back(struct engine *e, struct session *s)
 {
@@ -383,7 +397,7 @@ inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *pac
         m->inbound = in;
         if (in != NULL)
             in->message = m;
-        if (t->hold_at_broker)
+        if (t->hold_at_broker || is_inherited(e, t, m))
             deliver_held(e, t, m, packet);
         else
             route_message(e, t, m, packet);

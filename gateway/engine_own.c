@@ -5,7 +5,7 @@
  * (STORE_OWN_BROKERS) outlives that, until what the device left is sent and the broker's session
  * wiped.
  *   wanted -> ENGINE_OPEN -> connected, lost and connected again, ... -> not wanted -> ENGINE_CLOSE
- *   refused, taken over: closed until the device says CONNECT
+ *   refused, taken over: closed until the device says CONNECT, ended or not
  *   session ended -> all sent -> ENGINE_CLOSE with wipe -> wiped -> gone
  */
 #include "engine_private.h"
@@ -82,9 +82,9 @@ own_free(struct engine *e, struct trunk *t)
 {
     struct trunk *other;
 
-    take_out(e, t);
     uplinks_free(e, t);
     upstream_free(e, t);
+    take_out(e, t);
     pointer_index_fini(&t->filter_index);
     pointer_index_fini(&t->filter_ids);
     pointer_index_remove(&e->own_index, t);
@@ -109,18 +109,19 @@ own_free_all(struct engine *e)
     pointer_index_fini(&e->own_index);
 }
 
-/* Of a session of this client that has ended. */
+/* Of the last session of this client that has ended. */
 static struct trunk *
 find_ended(const struct engine *e, struct dm_span client_id)
 {
     struct trunk *t;
+    struct trunk *found = NULL;
 
     if (e->own_ended == 0)
         return NULL;
     DL_FOREACH2 (e->own, t, own_next)
         if (t->session == NULL && dm_span_equal(dm_span(t->client_id, t->client_id_len), client_id))
-            return t;
-    return NULL;
+            found = t;
+    return found;
 }
 
 /* ---- what the process is told ---- */
@@ -187,32 +188,12 @@ say_close(struct engine *e, struct trunk *t, bool wipe)
 
 /* ---- the end ---- */
 
-static void
-drop_uplinks(struct engine *e, struct trunk *t)
-{
-    char id[128];
-    struct uplink *u;
-    size_t count = 0;
-
-    DL_FOREACH (t->uplinks, u) {
-        if (u->stored)
-            record_uplink_delete(e, u);
-        count++;
-    }
-    if (count == 0)
-        return;
-    e->status.uplink_refused += count;
-    log_error("upstream", "client %s: %zu messages are lost: the broker does not let the client in",
-              client_text(t, id, sizeof id), count);
-}
-
-/* Nothing of it is left, or nothing more can be done about it. */
+/* Nothing of it is left. */
 static void
 end(struct engine *e, struct trunk *t)
 {
     if (t->ever_opened && !t->wiped)
         say_close(e, t, false);
-    drop_uplinks(e, t);
     record_own(e, t, STORE_BROKER_DELETE);
     e->own_ended--;
     own_free(e, t);
@@ -250,32 +231,6 @@ own_is_possible(const struct engine *e)
            (e->options->own_max == 0 || e->own_opened < e->options->own_max);
 }
 
-bool
-own_begin(struct engine *e, struct session *s, bool clean, bool known)
-{
-    struct dm_span client_id = dm_span(s->client_id, s->client_id_len);
-    struct trunk *old = find_ended(e, client_id);
-    struct trunk *t = own_new(e, s->number, client_id);
-
-    if (t == NULL)
-        return false;
-    s->trunk = t;
-    t->session = s;
-    t->hold_at_broker = s->settings->hold_at_broker;
-    t->fresh = !known;
-    if (old != NULL && is_idle(old)) {
-        clean = true; /* what the old one owes */
-        end(e, old);
-    } else if (old !=
-               NULL) { /* the broker gets from it first what was acknowledged to the device */
-        t->after = old;
-    }
-    t->note = clean ? OWN_CLEAN : 0;
-    record_own(e, t, STORE_BROKER_PUT);
-    trunk_touch(e, t);
-    return true;
-}
-
 static void
 set_note(struct engine *e, struct trunk *t, unsigned note)
 {
@@ -285,7 +240,45 @@ set_note(struct engine *e, struct trunk *t, unsigned note)
     record_own(e, t, STORE_BROKER_USE);
 }
 
+bool
+own_begin(struct engine *e, struct session *s, bool clean, bool known)
+{
+    struct dm_span client_id = dm_span(s->client_id, s->client_id_len);
+    struct trunk *t = own_new(e, s->number, client_id);
+    struct trunk *old;
+
+    if (t == NULL)
+        return false;
+    s->trunk = t;
+    t->session = s; /* and so it is not one that has ended */
+    t->hold_at_broker = s->settings->hold_at_broker;
+    t->fresh = !known;
+    while ((old = find_ended(e, client_id)) != NULL && is_idle(old)) {
+        clean = clean || old->ever_opened; /* what the old one owes */
+        end(e, old);
+    }
+    t->after = old; /* the broker gets from it first what was acknowledged to the device */
+    t->note = clean ? OWN_CLEAN : 0;
+    record_own(e, t, STORE_BROKER_PUT);
+    trunk_touch(e, t);
+    return true;
+}
+
 /* ---- CONNECT that waits for the broker ---- */
+
+/* The client is back: what its earlier sessions left may get through now. */
+static void
+try_earlier(struct engine *e, const struct trunk *t)
+{
+    struct trunk *old;
+
+    for (old = t->after; old != NULL; old = old->after) {
+        old->refused = false;
+        if ((old->note & OWN_ELSEWHERE) != 0)
+            set_note(e, old, (old->note & ~(unsigned)OWN_ELSEWHERE) | OWN_KEPT);
+        trunk_touch(e, old);
+    }
+}
 
 bool
 own_asks(struct engine *e, struct session *s)
@@ -294,6 +287,7 @@ own_asks(struct engine *e, struct session *s)
 
     if (t->connection == 0)
         return false;
+    try_earlier(e, t);
     if (t->refused || (t->note & OWN_ELSEWHERE) != 0) {
         t->refused = false;
         t->asking = true;
@@ -358,7 +352,13 @@ give_up(struct engine *e, struct trunk *t, enum upstream_end why)
     log_warning("upstream", "client %s: %s", client_text(t, id, sizeof id),
                 why == UPSTREAM_REFUSED ? "the broker does not let it in"
                                         : "another connection has taken over its session");
-    if (is_connected(s))
+    if (s == NULL) { /* one that waits for it to end, but for nothing from the broker */
+        s = session_find(e, dm_span(t->client_id, t->client_id_len));
+        s = s != NULL && s->trunk->after != NULL ? s : NULL;
+    }
+    if (s != NULL && s->trunk->asking)
+        fail(e, s->trunk, MQTTSN_CONGESTION);
+    else if (is_connected(s))
         session_leave(e, s, ENGINE_DISCONNECTED); /* s may be gone */
 }
 
@@ -366,7 +366,10 @@ void
 own_disconnected(struct engine *e, struct trunk *t, enum upstream_end why)
 {
     trunk_touch(e, t);
-    if (t->asking) {
+    if (t->wiping) {
+        t->refused = why != UPSTREAM_LOST;
+        t->wiping = why == UPSTREAM_LOST;
+    } else if (t->asking) {
         if (why != UPSTREAM_LOST) {
             e->own_opened -= t->opened;
             t->opened = false;
@@ -417,12 +420,15 @@ update(struct engine *e, struct trunk *t)
         say_open(e, t);
     else if (!wanted && t->opened && t->session != NULL)
         say_close(e, t, false);
-    if (t->session != NULL || wanted || t->wiping || t->after != NULL)
+    if (t->session != NULL || wanted || t->wiping || t->after != NULL || !is_idle(t))
         return;
-    if (t->refused || (t->note & OWN_ELSEWHERE) != 0 || !t->ever_opened) {
+    if ((t->note & (OWN_ELSEWHERE | OWN_KEPT)) != 0 || !t->ever_opened ||
+        (t->refused && t->fresh)) { /* nothing of ours is there */
         end(e, t);
         return;
     }
+    if (t->refused)
+        return; /* until the client is back, a reload or the next start */
     t->wiping = true;
     say_close(e, t, true);
 }
@@ -524,11 +530,38 @@ own_attach(struct engine *e, struct session *s, uint8_t upstream)
     return true;
 }
 
+static bool
+same_client(const struct trunk *a, const struct trunk *b)
+{
+    return dm_span_equal(dm_span(a->client_id, a->client_id_len),
+                         dm_span(b->client_id, b->client_id_len));
+}
+
+void
+own_reconfigure(struct engine *e)
+{
+    struct trunk *t;
+
+    DL_FOREACH2 (e->own, t, own_next) {
+        if (t->session == NULL)
+            t->refused = false;
+        trunk_touch(e, t);
+    }
+}
+
 void
 own_start(struct engine *e)
 {
     struct trunk *t;
+    struct trunk *next;
 
-    DL_FOREACH2 (e->own, t, own_next)
+    DL_FOREACH2 (e->own, t, own_next) {
         trunk_touch(e, t);
+        if (t->session != NULL)
+            continue;
+        for (next = t->own_next; next != NULL && !same_client(next, t); next = next->own_next) {
+        }
+        if (next != NULL)
+            next->after = t; /* numbers grow */
+    }
 }

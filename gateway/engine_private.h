@@ -432,7 +432,8 @@ enum own_note {
     OWN_CLEAN = 1,     /* what the broker has of this client id is wiped before its first use */
     OWN_ELSEWHERE = 2, /* another connection has taken it over */
     OWN_INHERITED = 4, /* the broker had it before us, with subscriptions that are not known here */
-    OWN_NOTES = 7,
+    OWN_KEPT = 8, /* ended, and taken over meanwhile: it is not wiped */
+    OWN_NOTES = 15,
 };
 
 enum trunk_place { TRUNK_NOWHERE, TRUNK_TOUCHED, TRUNK_BLOCKED };
@@ -753,6 +754,8 @@ enum dm_result own_load(struct engine *e, const struct store_record *record);
 /* False: no memory. */
 bool own_attach(struct engine *e, struct session *s, uint8_t upstream);
 void own_start(struct engine *e);
+/* With other options, refused ones that have ended may get through. */
+void own_reconfigure(struct engine *e);
 
 /* engine_load.c */
 void unmapped_free(struct engine *e);

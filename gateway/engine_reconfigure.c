@@ -48,5 +48,6 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
         session_schedule(e, s);
     }
     access_review(e);
+    own_reconfigure(e);
     inbound_flush(e);
 }

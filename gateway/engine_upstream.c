@@ -535,7 +535,7 @@ engine_upstream_disconnected(struct engine *e, uint64_t now_ms, uint64_t connect
         return;
     if (t->up || connection == 0)
         upstream_down(e, t);
-    if (connection != 0 && t->opened)
+    if (connection != 0 && (t->opened || t->wiping))
         own_disconnected(e, t, why);
     inbound_flush(e);
 }

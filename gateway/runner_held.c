@@ -31,6 +31,7 @@ add(struct held_list *list, struct held *held)
 
     list->count++;
     list->octets += held->len;
+    list->closes += held->kind == HELD_CLOSE;
     if (list->first == NULL || list->first->prev->needs <= held->needs) {
         DL_APPEND(list->first, held);
         return;
@@ -121,6 +122,7 @@ held_remove(struct held_list *list, struct held *held)
 {
     list->count--;
     list->octets -= held->len;
+    list->closes -= held->kind == HELD_CLOSE;
     DL_DELETE(list->first, held);
     free(held);
 }
@@ -147,6 +149,19 @@ held_drop_packets(struct held_list *list, uint64_t connection)
         if (held->kind == HELD_PACKET && held->connection == connection)
             held_remove(list, held);
     }
+}
+
+bool
+held_closes(const struct held_list *list, uint64_t connection)
+{
+    const struct held *held;
+
+    if (list->closes == 0)
+        return false;
+    DL_FOREACH (list->first, held)
+        if (held->kind == HELD_CLOSE && held->connection == connection)
+            return true;
+    return false;
 }
 
 void

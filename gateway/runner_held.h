@@ -29,6 +29,7 @@ struct held {
 struct held_list {
     struct held *first; /* by the number they need, then by age */
     uint64_t count, octets;
+    uint64_t closes; /* HELD_CLOSE among them */
 };
 
 /* Copies of what is given. False: no memory, which is logged. */
@@ -46,6 +47,7 @@ void held_remove(struct held_list *list, struct held *held);
 void held_withdraw(struct held_list *list, const struct dm_address *address);
 /* The packets for the broker over this connection. */
 void held_drop_packets(struct held_list *list, uint64_t connection);
+bool held_closes(const struct held_list *list, uint64_t connection);
 void held_clear(struct held_list *list);
 
 #endif

@@ -46,11 +46,21 @@ runner_emit_own(struct runner *r, const struct engine_effect *effect)
 
 /* ---- inputs ---- */
 
+/* The engine has said ENGINE_CLOSE, which waits for the disk: what still comes of the connection is
+ * not of the one that it perhaps wants by now. */
+static bool
+is_over(const struct runner *r, uint64_t connection)
+{
+    return held_closes(&r->held, connection);
+}
+
 static void
 on_own_connected(void *ctx, uint64_t connection, const struct upstream_session *session)
 {
     struct runner *r = ctx;
 
+    if (is_over(r, connection))
+        return;
     engine_upstream_connected(r->engine, runner_now_ms(r), connection, session);
     runner_input_over(r);
 }
@@ -61,6 +71,8 @@ on_own_disconnected(void *ctx, uint64_t connection, enum upstream_end why)
     struct runner *r = ctx;
 
     held_drop_packets(&r->held, connection);
+    if (is_over(r, connection))
+        return;
     engine_upstream_disconnected(r->engine, runner_now_ms(r), connection, why);
     runner_input_over(r);
 }
@@ -70,7 +82,7 @@ on_own_packet(void *ctx, uint64_t connection, const struct mqtt_packet *packet)
 {
     struct runner *r = ctx;
 
-    if (r->stopping && packet->type == MQTT_PUBLISH)
+    if ((r->stopping && packet->type == MQTT_PUBLISH) || is_over(r, connection))
         return;
     engine_upstream_packet(r->engine, runner_now_ms(r), connection, packet);
     runner_input_over(r);
