@@ -214,6 +214,28 @@ add_engine(cJSON *answer, const struct runner *runner)
     control_value_count(in, "answers_dropped", input.held_dropped);
 }
 
+/* Without a pool there are none, and never were. */
+static void
+add_own(cJSON *answer, const struct control_source *source)
+{
+    struct engine_status engine;
+    struct own_status pool = {.maximum = 0};
+    cJSON *own = cJSON_AddObjectToObject(answer, "own");
+
+    engine_status(runner_engine(source->runner), &engine);
+    if (source->own != NULL)
+        own_pool_status(source->own, &pool);
+    for (int state = ENGINE_OWN_CLOSED; state < ENGINE_OWN_COUNT; state++)
+        control_value_count(own, engine_own_name((enum engine_own)state), engine.own[state]);
+    control_value_count(own, "maximum", pool.maximum);
+    control_value_count(own, "wipes", pool.wipes);
+    control_value_count(own, "connects", pool.connects);
+    control_value_count(own, "failures", pool.failures);
+    control_value_count(own, "refusals", pool.refusals);
+    control_value_count(own, "take_overs", pool.take_overs);
+    cJSON_AddStringToObject(own, "error", pool.error);
+}
+
 static cJSON *
 answer_status(const struct control_source *source, const cJSON *request)
 {
@@ -226,6 +248,7 @@ answer_status(const struct control_source *source, const cJSON *request)
     control_value_count(answer, "gateway_id", source->gateway_id);
     control_value_count(answer, "uptime_ms", source->now_ms(source->ctx) - source->started_ms);
     add_broker(answer, source);
+    add_own(answer, source);
     add_links(answer, source);
     add_store(answer, source->store);
     add_engine(answer, source->runner);

@@ -115,6 +115,7 @@ add_session(void *ctx, const struct engine_session_status *session)
     cJSON_AddItemToObject(item, "client_id", control_value_text(session->client_id));
     cJSON_AddBoolToObject(item, "clean", session->clean);
     cJSON_AddBoolToObject(item, "will", session->will);
+    cJSON_AddStringToObject(item, "own", engine_own_name(session->own));
     control_session_where(item, list->source, session);
     add_contact(item, session);
     cJSON *filters = cJSON_AddArrayToObject(item, "subscriptions");
@@ -299,6 +300,26 @@ add_timers(cJSON *answer, const struct engine_session_detail *detail)
     cJSON_AddBoolToObject(timers, "link_has_room", detail->link_has_room);
 }
 
+/* Of a device that has one. */
+static void
+add_own(cJSON *answer, const struct control_source *source,
+        const struct engine_session_status *session)
+{
+    struct own_connection_status status = {.error = ""};
+
+    if (session->own == ENGINE_OWN_NONE) {
+        cJSON_AddNullToObject(answer, "own");
+        return;
+    }
+    if (source->own != NULL) /* one that is closed is not there */
+        (void)own_pool_connection_status(source->own, session->connection, &status);
+    cJSON *own = cJSON_AddObjectToObject(answer, "own");
+
+    cJSON_AddStringToObject(own, "connection", engine_own_name(session->own));
+    cJSON_AddStringToObject(own, "hold", session->hold_at_broker ? "broker" : "gateway");
+    cJSON_AddStringToObject(own, "error", status.error);
+}
+
 struct shown {
     const struct control_source *source;
     cJSON *answer;
@@ -318,6 +339,7 @@ add_detail(void *ctx, const struct engine_session_detail *detail)
                               : cJSON_CreateNull());
     control_session_where(shown->answer, shown->source, session);
     add_contact(shown->answer, session);
+    add_own(shown->answer, shown->source, session);
     add_will(shown->answer, detail);
     add_queue(shown->answer, detail);
     add_timers(shown->answer, detail);

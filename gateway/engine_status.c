@@ -22,7 +22,7 @@ engine_own_name(enum engine_own own)
     static const char *const names[ENGINE_OWN_COUNT] = {
         [ENGINE_OWN_NONE] = "shared",           [ENGINE_OWN_CLOSED] = "closed",
         [ENGINE_OWN_CONNECTING] = "connecting", [ENGINE_OWN_CONNECTED] = "connected",
-        [ENGINE_OWN_REFUSED] = "refused",       [ENGINE_OWN_TAKEN_OVER] = "taken over",
+        [ENGINE_OWN_REFUSED] = "refused",       [ENGINE_OWN_TAKEN_OVER] = "taken_over",
     };
 
     return own < ENGINE_OWN_COUNT ? names[own] : "?";

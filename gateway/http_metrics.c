@@ -142,6 +142,28 @@ add_broker(struct evbuffer *out, const struct upstream *upstream)
 }
 
 static void
+add_own(struct evbuffer *out, const struct own_pool *pool, const struct engine_status *engine)
+{
+    struct own_status status;
+
+    own_pool_status(pool, &status);
+    metrics_head(out, METRICS_GAUGE, "own_connections",
+                 "Devices with a connection of their own to the broker, by its state.");
+    for (int state = ENGINE_OWN_CLOSED; state < ENGINE_OWN_COUNT; state++)
+        sample(out, "own_connections", "state", engine_own_name((enum engine_own)state),
+               engine->own[state]);
+    gauge(out, "own_connections_maximum", status.maximum, "How many there may be at once.");
+    gauge(out, "own_wipes", status.wipes,
+          "Sessions that the broker keeps for clients that have none any more.");
+    counter(out, "own_connects_total", status.connects, "Own connections made.");
+    metrics_head(out, METRICS_COUNTER, "own_ends_total",
+                 "Attempts that failed, and own connections that the broker does not want.");
+    sample(out, "own_ends_total", "reason", "failed", status.failures);
+    sample(out, "own_ends_total", "reason", "refused", status.refusals);
+    sample(out, "own_ends_total", "reason", "taken_over", status.take_overs);
+}
+
+static void
 add_store(struct evbuffer *out, const struct store *store)
 {
     struct store_status status;
@@ -277,6 +299,7 @@ http_metrics(struct http *http, struct evbuffer *out)
     add_messages(out, &status);
     add_input(out, &status, source->runner);
     add_broker(out, source->upstream);
+    add_own(out, source->own, &status);
     add_store(out, source->store);
     add_links(out, source);
 }

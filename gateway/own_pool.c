@@ -444,14 +444,3 @@ own_pool_connection_status(const struct own_pool *pool, uint64_t connection,
     memcpy(status->error, upstream.error, sizeof status->error);
     return DM_OK;
 }
-
-const char *
-own_state_name(enum own_state state)
-{
-    static const char *const names[] = {
-        [OWN_WAITING] = "waiting", [OWN_CONNECTING] = "connecting", [OWN_CONNECTED] = "connected",
-        [OWN_REFUSED] = "refused", [OWN_TAKEN_OVER] = "taken_over", [OWN_PARKED] = "limit",
-    };
-
-    return names[state];
-}

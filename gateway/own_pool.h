@@ -64,8 +64,6 @@ void own_pool_status(const struct own_pool *pool, struct own_status *status);
 /* DM_NOT_FOUND. */
 enum dm_result own_pool_connection_status(const struct own_pool *pool, uint64_t connection,
                                           struct own_connection_status *status);
-/* One word for programs: "connected". */
-const char *own_state_name(enum own_state state);
 
 /* Raises the limit of open files to what `connections` need beside all else. Less: so many may be
  * open at once; the log tells why. */

@@ -103,6 +103,42 @@ print_broker(const cJSON *broker, FILE *out)
         fprintf(out, "          status topics %s#\n", values_text(a, broker, "status_topics"));
 }
 
+struct labelled_count {
+    const char *key;
+    const char *label;
+};
+
+static void
+print_counts(const cJSON *object, const struct labelled_count *counts, size_t count, FILE *out)
+{
+    char text[VALUES_TEXT_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s%s %s", i > 0 ? ", " : "", values_count(text, object, counts[i].key),
+                counts[i].label);
+    fputc('\n', out);
+}
+
+/* Only where devices have connections of their own. */
+static void
+print_own(const cJSON *own, FILE *out)
+{
+    static const struct labelled_count counts[] = {{"connected", "connected"},
+                                                   {"connecting", "connecting"},
+                                                   {"closed", "closed"},
+                                                   {"refused", "refused"},
+                                                   {"taken_over", "taken over"}};
+    uint64_t sum = 0, number;
+
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        sum += values_number(own, counts[i].key, &number) ? number : 0;
+    if (sum == 0)
+        return;
+    fprintf(out, "Own       ");
+    print_counts(own, counts, sizeof counts / sizeof counts[0], out);
+    print_error(own, out);
+}
+
 static void
 print_store(const cJSON *store, FILE *out)
 {
@@ -121,22 +157,6 @@ print_store(const cJSON *store, FILE *out)
             values_human(c, store, "last_commit_us", human_microseconds),
             values_human(d, store, "max_commit_us", human_microseconds));
     print_error(store, out);
-}
-
-struct labelled_count {
-    const char *key;
-    const char *label;
-};
-
-static void
-print_counts(const cJSON *object, const struct labelled_count *counts, size_t count, FILE *out)
-{
-    char text[VALUES_TEXT_MAX];
-
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s%s %s", i > 0 ? ", " : "", values_count(text, object, counts[i].key),
-                counts[i].label);
-    fputc('\n', out);
 }
 
 static void
@@ -210,6 +230,7 @@ operator_print_status(const cJSON *answer, FILE *out)
 {
     print_head(answer, out);
     print_broker(cJSON_GetObjectItemCaseSensitive(answer, "broker"), out);
+    print_own(cJSON_GetObjectItemCaseSensitive(answer, "own"), out);
     print_store(cJSON_GetObjectItemCaseSensitive(answer, "store"), out);
     print_load(answer, out);
     fputc('\n', out);
@@ -222,17 +243,29 @@ operator_print_ports(const cJSON *answer, FILE *out)
     return operator_links_print(cJSON_GetObjectItemCaseSensitive(answer, "links"), true, out);
 }
 
+/* The connection of its own that a device has. Empty: it shares that of all. */
 static const char *
-session_kind(const cJSON *session)
+session_own(const cJSON *session)
+{
+    const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "own"));
+
+    if (own == NULL || strcmp(own, "shared") == 0)
+        return "";
+    if (strcmp(own, "refused") == 0)
+        return ", REFUSED";
+    return strcmp(own, "taken_over") == 0 ? ", TAKEN OVER" : ", own";
+}
+
+static const char *
+session_kind(char text[VALUES_TEXT_MAX], const cJSON *session)
 {
     const cJSON *clean = cJSON_GetObjectItemCaseSensitive(session, "clean");
-    bool will = values_is_true(session, "will");
 
     if (!cJSON_IsBool(clean))
         return values_absent;
-    if (cJSON_IsTrue(clean))
-        return will ? "clean, will" : "clean";
-    return will ? "kept, will" : "kept";
+    snprintf(text, VALUES_TEXT_MAX, "%s%s%s", cJSON_IsTrue(clean) ? "clean" : "kept",
+             values_is_true(session, "will") ? ", will" : "", session_own(session));
+    return text;
 }
 
 static enum dm_result
@@ -240,11 +273,11 @@ add_session_row(struct table *table, const cJSON *session, bool with_signal)
 {
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "client_id"));
     char client[CLIENT_ID_SHOWN + 1];
-    char texts[7][VALUES_TEXT_MAX];
+    char texts[8][VALUES_TEXT_MAX];
     const char *cells[SESSION_COLUMNS] = {
         log_escape(client, sizeof client, dm_span_text(id != NULL ? id : values_absent)),
         values_text(texts[0], session, "state"),
-        session_kind(session),
+        session_kind(texts[7], session),
         values_human(texts[1], session, "last_contact_ms", human_duration),
         values_count(texts[2], session, "queued"),
         values_count(texts[3], session, "delivered"),

@@ -47,6 +47,22 @@ print_head(const cJSON *answer, FILE *out)
 }
 
 static void
+print_own(const cJSON *own, FILE *out)
+{
+    char a[VALUES_TEXT_MAX];
+    char b[VALUES_TEXT_MAX];
+
+    if (!cJSON_IsObject(own))
+        return;
+    fprintf(out, "Broker    connection of its own %s, messages wait at the %s\n",
+            values_text(a, own, "connection"), values_text(b, own, "hold"));
+    const char *error = cJSON_GetStringValue(member(own, "error"));
+
+    if (error != NULL && *error != '\0')
+        fprintf(out, "          %s\n", values_text(a, own, "error"));
+}
+
+static void
 print_will(const cJSON *will, FILE *out)
 {
     char a[VALUES_TEXT_MAX];
@@ -199,6 +215,7 @@ operator_show_print(const cJSON *answer, FILE *out)
 
     print_head(answer, out);
     print_timers(answer, out);
+    print_own(member(answer, "own"), out);
     print_will(member(answer, "will"), out);
     print_queue(answer, out);
     for (size_t i = 0; result == DM_OK && i < sizeof lists / sizeof lists[0]; i++)

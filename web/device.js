@@ -104,6 +104,18 @@ function supervisionText(session, waited) {
         duration(left - waited);
 }
 
+/** Its connection to the broker, if it has one of its own. */
+function ownText(session) {
+    const own = detail.own && typeof detail.own === "object" ? detail.own : null;
+    const words = [`own connection: ${session.own.replace("_", " ")}`];
+
+    if (own)
+        words.push(`messages wait at the ${own.hold}`);
+    if (own?.error)
+        words.push(own.error);
+    return words;
+}
+
 function drawFacts(session, now) {
     const age = ageOf(session, now);
     const will = detail.will && typeof detail.will === "object" ? detail.will : null;
@@ -118,6 +130,8 @@ function drawFacts(session, now) {
         setFact("Supervision", supervisionText(session, now - detail.answered));
     setFact("Session", session.clean ? "clean: ends with the connection" :
         "persistent: kept while the device is away");
+    if (session.own && session.own !== "shared")
+        setFact("Broker", ownText(session));
     setFact("Address", session.address ? [session.address] : "unknown");
     setFact("Signal", signal(session) || "not told by its radio");
     setFact("Queue", `${counted(session.queued, "message")}, ${octets(session.queued_octets)}`);

@@ -29,7 +29,7 @@ function setCard(name, mark, headline, lines) {
     }
 }
 
-function brokerCard(broker) {
+function brokerCard(broker, own) {
     const marks = {connected: "good", connecting: "warn"};
     const lines = [foreign(broker.url ?? "")];
 
@@ -41,6 +41,12 @@ function brokerCard(broker) {
     for (const other of broker.urls ?? [])
         if (other.url !== broker.url)
             lines.push(foreign(`also ${other.url}${other.error ? `: ${other.error}` : ""}`));
+    const devices = (own.connected ?? 0) + (own.connecting ?? 0);
+    if (devices > 0)
+        lines.push(`${own.connected} of ${counted(devices, "own connection")} of devices`);
+    for (const [name, what] of [["refused", "refused"], ["taken_over", "taken over"]])
+        if (own[name] > 0)
+            lines.push(`${counted(own[name], "device")} ${what}`);
     lines.push(`${octets(broker.rx_octets)} in, ${octets(broker.tx_octets)} out`);
     setCard("Broker", marks[broker.state] ?? "bad",
             broker.state === "waiting" ? "not connected" : broker.state ?? "unknown", lines);
@@ -103,7 +109,7 @@ function dropsCard(status) {
 
 export function drawOverview(status) {
     setText(byId("name"), visibleName(status.name));
-    brokerCard(status.broker ?? {});
+    brokerCard(status.broker ?? {}, status.own ?? {});
     storeCard(status.store ?? {});
     devicesCard(status.sessions ?? {});
     const queue = status.queue ?? {}, spool = status.spool ?? {};

@@ -46,6 +46,7 @@ class Identity(OwnTest):
         device = self.device("pump-1")
         answer = device.ask(sn.connect("pump-1"), sn.CONNACK)
         self.assertEqual(answer.code, sn.NOT_SUPPORTED)
+        self.assertEqual(self.gateway.status()["own"]["refusals"], 1)
         self.assertEqual(self.device("other").ask(sn.connect("other"), sn.CONNACK).code, sn.ACCEPTED)
         self.gateway.config["client pump-*"]["password"] = "secret"
         self.gateway.write_config()
@@ -63,6 +64,9 @@ class Identity(OwnTest):
         self.assertEqual(self.command("--socket", self.gateway.socket, "reload").returncode, 0)
         wait_until(lambda: self.gateway.sessions()["pump-1"]["state"] == "disconnected",
                    "it is not connected any more")
+        shown = self.gateway.ask("show", client_id="pump-1")["own"]
+        self.assertEqual(shown["connection"], "refused")
+        self.assertIn("not authorized", shown["error"])
         device.ask(sn.pingreq(), sn.DISCONNECT)
         answer = device.ask(sn.connect("pump-1"), sn.CONNACK)
         self.assertEqual(answer.code, sn.NOT_SUPPORTED)
@@ -76,6 +80,20 @@ class Identity(OwnTest):
             device.subscribe(f"only/{device.client_id}")
         self.assertEqual(self.connects("own-1"), 1)
         self.assertEqual(self.connects("plain-1"), 0)
+        sessions = self.gateway.sessions()
+        self.assertEqual(sessions["own-1"]["own"], "connected")
+        self.assertEqual(sessions["plain-1"]["own"], "shared")
+        self.assertEqual(self.gateway.ask("show", client_id="own-1")["own"],
+                         {"connection": "connected", "hold": "broker", "error": ""})
+        self.assertIsNone(self.gateway.ask("show", client_id="plain-1")["own"])
+        told = {name: self.command("--socket", self.gateway.socket, *name.split()).stdout
+                for name in ("status", "sessions", "show own-1")}
+        self.assertIn("\nOwn       1 connected, 0 connecting, 0 closed, 0 refused, 0 taken over\n",
+                      told["status"])
+        self.assertRegex(told["sessions"], r"own-1 .* kept, own ")
+        self.assertRegex(told["sessions"], r"plain-1 .* kept +[^,]")
+        self.assertIn("connection of its own connected, messages wait at the broker",
+                      told["show own-1"])
         watcher = self.broker.client()
         watcher.publish("all/x", b"both")
         watcher.publish("only/own-1", b"1")
