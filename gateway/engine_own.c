@@ -56,6 +56,21 @@ own_new(struct engine *e, uint64_t connection, struct dm_span client_id)
     return t;
 }
 
+static void
+set_ended(struct engine *e, struct trunk *t, bool ended)
+{
+    if (t->ended == ended)
+        return;
+    t->ended = ended;
+    if (ended) {
+        DL_APPEND2(e->ended, t, ended_prev, ended_next);
+        e->own_ended++;
+    } else {
+        DL_DELETE2(e->ended, t, ended_prev, ended_next);
+        e->own_ended--;
+    }
+}
+
 /* Out of the list that it is in, e->touched or e->blocked. */
 static void
 take_out(struct engine *e, struct trunk *t)
@@ -92,7 +107,8 @@ own_free(struct engine *e, struct trunk *t)
     e->own_count--;
     e->own_opened -= t->opened;
     e->own_up -= t->up;
-    DL_FOREACH2 (e->own, other, own_next) {
+    set_ended(e, t, false);
+    DL_FOREACH2 (t->awaited ? e->own : NULL, other, own_next) {
         if (other->after != t)
             continue;
         other->after = NULL;
@@ -116,10 +132,8 @@ find_ended(const struct engine *e, struct dm_span client_id)
     struct trunk *t;
     struct trunk *found = NULL;
 
-    if (e->own_ended == 0)
-        return NULL;
-    DL_FOREACH2 (e->own, t, own_next)
-        if (t->session == NULL && dm_span_equal(dm_span(t->client_id, t->client_id_len), client_id))
+    DL_FOREACH2 (e->ended, t, ended_next)
+        if (dm_span_equal(dm_span(t->client_id, t->client_id_len), client_id))
             found = t;
     return found;
 }
@@ -162,6 +176,7 @@ say_open(struct engine *e, struct trunk *t)
         effect.open.will_retain = will->retain;
     }
     e->own_opened += !t->opened;
+    t->opening = !t->up;
     t->opened = t->ever_opened = true;
     t->has_will = will != NULL;
     t->will_changed = false;
@@ -180,7 +195,7 @@ say_close(struct engine *e, struct trunk *t, bool wipe)
 
     effect.close.client = engine_client_of(e, effect.close.client_id);
     e->own_opened -= t->opened;
-    t->opened = t->stale = t->abrupt = t->has_will = false;
+    t->opened = t->opening = t->stale = t->abrupt = t->has_will = false;
     if (t->up)
         upstream_down(e, t);
     e->emit(e->ctx, &effect);
@@ -195,7 +210,6 @@ end(struct engine *e, struct trunk *t)
     if (t->ever_opened && !t->wiped)
         say_close(e, t, false);
     record_own(e, t, STORE_BROKER_DELETE);
-    e->own_ended--;
     own_free(e, t);
 }
 
@@ -208,7 +222,7 @@ own_detach(struct engine *e, struct session *s)
         return;
     t->session = NULL;
     t->asking = false;
-    e->own_ended++;
+    set_ended(e, t, true);
     trunk_touch(e, t);
 }
 
@@ -257,6 +271,8 @@ own_begin(struct engine *e, struct session *s, bool clean, bool known)
         clean = clean || old->ever_opened; /* what the old one owes */
         end(e, old);
     }
+    if (old != NULL)
+        old->awaited = true;
     t->after = old; /* the broker gets from it first what was acknowledged to the device */
     t->note = clean ? OWN_CLEAN : 0;
     record_own(e, t, STORE_BROKER_PUT);
@@ -324,6 +340,7 @@ own_connected(struct engine *e, struct trunk *t, bool present)
     struct session *s = t->session;
 
     e->own_up++;
+    t->opening = false;
     set_note(e, t, present && t->fresh ? OWN_INHERITED : t->note & OWN_INHERITED);
     t->fresh = false;
     if (!t->asking)
@@ -366,6 +383,10 @@ void
 own_disconnected(struct engine *e, struct trunk *t, enum upstream_end why)
 {
     trunk_touch(e, t);
+    if (t->opening && !t->up) { /* QoS 0 waits no longer */
+        t->opening = false;
+        uplink_disconnected(e, t);
+    }
     if (t->wiping) {
         t->refused = why != UPSTREAM_LOST;
         t->wiping = why == UPSTREAM_LOST;
@@ -413,13 +434,15 @@ update(struct engine *e, struct trunk *t)
     bool wanted = is_wanted(t);
     bool will = wanted_will(t) != NULL;
 
-    if (t->opened && wanted &&
-        ((t->stale && is_connected(t->session)) || (t->abrupt && is_idle(t))))
+    /* A will is published at once; what else the device left follows over another connection. */
+    if (t->opened &&
+        ((t->abrupt && t->has_will) || (wanted && t->stale && is_connected(t->session))))
         say_close(e, t, false); /* and again, from the beginning */
     if (wanted && (!t->opened || will != t->has_will || (will && t->will_changed)))
         say_open(e, t);
     else if (!wanted && t->opened && t->session != NULL)
         say_close(e, t, false);
+    t->abrupt = false;
     if (t->session != NULL || wanted || t->wiping || t->after != NULL || !is_idle(t))
         return;
     if ((t->note & (OWN_ELSEWHERE | OWN_KEPT)) != 0 || !t->ever_opened ||
@@ -506,7 +529,7 @@ own_load(struct engine *e, const struct store_record *record)
         return DM_NO_MEMORY;
     t->note = (unsigned)record->order;
     t->ever_opened = true; /* perhaps, by an earlier process */
-    e->own_ended++;        /* until its session comes */
+    set_ended(e, t, true); /* until its session comes */
     return DM_OK;
 }
 
@@ -521,9 +544,8 @@ own_attach(struct engine *e, struct session *s, uint8_t upstream)
         t = own_new(e, s->number, dm_span(s->client_id, s->client_id_len));
         if (t == NULL)
             return false;
-        e->own_ended++;
     }
-    e->own_ended--;
+    set_ended(e, t, false);
     s->trunk = t;
     t->session = s;
     t->hold_at_broker = upstream == 2;
@@ -561,6 +583,7 @@ own_start(struct engine *e)
             continue;
         for (next = t->own_next; next != NULL && !same_client(next, t); next = next->own_next) {
         }
+        t->awaited = next != NULL;
         if (next != NULL)
             next->after = t; /* numbers grow */
     }

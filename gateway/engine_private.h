@@ -432,7 +432,7 @@ enum own_note {
     OWN_CLEAN = 1,     /* what the broker has of this client id is wiped before its first use */
     OWN_ELSEWHERE = 2, /* another connection has taken it over */
     OWN_INHERITED = 4, /* the broker had it before us, with subscriptions that are not known here */
-    OWN_KEPT = 8, /* ended, and taken over meanwhile: it is not wiped */
+    OWN_KEPT = 8,      /* ended, and taken over meanwhile: it is not wiped */
     OWN_NOTES = 15,
 };
 
@@ -444,12 +444,16 @@ struct trunk {
 
     /* Of an own one: see engine_own.c. */
     struct trunk *own_prev, *own_next;
+    struct trunk *ended_prev, *ended_next; /* while `session` is NULL */
     struct trunk *place_prev, *place_next; /* in the list that `place` names */
     enum trunk_place place;
     struct session *session;  /* NULL: it has ended */
     struct trunk *after;      /* of an earlier session of the client id, which has to end first */
     unsigned note;            /* enum own_note */
     bool hold_at_broker;      /* messages wait there, not here */
+    bool opening;             /* the first attempt since ENGINE_OPEN is not over */
+    bool ended;               /* in engine.ended */
+    bool awaited;             /* perhaps it is `after` of another one */
     bool opened, ever_opened; /* ENGINE_OPEN was said */
     bool wiping, wiped;
     bool met;          /* there was a connection since the start */
@@ -541,6 +545,7 @@ struct engine {
 
     struct trunk *own;              /* own connections of devices */
     struct pointer_index own_index; /* by number */
+    struct trunk *ended;            /* of them, those without a session, oldest first */
     size_t own_count, own_ended, own_opened, own_up;
     struct trunk *touched;  /* something changed: looked at after the input */
     struct trunk *blocked;  /* to be touched after the next commit */

@@ -288,7 +288,8 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
 
 /* ---- QoS 0 and -1 ---- */
 
-/* Behind QoS 1 and 2 messages of the device that wait for the broker's window. */
+/* Behind QoS 1 and 2 messages of the device that wait for the broker's window, or until its own
+ * connection is there. */
 static bool
 queue_qos0(struct engine *e, struct session *s, struct name *name, struct dm_span payload,
            bool retain)
@@ -311,11 +312,13 @@ static void
 publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
              struct dm_span topic, struct dm_span payload)
 {
+    if (packet->qos != 0 && s != NULL && s->trunk->connection != 0)
+        s = NULL; /* without a connection of its own */
     struct trunk *t = s != NULL ? s->trunk : &e->shared;
-    struct name *name = t->up ? name_get(e, topic) : NULL;
+    struct name *name = t->up || t->opening ? name_get(e, topic) : NULL;
     bool sent = false;
 
-    if (name != NULL && s != NULL && s->waiting_uplinks > 0)
+    if (name != NULL && s != NULL && (s->waiting_uplinks > 0 || !t->up))
         sent = queue_qos0(e, s, name, payload, packet->retain);
     else if (name != NULL)
         sent = upstream_publish(e, t,

@@ -316,7 +316,52 @@ connection_ends_abruptly_where_the_broker_has_the_will(void)
     rig_fini(&rig);
 }
 
+static void
+qos_0_waits_for_the_first_attempt_to_connect(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    for (int came = 0; came <= 1; came++) {
+        rig_disconnect(&rig, 'A', 0);
+        rig_commit(&rig);
+        rig_connect(&rig, 'A', "dev", false, 60);
+        rig_register(&rig, 'A', "t", 1);
+        rig_commit(&rig);
+        rig_clear(&rig);
+        rig_publish(&rig, 'A', 1, 0, 0, "x");
+        CU_ASSERT_TRUE(rig_expect(&rig, ""));
+        if (came == 0)
+            engine_upstream_disconnected(rig.engine, rig.now_ms, 1, UPSTREAM_LOST);
+        CU_ASSERT_EQUAL(rig_status(&rig).uplink_dropped, 1);
+        own_up(&rig, true);
+        CU_ASSERT_TRUE(rig_expect(&rig, came ? "^1 PUBLISH t qos 0 \"x\"\n" : ""));
+    }
+    rig_fini(&rig);
+}
+
+static void
+qos_minus_one_needs_no_own_connection(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_disconnect(&rig, 'A', 0);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_send(&rig, 'A',
+             &(struct mqttsn_packet){.type = MQTTSN_PUBLISH,
+                                     .qos = MQTTSN_QOS_MINUS_ONE,
+                                     .topic_type = MQTTSN_TOPIC_PREDEFINED,
+                                     .topic_id = 7,
+                                     .data = dm_span_text("x")});
+    CU_ASSERT_TRUE(rig_expect(&rig, "^ PUBLISH yard/button qos 0 \"x\"\n"));
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(qos_0_waits_for_the_first_attempt_to_connect),
+    UNIT_TEST(qos_minus_one_needs_no_own_connection),
     UNIT_TEST(qos_1_passes_end_to_end_without_the_disk),
     UNIT_TEST(sleeping_device_keeps_its_connection_and_nothing_is_written),
     UNIT_TEST(qos_2_is_taken_when_the_device_has_it),
