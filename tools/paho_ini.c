@@ -130,12 +130,8 @@ write_sessions(struct paho_writer *writer)
     bool reject = paho_config_is_on(config, PAHO_KEY_AUTHENTICATION);
 
     fprintf(writer->ini, "\n[sessions]\n");
-    if (!paho_config_is_on(config, PAHO_KEY_AGGREGATING)) {
-        paho_finding_key(writer, PAHO_KEY_AGGREGATING,
-                         "without it each device has a connection of its own to the broker; that "
-                         "is upstream = own, which is not built in yet: all share one");
-        fprintf(writer->ini, "; upstream = own\n");
-    }
+    if (!paho_config_is_on(config, PAHO_KEY_AGGREGATING)) /* each has its own connection */
+        fprintf(writer->ini, "upstream = own\n");
     paho_put_number(writer, PAHO_KEY_MAX_CLIENTS, SECTION_SESSIONS, "max_clients", "");
     if (reject)
         fprintf(writer->ini, "unknown_clients = reject\n");

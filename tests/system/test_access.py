@@ -35,7 +35,7 @@ class Access(SystemTest):
         shown = self.command("--socket", self.gateway.socket, "show", "pump-1")
         self.assertIn("Section   [client pump-*]", shown.stdout)
 
-    def test_topics_that_are_not_in_the_lists_are_refused(self):
+    def test_topics_that_are_not_in_the_lists_are_refused(self):  # R109
         self.start_gateway()
         watcher = self.broker.client("watcher")
         watcher.subscribe("#")
@@ -52,7 +52,7 @@ class Access(SystemTest):
         self.assertEqual(watcher.receive(2), [("pumps/pump-1/speed", b"fast"),
                                               ("pumps/pump-1/cmd/stop", b"now")])
 
-    def test_client_is_bound_to_its_link_and_address(self):
+    def test_client_is_bound_to_its_link_and_address(self):  # R109
         barn = self.pty("barn")
         self.gateway.config["client node-*"] = {"links": "barn"}
         self.gateway.config["client fixed"] = {"address": "udp:lan:127.0.0.1:1"}

@@ -53,10 +53,10 @@ class Import(SystemTest):
         ini, said = self.take(SAMPLES / "secure/gateway.conf")
         for line in ("url = mqtts://[2001:db8::7]:8884", "ca_file = /etc/ssl/ca.pem",
                      "cert_file = /etc/ssl/plant.pem", "key_file = /etc/ssl/plant.key",
-                     "; upstream = own", "unknown_clients = reject",
+                     "upstream = own", "unknown_clients = reject",
                      "[client Pump1]\naddress = udp:lan:192.0.2.21:12001\ntopics.5 = plant/pump1"):
             self.assertIn(f"\n{line}\n", ini)
-        self.assertIn("upstream = own, which is not built in yet", said)
+        self.assertNotIn("AggregatingGateway", said)
 
     def test_old_names_and_lists_are_known(self):
         ini, _ = self.take(SAMPLES / "old/param.conf")
