@@ -505,6 +505,24 @@ close_and_open_from_inside_a_packet(void)
 }
 
 static void
+broker_may_have_more_messages_open_than_it_was_allowed(void)
+{
+    struct world w;
+    char hex[3 * 9 * 20 + 1] = "";
+
+    begin(&w);
+    make(&w);
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.connected[1] == 1);
+    for (unsigned id = 1; id <= 20; id++) /* as Mosquitto 2.0.11 does; 16 were allowed */
+        snprintf(hex + strlen(hex), sizeof hex - strlen(hex), "3a 06 00 01 61 00 %02x 00 ", id);
+    broker_send(&w.broker, "dev-1", hex, false);
+    RUN_UNTIL(&w, w.packets == 20);
+    CU_ASSERT_EQUAL(w.gone[1], 0);
+    end(&w);
+}
+
+static void
 wipe_ends_the_session_at_the_broker(void)
 {
     struct world w;
@@ -739,6 +757,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_that_closes_after_a_refused_message_has_not),
     UNIT_TEST(close_says_goodbye_unless_the_device_is_lost),
     UNIT_TEST(close_and_open_from_inside_a_packet),
+    UNIT_TEST(broker_may_have_more_messages_open_than_it_was_allowed),
     UNIT_TEST(wipe_ends_the_session_at_the_broker),
     UNIT_TEST(wipe_waits_for_the_broker_and_gives_way_to_a_new_session),
     UNIT_TEST(clean_start_wipes_first_and_only_once),
