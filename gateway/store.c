@@ -2,6 +2,7 @@
 /* The durable store, put together: files, database, journal and writer thread behind store.h. */
 #include "store.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,16 @@ backend_recover(void *ctx, char *error, size_t error_size)
         return true;
     snprintf(error, error_size, "%s", NO_RESERVE);
     return false;
+}
+
+static void
+backend_rest(void *ctx)
+{
+    struct sqlite_store *s = ctx;
+
+    if (s->database != NULL)
+        database_rest(s->database);
+    malloc_trim(0);
 }
 
 static void
@@ -213,7 +224,8 @@ store_sqlite_open(struct event_base *base, const struct store_options *options,
     struct sqlite_store *s = calloc(1, sizeof *s);
     struct journal *journal = journal_new();
     struct loading loading = {journal, visit, visit_ctx};
-    struct store_backend backend = {s, backend_commit, backend_recover, backend_close, NULL};
+    struct store_backend backend = {s,    backend_commit, backend_recover, backend_close,
+                                    NULL, backend_rest};
 
     if (s == NULL || journal == NULL) {
         snprintf(error, error_size, "no memory");

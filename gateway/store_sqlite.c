@@ -203,6 +203,12 @@ database_commit(struct database *d, const struct journal_batch *batch, uint64_t 
     return result;
 }
 
+void
+database_rest(struct database *d)
+{
+    sqlite3_db_release_memory(d->handle);
+}
+
 uint64_t
 database_free_octets(const struct database *d)
 {

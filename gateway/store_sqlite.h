@@ -36,6 +36,9 @@ enum dm_result database_load(struct database *database, store_visit *visit, void
 enum dm_result database_commit(struct database *database, const struct journal_batch *batch,
                                uint64_t *rows, char *error, size_t error_size);
 
+/* Gives back the memory of pages that are kept for the next transaction. */
+void database_rest(struct database *database);
+
 /* Octets inside the file that nothing uses, as of the latest commit. */
 uint64_t database_free_octets(const struct database *database);
 /* Octets that were handed to the operating system to write since it was opened: write-ahead log and

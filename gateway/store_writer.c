@@ -18,6 +18,7 @@
 
 #define NEVER UINT64_MAX
 #define LAZY_MS 1000     /* a lazy record waits at most this long (design.md section 8) */
+#define REST_MS 500      /* without work: memory is given back */
 #define ENOUGH 200       /* records: a batch of so many does not wait for more */
 #define RETRY_MIN_MS 100 /* after a failed commit; doubles up to the maximum */
 #define RETRY_MAX_MS 5000
@@ -29,6 +30,7 @@ struct store_writer {
     pthread_t thread;
     int wake_fd; /* eventfd: the thread has news for the loop */
 
+    uint64_t rest_at_ms;    /* the thread's own; NEVER: it has rested since the last batch */
     uint64_t recover_at_ms; /* the thread's own; degraded: when to ask the backend again */
 
     /* The loop's own */
@@ -195,7 +197,7 @@ commit_until_durable(struct store_writer *writer, const struct journal_batch *ba
     return true;
 }
 
-enum work { WORK_COMMIT, WORK_RECOVER, WORK_END };
+enum work { WORK_COMMIT, WORK_RECOVER, WORK_REST, WORK_END };
 
 /* Gives the last batch back, and waits for something to do; on WORK_COMMIT *batch is what is due.
  */
@@ -214,6 +216,7 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
             journal_take(writer->journal, batch);
             writer->due_ms = NEVER;
             writer->taken_ms = now;
+            writer->rest_at_ms = now + REST_MS;
             work = WORK_COMMIT;
             break;
         }
@@ -223,10 +226,16 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
             work = WORK_RECOVER;
             break;
         }
+        if (writer->rest_at_ms <= now) {
+            writer->rest_at_ms = NEVER;
+            work = WORK_REST;
+            break;
+        }
         uint64_t next_ms = writer->taken_ms + writer->commit_interval_ms;
         writer->waking_ms = earlier(due_ms, recover_at_ms);
         if (next_ms > now) /* likely there is work by then: nobody has to say so */
             writer->waking_ms = earlier(writer->waking_ms, next_ms);
+        writer->waking_ms = earlier(writer->waking_ms, writer->rest_at_ms);
         wait_until(&writer->changed, &writer->mutex, writer->waking_ms);
     }
     writer->waking_ms = 0;
@@ -263,6 +272,9 @@ writer_main(void *arg)
             break;
         case WORK_RECOVER:
             try_recover(writer);
+            break;
+        case WORK_REST:
+            writer->backend.rest(writer->backend.ctx);
             break;
         case WORK_END:
             going = false;

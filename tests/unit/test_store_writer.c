@@ -24,7 +24,7 @@ message(enum store_op op, uint64_t number)
 struct gate {
     struct event_base *base;
     struct store_writer *writer;
-    sem_t entered, open, closed;
+    sem_t entered, open, closed, rested;
     atomic_bool broken; /* commits fail */
     atomic_bool full;   /* recover fails */
     atomic_uint commits, records;
@@ -61,6 +61,13 @@ gate_recover(void *ctx, char *error, size_t error_size)
 }
 
 static void
+gate_rest(void *ctx)
+{
+    struct gate *gate = ctx;
+    sem_post(&gate->rested);
+}
+
+static void
 gate_close(void *ctx)
 {
     struct gate *gate = ctx;
@@ -91,8 +98,10 @@ gate_init_with(struct gate *gate, unsigned commit_interval_ms, const char *troub
     sem_init(&gate->entered, 0, 0);
     sem_init(&gate->open, 0, 0);
     sem_init(&gate->closed, 0, 0);
+    sem_init(&gate->rested, 0, 0);
     struct store_events events = {gate, on_committed, on_degraded};
-    struct store_backend backend = {gate, gate_commit, gate_recover, gate_close, trouble};
+    struct store_backend backend = {gate,       gate_commit, gate_recover,
+                                    gate_close, trouble,     gate_rest};
     gate->writer = store_writer_start(gate->base, &events, &backend, journal_new(),
                                       commit_interval_ms, error, sizeof error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gate->writer);
@@ -111,6 +120,7 @@ gate_fini(struct gate *gate)
     sem_destroy(&gate->entered);
     sem_destroy(&gate->open);
     sem_destroy(&gate->closed);
+    sem_destroy(&gate->rested);
 }
 
 static bool
@@ -172,6 +182,26 @@ writer_records_of_a_running_commit_form_the_next_batch(void)
     RUN_UNTIL(gate.base, gate.committed == 50);
     CU_ASSERT_EQUAL(gate.commits, 2);
     CU_ASSERT_EQUAL(gate.records, 50);
+    CU_ASSERT(store_writer_close(gate.writer, 1000));
+    gate_fini(&gate);
+}
+
+static void
+writer_without_work_lets_the_backend_rest_once_and_again_after_the_next_commit(void)
+{
+    struct gate gate;
+
+    gate_init(&gate, 0);
+    CU_ASSERT(wait_for(&gate.rested)); /* from loading */
+    for (uint64_t number = 1; number <= 2; number++) {
+        CU_ASSERT_EQUAL(sem_trywait(&gate.rested), -1);
+        put(&gate, number, false);
+        store_writer_flush(gate.writer);
+        CU_ASSERT(wait_for(&gate.entered));
+        sem_post(&gate.open);
+        CU_ASSERT(wait_for(&gate.rested));
+        CU_ASSERT_EQUAL(gate.commits, number);
+    }
     CU_ASSERT(store_writer_close(gate.writer, 1000));
     gate_fini(&gate);
 }
@@ -447,6 +477,7 @@ writer_close_does_not_wait_for_a_stuck_disk(void)
 static const struct unit_test tests[] = {
     UNIT_TEST(writer_close_does_not_wait_for_a_stuck_disk),
     UNIT_TEST(writer_records_of_a_running_commit_form_the_next_batch),
+    UNIT_TEST(writer_without_work_lets_the_backend_rest_once_and_again_after_the_next_commit),
     UNIT_TEST(writer_vanished_batch_is_reported_without_a_commit),
     UNIT_TEST(writer_turn_that_is_not_over_is_not_committed),
     UNIT_TEST(writer_lazy_records_wait_for_each_other),
