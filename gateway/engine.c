@@ -151,6 +151,7 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->handshake_index);
     pointer_index_fini(&e->shared.filter_index);
     pointer_index_fini(&e->shared.filter_ids);
+    pointer_index_fini(&e->shared.inbound_index);
     assert(e->names.count == 0); /* every reference was given back */
     pointer_index_fini(&e->names);
     free(e->heap);

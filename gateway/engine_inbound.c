@@ -29,12 +29,9 @@ content_hash(const struct mqtt_packet *packet)
 static struct inbound *
 inbound_find(struct trunk *t, uint8_t qos, uint16_t packet_id)
 {
-    struct inbound *in;
+    const struct inbound key = {.qos = qos, .packet_id = packet_id};
 
-    DL_FOREACH (t->inbound[qos], in)
-        if (in->packet_id == packet_id)
-            return in;
-    return NULL;
+    return pointer_index_find(&t->inbound_index, hash_inbound(&key), &key);
 }
 
 static struct inbound *
@@ -47,19 +44,49 @@ inbound_new(struct trunk *t, uint8_t qos, uint16_t packet_id)
     in->trunk = t;
     in->qos = qos;
     in->packet_id = packet_id;
+    if (!pointer_index_insert(&t->inbound_index, in)) {
+        free(in);
+        return NULL;
+    }
     DL_APPEND(t->inbound[qos], in);
     return in;
+}
+
+static struct inbound **
+list_of(struct trunk *t, const struct inbound *in)
+{
+    return &t->inbound[in->received ? INBOUND_RECEIVED : in->qos];
 }
 
 static void
 inbound_free(struct trunk *t, struct inbound *in)
 {
+    struct inbound **list = list_of(t, in);
+
     if (!in->received && in->current)
         t->inbound_held--;
     if (in->message != NULL)
         in->message->inbound = NULL;
-    DL_DELETE(t->inbound[in->qos], in);
+    pointer_index_remove(&t->inbound_index, in);
+    DL_DELETE(*list, in);
     free(in);
+}
+
+static void
+free_all(struct trunk *t)
+{
+    for (size_t list = 0; list < INBOUND_LISTS; list++)
+        while (t->inbound[list] != NULL)
+            inbound_free(t, t->inbound[list]);
+}
+
+/* PUBREC is handed over. */
+static void
+set_received(struct trunk *t, struct inbound *in)
+{
+    DL_DELETE(t->inbound[2], in);
+    in->received = true;
+    DL_APPEND(t->inbound[INBOUND_RECEIVED], in);
 }
 
 void
@@ -84,7 +111,7 @@ inbound_load(struct trunk *t, uint16_t packet_id, uint64_t content)
 
     if (in == NULL)
         return false;
-    in->received = true;
+    set_received(t, in);
     in->content = content;
     return true;
 }
@@ -104,7 +131,7 @@ flush_qos(struct engine *e, struct trunk *t, uint8_t qos)
     struct inbound *next;
 
     DL_FOREACH_SAFE (t->inbound[qos], in, next) {
-        if (in->received || !in->current)
+        if (!in->current)
             continue;
         if (in->pending > 0)
             return;
@@ -120,7 +147,7 @@ flush_qos(struct engine *e, struct trunk *t, uint8_t qos)
         if (in->message != NULL)
             in->message->inbound = NULL;
         in->message = NULL;
-        in->received = true;
+        set_received(t, in);
         t->inbound_held--;
     }
 }
@@ -227,16 +254,35 @@ is_redelivery(struct engine *e, struct trunk *t, const struct mqtt_packet *packe
     return true;
 }
 
+/* How many messages the broker may have open towards us. */
+static uint16_t
+window_of(const struct engine *e, const struct trunk *t)
+{
+    if (t->granted.version != MQTT_5)
+        return RECEIVE_MAXIMUM_3_1_1;
+    return t->connection == 0 ? e->options->receive_maximum : ENGINE_OWN_RECEIVE_MAXIMUM;
+}
+
+/* Mosquitto 2.0 sends more whenever messages wait for its window. Ending the connection would not
+ * help: with the next one it sends them all again, and so for ever. Queues have their own limits.
+ */
+static void
+note_excess(struct engine *e, struct trunk *t)
+{
+    if (t->exceeded || t->granted.version != MQTT_5 || t->inbound_held <= window_of(e, t))
+        return;
+    t->exceeded = true;
+    log_notice("upstream",
+               "the broker has more messages open than the %u that we allow: taken all the same",
+               (unsigned)window_of(e, t));
+}
+
 /* At half of the window everything held is committed, so that the broker never runs dry (design 4).
  */
 static void
 keep_window_open(struct engine *e, struct trunk *t)
 {
-    uint16_t granted =
-        t->connection == 0 ? e->options->receive_maximum : ENGINE_OWN_RECEIVE_MAXIMUM;
-    uint16_t window = t->granted.version == MQTT_5 ? granted : RECEIVE_MAXIMUM_3_1_1;
-
-    if (t->inbound_held * 2 < window)
+    if (t->inbound_held * 2 < window_of(e, t))
         return;
     while (t->direct != NULL)
         queue_store(e, t->direct);
@@ -382,6 +428,7 @@ inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *pac
         in->current = true;
         in->content = content_hash(packet);
         t->inbound_held++;
+        note_excess(e, t);
     }
     if (device_name(e, packet->topic, &topic)) {
         struct message *m = take_expected(e, t, packet, topic);
@@ -437,26 +484,24 @@ inbound_forget_all(struct engine *e, struct trunk *t)
 {
     inbound_expect_no_more(e, t);
     route_forget(t);
-    for (uint8_t qos = 1; qos <= 2; qos++)
-        while (t->inbound[qos] != NULL)
-            inbound_free(t, t->inbound[qos]);
+    free_all(t);
 }
 
 void
 inbound_leave(struct engine *e)
 {
+    static const size_t lists[] = {INBOUND_RECEIVED, 2};
     struct trunk *t = &e->shared;
     struct inbound *in;
 
-    DL_FOREACH (t->inbound[2], in)
-        broker_keep(e, &(struct store_record){.op = STORE_INBOUND_PUT,
-                                              .broker = broker_number(e),
-                                              .packet_id = in->packet_id,
-                                              .content = in->content});
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        DL_FOREACH (t->inbound[lists[i]], in)
+            broker_keep(e, &(struct store_record){.op = STORE_INBOUND_PUT,
+                                                  .broker = broker_number(e),
+                                                  .packet_id = in->packet_id,
+                                                  .content = in->content});
     inbound_expect_no_more(e, t);
-    for (uint8_t qos = 1; qos <= 2; qos++)
-        while (t->inbound[qos] != NULL)
-            inbound_free(t, t->inbound[qos]);
+    free_all(t);
 }
 
 void
@@ -464,9 +509,9 @@ inbound_disconnected(struct trunk *t)
 {
     struct inbound *in;
 
-    for (uint8_t qos = 1; qos <= 2; qos++) {
-        DL_FOREACH (t->inbound[qos], in)
+    for (size_t list = 0; list < INBOUND_LISTS; list++)
+        DL_FOREACH (t->inbound[list], in)
             in->current = false;
-    }
     t->inbound_held = 0;
+    t->exceeded = false;
 }

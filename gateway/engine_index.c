@@ -98,6 +98,23 @@ equal_filter_id(const void *item, const void *key)
     return ((const struct filter_id *)item)->id == *(const uint32_t *)key;
 }
 
+uint32_t
+hash_inbound(const void *item)
+{
+    const struct inbound *in = item;
+
+    return pointer_index_hash(in->qos, &in->packet_id, sizeof in->packet_id);
+}
+
+static bool
+equal_inbound(const void *item, const void *key)
+{
+    const struct inbound *in = item;
+    const struct inbound *other = key;
+
+    return in->packet_id == other->packet_id && in->qos == other->qos;
+}
+
 static uint32_t
 hash_trunk(const void *item)
 {
@@ -151,5 +168,6 @@ void
 trunk_indexes_init(struct trunk *t)
 {
     pointer_index_init(&t->filter_index, hash_filter, equal_filter);
+    pointer_index_init(&t->inbound_index, hash_inbound, equal_inbound);
     pointer_index_init(&t->filter_ids, hash_filter_id, equal_filter_id);
 }

@@ -102,6 +102,7 @@ own_free(struct engine *e, struct trunk *t)
     take_out(e, t);
     pointer_index_fini(&t->filter_index);
     pointer_index_fini(&t->filter_ids);
+    pointer_index_fini(&t->inbound_index);
     pointer_index_remove(&e->own_index, t);
     DL_DELETE2(e->own, t, own_prev, own_next);
     e->own_count--;

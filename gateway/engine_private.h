@@ -106,6 +106,10 @@ struct filter {
 
 _Static_assert(sizeof(struct filter) <= 64, "a hundred thousand");
 
+/* Lists of messages of the broker: those of QoS 1 and 2 that are not acknowledged have the number
+ * of their QoS. */
+enum { INBOUND_RECEIVED, INBOUND_LISTS = 3 };
+
 /* A QoS 1/2 message of the broker that is not acknowledged, or (QoS 2) not released yet. */
 struct inbound {
     struct inbound *prev, *next;
@@ -484,7 +488,9 @@ struct trunk {
     size_t requests_open;         /* sent and not answered */
     uint64_t request_seq;
 
-    struct inbound *inbound[3]; /* by QoS; [0] is not used */
+    struct inbound *inbound[INBOUND_LISTS]; /* in the order of receipt */
+    struct pointer_index inbound_index;     /* of all, by QoS and packet id */
+    bool exceeded; /* the broker sent more at a time than we allow, on this connection */
     size_t inbound_held;        /* not acknowledged in this connection */
     uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
     uint64_t route_seq;         /* of the last change of which filters the broker holds */
@@ -851,6 +857,7 @@ void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
 
 /* engine_index.c */
+uint32_t hash_inbound(const void *item);
 uint32_t hash_address(const struct dm_address *address);
 void indexes_init(struct engine *e);
 void trunk_indexes_init(struct trunk *t);

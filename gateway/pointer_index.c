@@ -250,8 +250,9 @@ pointer_index_remove(struct pointer_index *index, const void *item)
     close_gap(index, table, slot);
     table->count--;
     index->count--;
-    if (index->count == 0)
-        pointer_index_fini(index);
+    if (index->count == 0 && index->table_count > 1)
+        pointer_index_fini(
+            index); /* a small one stays: it may be filled and emptied all the time */
     else if (table->room > 4 * ROOM_MIN && table->count < table->room / 4)
         resize(index, at, room_for(table->count)); /* without memory it stays as it is */
 }

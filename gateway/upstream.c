@@ -31,9 +31,8 @@
 #define PINGRESP_TIMEOUT_MIN_MS 5000u
 #define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
 #define FLUSH_TIMEOUT_MS 1000u
-#define RECEIVE_MAXIMUM_EXCEEDED 0x93 /* MQTT 5 reason codes */
-#define SESSION_TAKEN_OVER 0x8e
-#define CUT_SHORT_MAX 3 /* so often in a row, and somebody else has this client id */
+#define SESSION_TAKEN_OVER 0x8e /* MQTT 5 reason code */
+#define CUT_SHORT_MAX 3         /* so often in a row, and somebody else has this client id */
 
 uint64_t
 upstream_clock_ms(void)
@@ -60,10 +59,8 @@ connection_send(struct connection *connection, const struct mqtt_packet *packet)
 {
     enum dm_result result = stream_send(connection->stream, packet);
 
-    if (result == DM_OK) {
+    if (result == DM_OK)
         connection->last_tx_ms = upstream_clock_ms();
-        upstream_window_sent(&connection->window, packet);
-    }
     return result;
 }
 
@@ -247,11 +244,6 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
     }
     connection->objected =
         (packet->type == MQTT_PUBACK || packet->type == MQTT_PUBREC) && packet->reason >= 0x80;
-    if (!upstream_window_received(&connection->window, packet)) {
-        connection_error(connection, "broker sent more messages at a time than we allow");
-        connection_reject(connection, RECEIVE_MAXIMUM_EXCEEDED);
-        return false;
-    }
     if (packet->type != MQTT_PINGRESP)
         connection->events.on_packet(connection->events.ctx, packet);
     return true;
@@ -269,8 +261,8 @@ on_octets(void *ctx)
     }
 }
 
-/* MQTT 3.1.1 has no word for a session that is taken over, and Mosquitto 2.0.11 does not say that of
- * MQTT 5: the broker just closes. It also does after it has refused a message. */
+/* MQTT 3.1.1 has no word for a session that is taken over, and Mosquitto 2.0.11 does not say that
+ * of MQTT 5: the broker just closes. It also does after it has refused a message. */
 static enum upstream_end
 end_of_closing(struct connection *connection)
 {
@@ -412,7 +404,6 @@ free_connection(struct connection *connection)
     if (connection->timer != NULL)
         event_free(connection->timer);
     upstream_watch_free(connection->watch);
-    upstream_window_fini(&connection->window);
     upstream_targets_fini(&connection->targets);
     upstream_options_free(&connection->options);
     free(connection);

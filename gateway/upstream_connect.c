@@ -269,16 +269,6 @@ upstream_reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t 
     return buffer;
 }
 
-uint32_t
-upstream_receive_maximum(const struct upstream_options *options, enum mqtt_version version)
-{
-    /* MQTT 3.1.1 has none. Mosquitto 2.0.11 has more messages open after a few reconnections than it
-     * may, and would never get rid of them: to a member, with its small maximum, that is forgiven. */
-    return version == MQTT_5 && options->receive_maximum != 0 && !options->member
-               ? options->receive_maximum
-               : UINT16_MAX;
-}
-
 struct upstream_session
 upstream_connack_session(enum mqtt_version version, const struct mqtt_packet *connack)
 {

@@ -60,10 +60,6 @@ uint8_t upstream_connack_reason(enum mqtt_version version, const struct mqtt_pac
 /* "0x87 not authorized (their words)"; returns the buffer. */
 const char *upstream_reason_text(uint8_t reason, struct dm_span words, char *buffer, size_t size);
 
-/* Messages of QoS 1 and 2 that we let the broker have open towards us. */
-uint32_t upstream_receive_maximum(const struct upstream_options *options,
-                                  enum mqtt_version version);
-
 /* What an accepted CONNACK grants. */
 struct upstream_session upstream_connack_session(enum mqtt_version version,
                                                  const struct mqtt_packet *connack);

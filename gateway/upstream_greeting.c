@@ -165,7 +165,6 @@ void
 greeting_start(struct connection *connection)
 {
     struct upstream_target *target = target_of(connection);
-    uint32_t maximum = upstream_receive_maximum(&connection->options, target->version.current);
 
     connection->clean_start =
         connection->options.wipe ||
@@ -175,9 +174,7 @@ greeting_start(struct connection *connection)
         upstream_connect_packet(&connection->options, connection->clean_start);
 
     packet.has_will = packet.has_will && !target->no_will;
-    enum dm_result result = upstream_window_start(&connection->window, maximum)
-                                ? connection_send(connection, &packet)
-                                : DM_NO_MEMORY;
+    enum dm_result result = connection_send(connection, &packet);
 
     if (result != DM_OK) {
         connection_error(connection, "CONNECT cannot be written: %s", dm_result_text(result));

@@ -9,7 +9,6 @@
 #include "upstream_stream.h"
 #include "upstream_target.h"
 #include "upstream_watch.h"
-#include "upstream_window.h"
 
 #define CONNACK_TIMEOUT_MS 10000u
 #define CONNECTION_NAME_SIZE 320
@@ -29,7 +28,6 @@ struct connection {
     struct stream *stream; /* GREETING, CONNECTED */
     struct stream_counters counters;
     struct upstream_watch *watch; /* NULL: of a member */
-    struct upstream_window window;
 
     bool clean_start;      /* of this attempt: it only wipes the broker's session */
     bool allowed;          /* may_attempt, or ops.attempt, for this attempt and its repetitions */

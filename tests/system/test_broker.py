@@ -272,6 +272,21 @@ class Sharing(SystemTest):
         self.wait_kept("sleeper", 100)
         self.assertEqual(len(sleeper.wake()), 100)
 
+    def test_backlog_beyond_the_window_ends_no_connection(self):
+        """Mosquitto 2.0 sends more than receive_maximum at a time as soon as messages wait for it."""
+        self.start_gateway(broker={"receive_maximum": 10})
+        device = self.device("sleeper").connect()
+        device.subscribe("cmd")
+        device.sleep()
+        broker = self.broker.client()
+        sent = [("cmd", b"%d" % i) for i in range(300)]
+        with self.gateway.paused():
+            for topic, payload in sent:
+                broker.publish(topic, payload)
+        self.wait_kept("sleeper", len(sent))
+        self.assertEqual(self.gateway.status()["broker"]["connects"], 1)
+        self.assertEqual(self.texts(device, device.wake()), sent)
+
     def test_shared_subscription_is_refused(self):  # design section 6
         self.start_gateway()
         answer = self.device("d").connect().ask(sn.subscribe(1, "$share/g/a"), sn.SUBACK)

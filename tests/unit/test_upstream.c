@@ -1061,28 +1061,22 @@ connected_topic_alias_is_answered_with_0x94(void)
     end(&world);
 }
 
+/* Mosquitto 2.0 does so, and would do it again after every reconnect. */
 static void
-connected_message_beyond_our_receive_maximum_is_answered_with_0x93(void)
+connected_message_beyond_our_receive_maximum_is_taken(void)
 {
-    struct mqtt_packet answer = {.type = MQTT_PUBACK, .packet_id = 1};
     struct world world;
 
     begin(&world);
     world.options.receive_maximum = 2;
     open_upstream(&world, "127.0.0.1");
     run_until(&world, is_connected);
-    write_hex(world.peer, "32 06 00 01 61 00 01 00 32 06 00 01 61 00 02 00");
-    while (world.packets < 2 && !world.late)
-        event_base_loop(world.base, EVLOOP_ONCE);
-    CU_ASSERT_EQUAL(world.upstream->ops->send(world.upstream, &answer), DM_OK);
-    write_hex(world.peer, "32 06 00 01 61 00 03 00");
+    write_hex(world.peer,
+              "32 06 00 01 61 00 01 00 32 06 00 01 61 00 02 00 32 06 00 01 61 00 03 00");
     while (world.packets < 3 && !world.late)
         event_base_loop(world.base, EVLOOP_ONCE);
-    CU_ASSERT_EQUAL(world.disconnected, 0);
-    write_hex(world.peer, "32 06 00 01 61 00 04 00");
-    run_until(&world, broker_saw_disconnect);
-    CU_ASSERT_TRUE(seen_is(last_seen(&world), "e0 01 93"));
     CU_ASSERT_EQUAL(world.packets, 3);
+    CU_ASSERT_EQUAL(world.disconnected, 0);
     end(&world);
 }
 
@@ -1208,7 +1202,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(second_broker_is_connected_while_the_first_is_away_and_left_when_it_is_back),
     UNIT_TEST(second_broker_is_not_left_without_being_told_to_and_a_round_begins_with_the_first),
     UNIT_TEST(connected_topic_alias_is_answered_with_0x94),
-    UNIT_TEST(connected_message_beyond_our_receive_maximum_is_answered_with_0x93),
+    UNIT_TEST(connected_message_beyond_our_receive_maximum_is_taken),
     UNIT_TEST(free_before_the_loop_runs),
     UNIT_TEST(free_while_dialing),
     UNIT_TEST(free_while_greeting),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decisions of a connection attempt: URL, back-off, version, options, CONNACK. */
 #include "upstream_target.h"
-#include "upstream_window.h"
 
 #include "unit.h"
 
@@ -136,69 +135,6 @@ number_of_brokers_is_limited(void)
 }
 
 static void
-count_messages_with_room_for(uint32_t maximum)
-{
-    struct upstream_window window = {0};
-    struct mqtt_packet message = {.type = MQTT_PUBLISH, .qos = 1, .packet_id = 1};
-    struct mqtt_packet answer = {.type = MQTT_PUBACK, .packet_id = 1001};
-
-    CU_ASSERT_TRUE_FATAL(upstream_window_start(&window, maximum));
-    while (message.packet_id <= maximum - 2) { /* all but two */
-        CU_ASSERT_TRUE(upstream_window_received(&window, &message));
-        message.packet_id = (uint16_t)(message.packet_id + 1);
-    }
-    message.packet_id = 1001;
-    CU_ASSERT_TRUE(upstream_window_received(&window, &message));
-    CU_ASSERT_TRUE(upstream_window_received(&window, &message)); /* once more */
-    message.packet_id = 1002;
-    message.qos = 2;
-    CU_ASSERT_TRUE(upstream_window_received(&window, &message));
-    message.qos = 0;
-    message.packet_id = 0;
-    CU_ASSERT_TRUE(upstream_window_received(&window, &message));
-    upstream_window_sent(&window, &answer);
-    upstream_window_sent(&window, &answer); /* it is not open any more */
-    CU_ASSERT_EQUAL(window.count, maximum - 1);
-    answer.packet_id = 1002;
-    answer.type = MQTT_PUBREC; /* it goes on */
-    upstream_window_sent(&window, &answer);
-    CU_ASSERT_EQUAL(window.count, maximum - 1);
-    message.qos = 2;
-    for (message.packet_id = 65535; message.packet_id > 65533; message.packet_id--)
-        CU_ASSERT_EQUAL(upstream_window_received(&window, &message), message.packet_id == 65535);
-    answer.reason = 0x97; /* refused: that was its end */
-    upstream_window_sent(&window, &answer);
-    answer.type = MQTT_PUBCOMP;
-    answer.packet_id = 65535;
-    upstream_window_sent(&window, &answer);
-    CU_ASSERT_EQUAL(window.count, maximum - 1);
-    upstream_window_fini(&window);
-}
-
-static void
-window_counts_messages_until_they_are_answered(void)
-{
-    count_messages_with_room_for(2);
-    count_messages_with_room_for(64);
-    count_messages_with_room_for(65);
-    count_messages_with_room_for(1000);
-}
-
-static void
-window_of_all_ids_is_never_exceeded(void)
-{
-    struct upstream_window window = {0};
-    struct mqtt_packet message = {.type = MQTT_PUBLISH, .qos = 1};
-
-    CU_ASSERT_TRUE(upstream_window_start(&window, UINT16_MAX));
-    for (unsigned id = 1; id <= UINT16_MAX; id++) {
-        message.packet_id = (uint16_t)id;
-        CU_ASSERT_TRUE(upstream_window_received(&window, &message));
-    }
-    upstream_window_fini(&window);
-}
-
-static void
 version_auto_alternates_until_one_is_proven(void)
 {
     struct upstream_version version;
@@ -283,8 +219,6 @@ static const struct unit_test tests[] = {
     UNIT_TEST(backoff_doubles_from_half_a_second_to_thirty_with_jitter),
     UNIT_TEST(round_goes_through_all_brokers_before_the_back_off_grows),
     UNIT_TEST(number_of_brokers_is_limited),
-    UNIT_TEST(window_counts_messages_until_they_are_answered),
-    UNIT_TEST(window_of_all_ids_is_never_exceeded),
     UNIT_TEST(version_auto_alternates_until_one_is_proven),
     UNIT_TEST(version_proven_survives_silence_but_not_a_refusal_by_name),
     UNIT_TEST(version_fixed_never_changes),
