@@ -403,6 +403,12 @@ own_pool_reconfigure(struct own_pool *pool, const struct own_options *options)
 void
 own_pool_broker_back(struct own_pool *pool, size_t broker)
 {
+    struct pointer_index_place at = {0};
+    const struct own_slot *slot;
+
+    while ((slot = pointer_index_next(&pool->open, &at)) != NULL)
+        if (slot->upstream != NULL)
+            slot->upstream->ops->forget_cuts(slot->upstream);
     own_gate_found(&pool->gate, broker);
     evtimer_del(pool->gate_timer);
     own_pool_advance(pool);

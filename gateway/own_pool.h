@@ -57,7 +57,8 @@ void own_pool_free(struct own_pool *pool);
 
 /* Other options, with the same brokers: connections that are not as they say connect anew. */
 void own_pool_reconfigure(struct own_pool *pool, const struct own_options *options);
-/* The broker of this number can be reached: no need to wait before the next attempts. */
+/* The broker of this number can be reached again: no need to wait before the next attempts, and
+ * what was cut short until now was its end. */
 void own_pool_broker_back(struct own_pool *pool, size_t broker);
 
 void own_pool_status(const struct own_pool *pool, struct own_status *status);

@@ -441,6 +441,12 @@ upstream_attempt(struct upstream *upstream, size_t broker)
     connection_arm(connection, 0);
 }
 
+static void
+upstream_forget_cuts(struct upstream *upstream)
+{
+    ((struct connection *)upstream)->cut_short = 0;
+}
+
 static enum dm_result
 upstream_reconfigure(struct upstream *upstream, const struct upstream_options *options)
 {
@@ -509,6 +515,7 @@ upstream_open(struct event_base *base, const struct upstream_options *options,
         .free = upstream_free,
         .drop = upstream_drop,
         .attempt = upstream_attempt,
+        .forget_cuts = upstream_forget_cuts,
         .status = upstream_status,
     };
     struct connection *connection = calloc(1, sizeof *connection);

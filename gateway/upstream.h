@@ -105,6 +105,9 @@ struct upstream_ops {
     /* Only with upstream_options.member: makes the attempt now that may_attempt held back, or one
      * after the last. Nothing while an attempt or connection is there. */
     void (*attempt)(struct upstream *upstream, size_t broker);
+    /* Only with upstream_options.member: the broker had ended other connections, too, so that those
+     * which it cut short until now tell nothing. */
+    void (*forget_cuts)(struct upstream *upstream);
     void (*status)(const struct upstream *upstream, struct upstream_status *status);
 };
 

@@ -464,6 +464,24 @@ broker_that_closes_after_a_refused_message_has_not(void)
 }
 
 static void
+broker_that_restarts_three_times_has_not_either(void)
+{
+    struct world w;
+
+    begin(&w);
+    make(&w);
+    open_device(&w, 1);
+    for (size_t i = 1; i <= 4; i++) {
+        RUN_UNTIL(&w, w.connected[1] == i);
+        broker_send(&w.broker, "dev-1", "", true);
+        RUN_UNTIL(&w, w.gone[1] == i);
+        CU_ASSERT_EQUAL(w.why[1], UPSTREAM_LOST);
+        own_pool_broker_back(w.own, 0); /* the shared connection was cut, too */
+    }
+    end(&w);
+}
+
+static void
 close_says_goodbye_unless_the_device_is_lost(void)
 {
     struct world w;
@@ -755,6 +773,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(take_over_ends_the_connection_until_the_device_comes_again),
     UNIT_TEST(broker_that_closes_without_a_word_three_times_has_taken_it_over),
     UNIT_TEST(broker_that_closes_after_a_refused_message_has_not),
+    UNIT_TEST(broker_that_restarts_three_times_has_not_either),
     UNIT_TEST(close_says_goodbye_unless_the_device_is_lost),
     UNIT_TEST(close_and_open_from_inside_a_packet),
     UNIT_TEST(broker_may_have_more_messages_open_than_it_was_allowed),
