@@ -205,11 +205,13 @@ void
 session_leave(struct engine *e, struct session *s, enum engine_state state)
 {
     struct trunk *t = s->trunk;
-    struct uplink *will = state == ENGINE_LOST ? will_spool(e, s) : NULL; /* R34, R103 */
+    bool never = t->fresh; /* the device was not told that it has one */
+    struct uplink *will = state == ENGINE_LOST && !never ? will_spool(e, s) : NULL; /* R34, R103 */
 
+    t->asking = false;
     t->abrupt = state == ENGINE_LOST;
 
-    if (s->clean) { /* R32 */
+    if (s->clean || never) { /* R32 */
         session_wipe(e, s);
     } else {
         s->naps++;
@@ -258,14 +260,15 @@ handle_disconnect(struct engine *e, const struct dm_address *from, struct sessio
     }
     handshake_end(e, s); /* a late CONNECT began it */
     session_heard(e, s);
-    if (packet->has_duration && packet->duration_s > 0) { /* R83: 0 is a plain DISCONNECT */
+    if (packet->has_duration && packet->duration_s > 0 &&
+        !s->trunk->asking) { /* R83: 0 is a plain DISCONNECT */
         go_to_sleep(e, s, packet->duration_s);
         return;
     }
     log_info("session", "client %s: disconnected",
              log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len)));
     session_note(e, s, ENGINE_EVENT_DISCONNECTED, 0);
-    bool wiped = s->clean;
+    bool wiped = s->clean || s->trunk->fresh;
     session_leave(e, s, ENGINE_DISCONNECTED); /* a clean one is gone */
     engine_send_to(e, from, wiped ? e->wipe_seq : s->seq,
                    &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});
@@ -281,7 +284,8 @@ handle_pingreq(struct engine *e, const struct dm_address *from, struct session *
         access_denied(e, packet->client_id, "PINGREQ from this address", (struct dm_span){0});
         s = NULL;
     }
-    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST) {
+    if (s == NULL || s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST ||
+        s->trunk->asking) {
         e->status.refused++;
         if (engine_may_reply(e, from))
             engine_send_to(e, from, 0, &(struct mqttsn_packet){.type = MQTTSN_DISCONNECT});

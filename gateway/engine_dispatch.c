@@ -46,7 +46,7 @@ reaction_to(const struct session *s, const struct mqttsn_packet *packet)
 
     if (packet->type == MQTTSN_PUBLISH && packet->qos == MQTTSN_QOS_MINUS_ONE)
         return PROCESS;
-    if (s == NULL)
+    if (s == NULL || s->trunk->asking) /* it has no CONNACK yet */
         return rule->off;
     switch (s->state) {
     case ENGINE_ACTIVE:

@@ -22,13 +22,17 @@ client_text(const struct trunk *t, char *buffer, size_t size)
 
 /* ---- the list ---- */
 
+static struct trunk *
+own_find(const struct engine *e, uint64_t connection)
+{
+    return pointer_index_find(&e->own_index, pointer_index_hash(0, &connection, sizeof connection),
+                              &connection);
+}
+
 struct trunk *
 trunk_find(struct engine *e, uint64_t connection)
 {
-    if (connection == 0)
-        return &e->shared;
-    return pointer_index_find(&e->own_index, pointer_index_hash(0, &connection, sizeof connection),
-                              &connection);
+    return connection == 0 ? &e->shared : own_find(e, connection);
 }
 
 struct trunk *
@@ -537,7 +541,7 @@ own_load(struct engine *e, const struct store_record *record)
 bool
 own_attach(struct engine *e, struct session *s, uint8_t upstream)
 {
-    struct trunk *t = trunk_find(e, s->number);
+    struct trunk *t = own_find(e, s->number);
 
     if (upstream == 0)
         return true;

@@ -227,22 +227,23 @@ had_its_copy(struct engine *e, struct trunk *t, const struct session *s, const s
 static bool
 has_copy(struct trunk *t, struct session *s, const struct message *m)
 {
-    const struct copies *c = copies_of(t, m);
+    if (m->inbound == NULL)
+        return false;
+    const struct copy_mark *mark = mark_of(s, m);
 
-    return c != NULL && mark_of(s, m)->number == c->number && mark_of(s, m)->has_copy;
+    return mark->has_copy && mark->number == copies_of(t, m)->number;
 }
 
 static void
 set_copy(struct trunk *t, struct session *s, const struct message *m, bool taken)
 {
-    const struct copies *c = copies_of(t, m);
-
-    if (c == NULL)
+    if (m->inbound == NULL)
         return;
+    uint32_t number = copies_of(t, m)->number;
     struct copy_mark *mark = mark_of(s, m);
 
-    if (mark->number != c->number)
-        *mark = (struct copy_mark){.number = c->number};
+    if (mark->number != number)
+        *mark = (struct copy_mark){.number = number};
     mark->has_copy = mark->has_copy || taken;
 }
 
@@ -251,7 +252,7 @@ take_copy(struct engine *e, struct trunk *t, struct session *s, const struct mes
           uint8_t qos)
 {
     set_copy(t, s, m, true);
-    if (qos == 2)
+    if (qos == 2 && m->inbound != NULL)
         record_copy_mark(e, s, 2, mark_of(s, m));
 }
 

@@ -234,7 +234,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
         sub = subscription_new(e, s, filter, ++e->last_subscription);
     if (sub == NULL)
         return NULL;
-    sub->type = packet->topic_type;
+    sub->type = (uint8_t)packet->topic_type;
     sub->topic_id = packet->topic_id;
     sub->qos = requested_qos(packet);
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)

@@ -48,17 +48,100 @@ hold(struct world *world, uint64_t needs)
     }
     struct world_held *held = &world->held[world->held_count++];
 
-    *held = (struct world_held){.needs = needs};
+    *held = (struct world_held){.needs = needs, .type = ENGINE_SEND};
     return held;
 }
 
-static void
-hold_upstream(struct world *world, uint64_t needs, const struct mqtt_packet *packet)
+/* ---- own connections ---- */
+
+static unsigned
+own_of(struct world *world, struct dm_span client_id)
 {
-    struct world_held *held = hold(world, needs);
+    for (unsigned i = 0; i < WORLD_OWN; i++) {
+        struct world_own *own = &world->own[i];
+
+        if (own->client_id[0] == '\0' && client_id.len < sizeof own->client_id)
+            memcpy(own->client_id, client_id.data, client_id.len);
+        if (dm_span_equal(dm_span_text(own->client_id), client_id))
+            return i;
+    }
+    FUZZ_CHECK(false, "an own connection of a client that nobody is");
+    return 0;
+}
+
+/* The connection that is up; NULL: there is none with this number. */
+static struct broker *
+broker_of(struct world *world, uint64_t connection)
+{
+    if (connection == 0)
+        return &world->broker;
+    for (unsigned i = 0; i < WORLD_OWN; i++)
+        if (world->own[i].connection == connection && world->own[i].broker.up)
+            return &world->own[i].broker;
+    return NULL;
+}
+
+static void
+execute_own(struct world *world, const struct world_held *h)
+{
+    struct world_own *own = &world->own[h->own];
+
+    if (h->type == ENGINE_OPEN) {
+        FUZZ_CHECK(!own->wiping, "opened while it is wiped");
+        FUZZ_CHECK(!own->wanted || own->connection == h->connection,
+                   "two connections of one client id");
+        own->lost = own->broker.up;
+        if (own->broker.up)
+            broker_disconnect(&own->broker);
+        own->clean_owed = h->flag;
+        own->wanted = true;
+        own->connection = h->connection;
+        return;
+    }
+    if (own->wiping_connection == h->connection)
+        own->wiping = h->flag;
+    if (h->flag) {
+        own->wiping = true;
+        own->wiping_connection = h->connection;
+    }
+    if (own->connection != h->connection)
+        return;
+    if (own->broker.up)
+        broker_disconnect(&own->broker);
+    own->wanted = own->lost = false;
+}
+
+static enum dm_result
+emit_own(struct world *world, const struct engine_effect *effect)
+{
+    bool open = effect->type == ENGINE_OPEN;
+    struct dm_span client_id = open ? effect->open.client_id : effect->close.client_id;
+    struct world_held own = {.type = effect->type,
+                             .connection = effect->connection,
+                             .own = own_of(world, client_id),
+                             .flag = open ? effect->open.clean_start : effect->close.wipe};
+
+    FUZZ_CHECK(effect->connection != 0, "the shared connection is always there");
+    if (effect->needs <= world->disk.committed) {
+        execute_own(world, &own);
+        return DM_OK;
+    }
+    struct world_held *held = hold(world, effect->needs);
+
+    *held = own;
+    held->needs = effect->needs;
+    return DM_OK;
+}
+
+static void
+hold_upstream(struct world *world, const struct engine_effect *effect)
+{
+    const struct mqtt_packet *packet = &effect->upstream;
+    struct world_held *held = hold(world, effect->needs);
     size_t topic_len = packet->topic.len;
 
-    held->upstream = true;
+    held->type = ENGINE_UPSTREAM;
+    held->connection = effect->connection;
     held->to_broker = *packet;
     held->octets = fuzz_alloc(topic_len + packet->payload.len);
     if (topic_len > 0)
@@ -82,23 +165,29 @@ release(struct world *world, uint64_t committed)
             world->held[kept++] = *held;
             continue;
         }
-        if (held->upstream)
-            broker_takes(&world->broker, &held->to_broker);
-        else
+        struct broker *broker =
+            held->type == ENGINE_UPSTREAM ? broker_of(world, held->connection) : NULL;
+
+        if (broker != NULL)
+            broker_takes(broker, &held->to_broker);
+        else if (held->type == ENGINE_OPEN || held->type == ENGINE_CLOSE)
+            execute_own(world, held);
+        else if (held->type == ENGINE_SEND)
             hear(world, held->who, &held->packet);
         free(held->octets);
     }
     world->held_count = kept;
 }
 
-/* upstream_only: the connection ended; else the gateway did. */
+/* Packets of a connection that has ended; `all`: the gateway has. */
 static void
-drop_held(struct world *world, bool upstream_only)
+drop_held(struct world *world, uint64_t connection, bool all)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < world->held_count; i++) {
-        if (upstream_only && !world->held[i].upstream)
+        if (!all &&
+            (world->held[i].type != ENGINE_UPSTREAM || world->held[i].connection != connection))
             world->held[kept++] = world->held[i];
         else
             free(world->held[i].octets);
@@ -176,21 +265,27 @@ emit_upstream(struct world *world, const struct engine_effect *effect)
     size_t room = mqtt_encoded_max(packet);
     uint8_t *octets = fuzz_alloc(room);
     size_t len = 0;
+    struct broker *broker = broker_of(world, effect->connection);
 
-    FUZZ_CHECK(mqtt_encode(world->broker.session.version, packet, octets, room, &len) == DM_OK,
+    if (broker == NULL) /* its end was said, and this before; the runner drops it */
+        FUZZ_CHECK(effect->connection != 0, "a packet without a connection");
+    FUZZ_CHECK(mqtt_encode(broker != NULL ? broker->session.version : MQTT_5, packet, octets, room,
+                           &len) == DM_OK,
                "a packet that cannot be encoded");
     free(octets);
-    FUZZ_CHECK(world->broker.up, "a packet without a connection");
+    if (broker == NULL)
+        return DM_IO;
+    FUZZ_CHECK(broker->up, "a packet without a connection");
     if (effect->needs > world->disk.committed) {
-        hold_upstream(world, effect->needs, packet);
+        hold_upstream(world, effect);
         return DM_OK;
     }
     if (packet->type == MQTT_PUBLISH && world->publish_result != DM_OK) {
         if (world->publish_result != DM_IO)
-            broker_refuses(&world->broker, packet->packet_id);
+            broker_refuses(broker, packet->packet_id);
         return world->publish_result;
     }
-    broker_takes(&world->broker, packet);
+    broker_takes(broker, packet);
     return DM_OK;
 }
 
@@ -215,8 +310,7 @@ emit(void *ctx, const struct engine_effect *effect)
         return emit_upstream(world, effect);
     case ENGINE_OPEN:
     case ENGINE_CLOSE:
-        FUZZ_CHECK(false, "an own connection that nobody asked for");
-        return DM_OK;
+        return emit_own(world, effect);
     case ENGINE_RECORD:
         engine_disk_append(&world->disk, effect);
         FUZZ_CHECK(world->disk.fault == NULL, world->disk.fault);
@@ -334,7 +428,16 @@ end_engine(struct world *world)
     world->started = false;
     engine_free(world->engine);
     broker_gateway_restarts(&world->broker);
-    drop_held(world, false);
+    for (unsigned i = 0; i < WORLD_OWN; i++) {
+        struct world_own *own = &world->own[i];
+
+        broker_gateway_restarts(&own->broker);
+        if (own->new_seq > world->disk.committed)
+            own->exists = false; /* told of again, until the gateway has that on disk */
+        own->new_seq = 0;
+        own->wanted = own->wiping = own->clean_owed = own->lost = false;
+    }
+    drop_held(world, 0, true);
     engine_disk_crash(&world->disk);
 }
 
@@ -347,6 +450,13 @@ world_start(struct world *world)
     memset(world->peers, 0, sizeof world->peers);
     engine_disk_init(&world->disk);
     broker_init(&world->broker);
+    for (unsigned i = 0; i < WORLD_OWN; i++) {
+        struct world_own *own = &world->own[i];
+
+        broker_init(&own->broker);
+        memset(own, 0, offsetof(struct world_own, broker));
+    }
+    world->about = WORLD_OWN;
     begin_step(world);
     start_engine(world);
 }
@@ -395,11 +505,53 @@ world_datagram(struct world *world, unsigned who, const struct mqttsn_packet *pa
     end_step(world);
 }
 
+struct broker *
+world_broker(struct world *world)
+{
+    return world->about < WORLD_OWN ? &world->own[world->about].broker : &world->broker;
+}
+
+/* As in the runner: nothing is told of a connection whose end is held. */
+static bool
+is_over(const struct world *world, uint64_t connection)
+{
+    for (size_t i = 0; i < world->held_count; i++)
+        if (world->held[i].type == ENGINE_CLOSE && world->held[i].connection == connection)
+            return true;
+    return false;
+}
+
+static void
+own_up(struct world *world, struct upstream_session *granted)
+{
+    struct world_own *own = &world->own[world->about];
+
+    if (!own->wanted || own->broker.up || is_over(world, own->connection))
+        return;
+    if (own->lost) {
+        world_broker_ends(world, UPSTREAM_LOST);
+        return;
+    }
+    granted->session_present = granted->session_present && own->exists && !own->clean_owed;
+    own->exists = true;
+    own->clean_owed = false;
+    trace_text("own connection %llu, session %s\n", (unsigned long long)own->connection,
+               granted->session_present ? "present" : "new");
+    broker_connect(&own->broker, granted);
+    engine_upstream_connected(world->engine, world->now_ms, own->connection, granted);
+    own->new_seq = granted->session_present ? own->new_seq : world->disk.seq;
+    end_step(world);
+}
+
 void
 world_broker_up(struct world *world, const struct upstream_session *session)
 {
     struct upstream_session granted = *session;
 
+    if (world->about < WORLD_OWN) {
+        own_up(world, &granted);
+        return;
+    }
     if (world->broker.up)
         return;
     granted.session_present =
@@ -414,23 +566,58 @@ world_broker_up(struct world *world, const struct upstream_session *session)
 }
 
 void
+world_broker_ends(struct world *world, enum upstream_end why)
+{
+    struct world_own *own = &world->own[world->about % WORLD_OWN];
+
+    if (world->about >= WORLD_OWN || !own->wanted || is_over(world, own->connection))
+        return;
+    trace_text("own connection %llu ends, %d\n", (unsigned long long)own->connection, (int)why);
+    if (own->broker.up)
+        broker_disconnect(&own->broker);
+    own->wanted = why == UPSTREAM_LOST;
+    own->lost = false;
+    drop_held(world, own->connection, false);
+    engine_upstream_disconnected(world->engine, world->now_ms, own->connection, why);
+    end_step(world);
+}
+
+void
+world_broker_wiped(struct world *world)
+{
+    struct world_own *own = &world->own[world->about % WORLD_OWN];
+
+    if (world->about >= WORLD_OWN || !own->wiping || is_over(world, own->wiping_connection))
+        return;
+    trace_text("own connection %llu wiped\n", (unsigned long long)own->wiping_connection);
+    own->wiping = own->exists = false;
+    engine_upstream_wiped(world->engine, world->now_ms, own->wiping_connection);
+    end_step(world);
+}
+
+void
 world_broker_down(struct world *world)
 {
+    if (world->about < WORLD_OWN) {
+        world_broker_ends(world, UPSTREAM_LOST);
+        return;
+    }
     if (!world->broker.up)
         return;
     trace_text("disconnected\n");
     broker_disconnect(&world->broker);
-    drop_held(world, true);
+    drop_held(world, 0, false);
     engine_upstream_disconnected(world->engine, world->now_ms, 0, UPSTREAM_LOST);
     end_step(world);
 }
 
 /* Whether a packet of the gateway with this id waits for the disk. */
 static bool
-is_held(const struct world *world, uint16_t packet_id)
+is_held(const struct world *world, uint64_t connection, uint16_t packet_id)
 {
     for (size_t i = 0; i < world->held_count; i++)
-        if (world->held[i].upstream && world->held[i].to_broker.packet_id == packet_id)
+        if (world->held[i].type == ENGINE_UPSTREAM && world->held[i].connection == connection &&
+            world->held[i].to_broker.packet_id == packet_id)
             return true;
     return false;
 }
@@ -440,11 +627,15 @@ world_broker_packet(struct world *world, const struct mqtt_packet *packet)
 {
     bool is_answer = packet->type != MQTT_PUBLISH && packet->type != MQTT_PUBREL;
 
-    if (!world->broker.up || (is_answer && is_held(world, packet->packet_id)))
+    struct broker *broker = world_broker(world);
+    uint64_t connection = world->about < WORLD_OWN ? world->own[world->about].connection : 0;
+
+    if (!broker->up || is_over(world, connection) ||
+        (is_answer && is_held(world, connection, packet->packet_id)))
         return; /* nobody answers what has not left */
     trace_broker("broker says", packet);
-    broker_answers(&world->broker, packet);
-    engine_upstream_packet(world->engine, world->now_ms, 0, packet);
+    broker_answers(broker, packet);
+    engine_upstream_packet(world->engine, world->now_ms, connection, packet);
     end_step(world);
 }
 

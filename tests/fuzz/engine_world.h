@@ -13,6 +13,7 @@
 enum {
     WORLD_LINKS = 2,
     WORLD_ADDRESSES = 6, /* address n is on link n % WORLD_LINKS */
+    WORLD_OWN = 8,       /* clients that have had an own connection, by client id */
 };
 
 /* The last message of its kind that the gateway sent to an address: what a device answers. */
@@ -28,10 +29,25 @@ struct world_peer {
     struct world_asked asked[MQTTSN_TYPE_COUNT];
 };
 
+/* The own connection of a client, and its session at the broker. */
+struct world_own {
+    char client_id[32];
+    uint64_t connection; /* the latest that was asked for */
+    bool wanted, clean_owed, wiping;
+    bool lost; /* by ENGINE_OPEN of one that was up; the gateway has not heard of it */
+    uint64_t wiping_connection;
+    bool exists;      /* the session at the broker */
+    uint64_t new_seq; /* journal number by which the gateway has heard that it is new; 0: it has */
+    struct broker broker;
+};
+
 /* An effect that waits for the disk. */
 struct world_held {
     uint64_t needs;
-    bool upstream;
+    enum engine_effect_type type; /* ENGINE_SEND, _UPSTREAM, _OPEN or _CLOSE */
+    uint64_t connection;
+    unsigned own; /* of which client */
+    bool flag;    /* clean_start or wipe */
     uint8_t who;
     struct mqttsn_packet packet;  /* without its spans */
     struct mqtt_packet to_broker; /* its spans point into `octets` */
@@ -49,6 +65,8 @@ struct world {
     struct engine *engine;
     struct engine_disk disk;
     struct broker broker;
+    struct world_own own[WORLD_OWN];
+    unsigned about; /* which of them the next world_broker_* is about; WORLD_OWN: the shared one */
     uint64_t now_ms;
     bool started;          /* the engine may emit */
     int speaker;           /* address the step's datagram came from; -1: none */
@@ -69,6 +87,12 @@ void world_finish(struct world *world);
 void world_datagram(struct world *world, unsigned who, const struct mqttsn_packet *packet);
 void world_broker_up(struct world *world, const struct upstream_session *session);
 void world_broker_down(struct world *world);
+/* Of an own connection. */
+void world_broker_ends(struct world *world, enum upstream_end why);
+/* What ENGINE_CLOSE asked for is done. */
+void world_broker_wiped(struct world *world);
+/* The broker of `about`. */
+struct broker *world_broker(struct world *world);
 void world_broker_packet(struct world *world, const struct mqtt_packet *packet);
 void world_commit(struct world *world, uint64_t seq);
 void world_link(struct world *world, unsigned link, bool up);

@@ -131,6 +131,9 @@ configure(struct world *world, struct fuzz_input *input)
         .settings.retry_ms = 10000,
         .settings.retry_count = ways & 128 ? 3 : 0,
         .settings.tolerance_percent = 150,
+        .settings.own = (ways & 3) == 3,
+        .settings.hold_at_broker = (ways >> 2 & 3) == 3,
+        .settings.will_at_broker = (ways >> 4 & 3) == 3,
     };
     configure_limits(&world->options, input);
     world->configure = configure_rights;
@@ -230,9 +233,18 @@ device_raw(struct world *world, struct fuzz_input *input)
 
 /* ---- broker ---- */
 
+/* Which connection the next thing is about. */
+static void
+choose_broker(struct world *world, struct fuzz_input *input)
+{
+    world->about =
+        world->options.settings.own ? fuzz_octet(input) % (WORLD_OWN + 1) : (unsigned)WORLD_OWN;
+}
+
 static void
 broker_up(struct world *world, struct fuzz_input *input)
 {
+    choose_broker(world, input);
     uint8_t flags = fuzz_octet(input);
     uint8_t limits = fuzz_octet(input);
     bool is_5 = !(flags & 1);
@@ -250,8 +262,26 @@ broker_up(struct world *world, struct fuzz_input *input)
 static void
 broker_down(struct world *world, struct fuzz_input *input)
 {
-    (void)input;
-    world_broker_down(world);
+    choose_broker(world, input);
+    if (world->about == WORLD_OWN) {
+        world_broker_down(world);
+        return;
+    }
+    switch (fuzz_octet(input) % 6) {
+    case 0:
+        world_broker_ends(world, UPSTREAM_REFUSED);
+        break;
+    case 1:
+        world_broker_ends(world, UPSTREAM_TAKEN_OVER);
+        break;
+    case 2:
+    case 3:
+        world_broker_wiped(world);
+        break;
+    default:
+        world_broker_ends(world, UPSTREAM_LOST);
+        break;
+    }
 }
 
 /* What some packet of the gateway waits for. */
@@ -259,16 +289,18 @@ static void
 broker_answer(struct world *world, struct fuzz_input *input)
 {
     struct mqtt_packet packet = {0};
+    choose_broker(world, input);
     uint8_t which = fuzz_octet(input);
 
     packet.reason = CHOOSE(input, reasons);
-    if (broker_next_answer(&world->broker, which, &packet))
+    if (broker_next_answer(world_broker(world), which, &packet))
         world_broker_packet(world, &packet);
 }
 
 static void
 broker_publish(struct world *world, struct fuzz_input *input)
 {
+    choose_broker(world, input);
     uint8_t flags = fuzz_octet(input);
     struct mqtt_packet packet = {
         .type = MQTT_PUBLISH, .retain = flags & 1, .dup = flags & 2, .qos = (flags >> 2 & 3) % 3};
@@ -277,7 +309,7 @@ broker_publish(struct world *world, struct fuzz_input *input)
     packet.packet_id = packet.qos > 0 ? 1 + (fuzz_octet(input) & 7) : 0;
     for (unsigned i = 0; i < (flags >> 4 & 3u); i++)
         packet.subscription_ids[packet.subscription_id_count++] =
-            world->broker.subscription_ids[fuzz_octet(input) % BROKER_IDS];
+            world_broker(world)->subscription_ids[fuzz_octet(input) % BROKER_IDS];
     uint8_t size = fuzz_octet(input);
     packet.payload = size & 128 ? dm_span_text(long_name) : fuzz_span(input, size & 7);
     if (topic_name_is_valid(packet.topic)) /* all that mqtt_decode lets pass */
@@ -292,6 +324,7 @@ broker_nonsense(struct world *world, struct fuzz_input *input)
                                            MQTT_SUBACK, MQTT_PUBCOMP, MQTT_UNSUBACK};
     struct mqtt_packet packet = {.type = CHOOSE(input, types)};
 
+    choose_broker(world, input);
     packet.packet_id = 1 + (fuzz_octet(input) & 15);
     packet.reason = CHOOSE(input, reasons);
     world_broker_packet(world, &packet);
@@ -304,8 +337,9 @@ broker_raw(struct world *world, struct fuzz_input *input)
     struct mqtt_packet packet;
     size_t used;
 
-    if (!world->broker.up || mqtt_decode(world->broker.session.version, octets.data, octets.len,
-                                         octets.len, &packet, &used) != DM_OK)
+    choose_broker(world, input);
+    if (!world_broker(world)->up || mqtt_decode(world_broker(world)->session.version, octets.data,
+                                                octets.len, octets.len, &packet, &used) != DM_OK)
         return;
     /* These stay with the connection. */
     if (packet.type != MQTT_CONNACK && packet.type != MQTT_PINGRESP &&

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `upstream = own`: a broker connection of each device's own (design 6), messages held here. */
+#include <string.h>
+
 #include "engine_rig.h"
 #include "unit.h"
 
@@ -457,7 +459,48 @@ another_kind_of_connection_counts_from_the_next_session_on(void)
     rig_fini(&rig);
 }
 
+static void
+device_that_leaves_before_its_connack_leaves_no_session(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig_connect(&rig, 'A', "dev", false, 60);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_step(&rig, 'A', MQTTSN_PINGREQ, 0); /* it does not wait for CONNACK */
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> DISCONNECT\n"));
+    rig_disconnect(&rig, 'A', 100);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> DISCONNECT !4\nCLOSE 1 wipe !4\n"));
+    rig_wait(&rig, 20000);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_SESSION_PUT), 0);
+    rig_fini(&rig);
+}
+
+static void
+messages_of_subscriptions_made_at_another_gateway_are_delivered(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    for (int start = 0; start <= 1; start++) {
+        if (start == 0)
+            rig_connect(&rig, 'A', "dev", false, 60);
+        else
+            rig_restart(&rig);
+        rig_commit(&rig);
+        own_up(&rig, 1, true);
+        rig_clear(&rig);
+        rig_broker_publish(&rig, "yard/lamp", "x", 0, 0, 77);
+        CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 yard/lamp"));
+    }
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(messages_of_subscriptions_made_at_another_gateway_are_delivered),
+    UNIT_TEST(device_that_leaves_before_its_connack_leaves_no_session),
     UNIT_TEST(status_tells_the_state_of_the_connection),
     UNIT_TEST(another_kind_of_connection_counts_from_the_next_session_on),
     UNIT_TEST(unknown_client_is_answered_when_the_broker_has_answered),
