@@ -4,9 +4,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -17,6 +14,7 @@
 #include <dormouse/log.h>
 
 #include "app_clock.h"
+#include "memory.h"
 
 /* At an orderly end; together with the broker's last second well below TimeoutStopSec= of the unit.
  */
@@ -484,9 +482,7 @@ app_run(const char *path, struct config *config, bool debug)
     log_fold_repeats(true);
     if (start(&app)) {
         start_watchdog(&app);
-#ifdef __GLIBC__
-        malloc_trim(0); /* what reading the configuration and the store needed */
-#endif
+        memory_give_back(); /* what reading the configuration and the store needed */
         app_notify("READY=1");
         log_notice("app", "dormoused %s is ready", DORMOUSE_VERSION);
         if (event_base_dispatch(app.base) >= 0)

@@ -2,13 +2,13 @@
 /* The durable store, put together: files, database, journal and writer thread behind store.h. */
 #include "store.h"
 
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <dormouse/log.h>
 
+#include "memory.h"
 #include "store_files.h"
 #include "store_sqlite.h"
 #include "store_writer.h"
@@ -99,7 +99,7 @@ backend_rest(void *ctx)
 
     if (s->database != NULL)
         database_rest(s->database);
-    malloc_trim(0);
+    memory_give_back();
 }
 
 static void
