@@ -171,9 +171,11 @@ connect_valid(enum mqtt_version version, const struct mqtt_packet *packet)
 }
 
 static bool
-publish_valid(const struct mqtt_packet *packet)
+publish_valid(enum mqtt_version version, const struct mqtt_packet *packet)
 {
-    return topic_name_is_valid(packet->topic) && packet->qos <= 2 &&
+    bool by_alias = packet->topic.len == 0 && packet->topic_alias != 0 && version == MQTT_5;
+
+    return (by_alias || topic_name_is_valid(packet->topic)) && packet->qos <= 2 &&
            (packet->qos == 0 ? !packet->dup : packet->packet_id != 0) &&
            packet->payload.len <= VARIABLE_MAX;
 }
@@ -199,7 +201,7 @@ packet_valid(enum mqtt_version version, const struct mqtt_packet *packet)
     case MQTT_CONNECT:
         return connect_valid(version, packet);
     case MQTT_PUBLISH:
-        return publish_valid(packet);
+        return publish_valid(version, packet);
     case MQTT_SUBSCRIBE:
     case MQTT_UNSUBSCRIBE:
         return subscribe_valid(packet);
@@ -273,10 +275,15 @@ write_publish(struct writer *writer, enum mqtt_version version, const struct mqt
     if (packet->qos > 0)
         put_u16(writer, packet->packet_id);
     if (version == MQTT_5) {
-        put_variable(writer, packet->has_message_expiry ? 5 : 0);
+        put_variable(writer,
+                     (packet->has_message_expiry ? 5u : 0u) + (packet->topic_alias != 0 ? 3u : 0u));
         if (packet->has_message_expiry) {
             put_u8(writer, PROPERTY_MESSAGE_EXPIRY);
             put_u32(writer, packet->message_expiry_s);
+        }
+        if (packet->topic_alias != 0) {
+            put_u8(writer, PROPERTY_TOPIC_ALIAS);
+            put_u16(writer, packet->topic_alias);
         }
     }
     put_octets(writer, packet->payload);

@@ -48,6 +48,8 @@ struct mqtt_packet {
     /* PUBLISH, read: subscription identifiers; SUBSCRIBE, written: the first one if count is 1 */
     uint32_t subscription_ids[MQTT_SUBSCRIPTION_IDS_MAX];
     size_t subscription_id_count;
+    uint16_t topic_alias;    /* PUBLISH, written, MQTT 5: stands for the topic from now on, or,
+                                if `topic` is empty, for the one it was sent with; 0: none */
     uint8_t retain_handling; /* SUBSCRIBE: 0 send retained, 2 do not */
     bool has_message_expiry;
     uint32_t message_expiry_s; /* PUBLISH */
@@ -69,6 +71,7 @@ struct mqtt_packet {
     uint32_t maximum_packet_size; /* 0: not given */
 
     /* CONNACK (read) */
+    uint16_t topic_alias_maximum;
     bool session_present;
     bool has_server_keepalive;
     uint8_t maximum_qos;            /* 2 if not given */

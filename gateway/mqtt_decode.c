@@ -215,6 +215,9 @@ apply_property(struct mqtt_packet *packet, uint32_t id, struct property_value va
     case PROPERTY_RETAIN_AVAILABLE:
         packet->retain_available = value.number != 0;
         return true;
+    case PROPERTY_TOPIC_ALIAS_MAXIMUM:
+        packet->topic_alias_maximum = (uint16_t)value.number;
+        return true;
     case PROPERTY_MAXIMUM_PACKET_SIZE:
         packet->maximum_packet_size = value.number;
         return value.number != 0;

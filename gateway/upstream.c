@@ -31,7 +31,8 @@
 #define PINGRESP_TIMEOUT_MIN_MS 5000u
 #define STABLE_MS 5000u /* a connection that lived as long starts the back-off anew */
 #define FLUSH_TIMEOUT_MS 1000u
-#define SESSION_TAKEN_OVER 0x8e /* MQTT 5 reason code */
+#define SESSION_TAKEN_OVER 0x8e /* MQTT 5 reason codes */
+#define TOPIC_ALIAS_INVALID 0x94
 #define CUT_SHORT_MAX 3         /* so often in a row, and somebody else has this client id */
 
 uint64_t
@@ -235,6 +236,7 @@ on_packet(void *ctx, const struct mqtt_packet *packet)
     char text[128];
 
     if (packet->type == MQTT_DISCONNECT) {
+        target_of(connection)->no_aliases |= packet->reason == TOPIC_ALIAS_INVALID;
         connection_error(
             connection, "broker sent DISCONNECT: %s",
             upstream_reason_text(packet->reason, packet->reason_string, text, sizeof text));

@@ -11,7 +11,8 @@ struct dial;
  * close; -1 on failure, and then `error` tells why the last address failed. */
 typedef void dial_done(void *ctx, int fd, const char *error);
 
-/* Starts; the texts are copied. An empty port: `host` is the path of a Unix socket. `done` is not called from inside. NULL: no memory. */
+/* Starts; the texts are copied. An empty port: `host` is the path of a Unix socket. `done` is not
+ * called from inside. NULL: no memory. */
 struct dial *dial_start(struct event_base *base, const char *host, const char *port,
                         dial_done *done, void *ctx);
 

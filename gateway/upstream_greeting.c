@@ -8,6 +8,8 @@
 
 #include "upstream_private.h"
 
+enum { MEMBER_ALIASES = 8 }; /* of one device; there are thousands of them */
+
 void
 greeting_other_version(struct connection *connection, bool named)
 {
@@ -72,12 +74,16 @@ enter_connected(struct connection *connection, const struct mqtt_packet *connack
     struct upstream_session session = upstream_connack_session(target->version.current, connack);
     struct tls_status tls;
     unsigned keepalive_s = connection->options.keepalive_s;
+    uint16_t aliases = connack->topic_alias_maximum;
     char name[CONNECTION_NAME_SIZE];
 
     if (connack->has_server_keepalive)
         keepalive_s = connack->keepalive_s;
     if (connack->maximum_packet_size != 0)
         stream_set_send_maximum(connection->stream, connack->maximum_packet_size);
+    if (connection->options.member && aliases > MEMBER_ALIASES)
+        aliases = MEMBER_ALIASES;
+    stream_use_aliases(connection->stream, target->no_aliases ? 0 : aliases);
     if (connack->session_expiry_s != UINT32_MAX && !connection->options.member)
         log_warning("upstream", "%s: the broker forgets our session after %lu s offline",
                     target->url, (unsigned long)connack->session_expiry_s);

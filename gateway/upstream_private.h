@@ -32,7 +32,7 @@ struct connection {
     bool clean_start;      /* of this attempt: it only wipes the broker's session */
     bool allowed;          /* may_attempt, or ops.attempt, for this attempt and its repetitions */
     bool reached;          /* the broker answered in this attempt */
-    bool objected;     /* the broker's last word was that it does not take a message */
+    bool objected;         /* the broker's last word was that it does not take a message */
     uint8_t cut_short;     /* connections in a row that the broker closed soon, without a word */
     uint64_t keepalive_ms; /* 0: none */
     uint64_t connected_ms, last_rx_ms, last_tx_ms;

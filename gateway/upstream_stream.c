@@ -17,6 +17,7 @@
 #include <event2/event.h>
 
 #include "tls.h"
+#include "upstream_alias.h"
 
 #define OUTPUT_MAX (1024u * 1024u) /* beyond: QoS 0 is refused, and nothing is read */
 #define READ_OCTETS 65536
@@ -33,6 +34,7 @@ struct stream {
     enum mqtt_version version;
     uint32_t receive_maximum; /* octets of a packet */
     uint32_t send_maximum;    /* octets of a packet */
+    struct aliases *aliases;  /* NULL: none are used */
     struct stream_events events;
     struct stream_counters *counters;
     bool greeted;  /* CONNACK came */
@@ -40,8 +42,8 @@ struct stream {
     size_t needed; /* octets of the incomplete packet at the start of the input; 0: unknown */
 };
 
-enum dm_result
-stream_send(struct stream *stream, const struct mqtt_packet *packet)
+static enum dm_result
+send_packet(struct stream *stream, const struct mqtt_packet *packet)
 {
     struct evbuffer *output = stream->output;
     struct evbuffer_iovec space;
@@ -68,6 +70,24 @@ stream_send(struct stream *stream, const struct mqtt_packet *packet)
     stream->counters->tx_packets++;
     stream->counters->tx_octets += len;
     return DM_OK;
+}
+
+enum dm_result
+stream_send(struct stream *stream, const struct mqtt_packet *packet)
+{
+    if (stream->aliases == NULL || packet->type != MQTT_PUBLISH)
+        return send_packet(stream, packet);
+
+    struct alias alias = alias_choose(stream->aliases, packet->topic);
+    struct mqtt_packet aliased = *packet;
+
+    aliased.topic_alias = alias.number;
+    if (alias.known)
+        aliased.topic.len = 0;
+    enum dm_result result = send_packet(stream, &aliased);
+    if (result == DM_OK && alias.number != 0 && !alias.known)
+        alias_sent(stream->aliases, alias, packet->topic);
+    return result;
 }
 
 static uint64_t
@@ -396,6 +416,13 @@ stream_tls_status(const struct stream *stream, struct tls_status *status)
 }
 
 void
+stream_use_aliases(struct stream *stream, uint16_t maximum)
+{
+    aliases_free(stream->aliases);
+    stream->aliases = maximum > 0 ? aliases_new(maximum) : NULL;
+}
+
+void
 stream_set_send_maximum(struct stream *stream, uint32_t octets)
 {
     stream->send_maximum = octets;
@@ -418,5 +445,6 @@ stream_close(struct stream *stream)
         close(stream->fd);
     }
     tls_free(stream->tls);
+    aliases_free(stream->aliases);
     free(stream);
 }

@@ -50,8 +50,12 @@ void stream_tls_status(const struct stream *stream, struct tls_status *status);
 /* Packets above this many octets are not sent. Not limited at first. */
 void stream_set_send_maximum(struct stream *stream, uint32_t octets);
 
+/* The broker takes so many topic aliases: they are used. Without memory none are. */
+void stream_use_aliases(struct stream *stream, uint16_t maximum);
+
 /* Appends to the output; calls nobody. DM_INVALID: above the maximum, or as mqtt_encode. DM_FULL: a
- * PUBLISH of QoS 0 while too much waits to be written. Otherwise as mqtt_encode, or DM_NO_MEMORY. */
+ * PUBLISH of QoS 0 while too much waits to be written. Otherwise as mqtt_encode, or DM_NO_MEMORY.
+ */
 enum dm_result stream_send(struct stream *stream, const struct mqtt_packet *packet);
 
 /* Sends DISCONNECT with this reason, and writes what waits for at most `timeout_ms`. */

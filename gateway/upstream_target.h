@@ -10,6 +10,7 @@ struct upstream_target {
     struct upstream_broker broker;
     struct upstream_version version;
     bool no_will;                    /* it takes none like ours, or seems not to */
+    bool no_aliases;                 /* it offers topic aliases, but refused one */
     bool wiped;                      /* its old session is; the next attempt connects to stay */
     char error[UPSTREAM_ERROR_MAX];  /* why the last attempt or connection ended; empty if not */
     char logged[UPSTREAM_ERROR_MAX]; /* the last failure that was logged since a success */

@@ -85,6 +85,7 @@ static const struct example from_server[] = {
       .session_expiry_s = 3600,
       .receive_maximum = 20,
       .maximum_qos = 1,
+      .topic_alias_maximum = 10,
       .maximum_packet_size = 65536,
       .client_id = SPAN("id"),
       .reason_string = SPAN("ok"),
@@ -242,6 +243,20 @@ static const struct example from_client[] = {
       .topic = SPAN("a"),
       .payload = SPAN("hi")},
      MQTT_5},
+    {"PUBLISH 5 that gives its topic an alias",
+     "30 0b 00 03 61 2f 62 03 23 01 02 68 69",
+     {.type = MQTT_PUBLISH, .topic = SPAN("a/b"), .payload = SPAN("hi"), .topic_alias = 0x102},
+     MQTT_5},
+    {"PUBLISH 5 by alias with expiry",
+     "32 0f 00 00 00 01 08 02 00 00 00 3c 23 00 01 68 69",
+     {.type = MQTT_PUBLISH,
+      .qos = 1,
+      .packet_id = 1,
+      .payload = SPAN("hi"),
+      .topic_alias = 1,
+      .has_message_expiry = true,
+      .message_expiry_s = 60},
+     MQTT_5},
     {"PUBLISH 5 QoS 2 with expiry, empty payload",
      "34 0b 00 01 61 00 01 05 02 00 00 00 3c",
      {.type = MQTT_PUBLISH,
@@ -321,6 +336,7 @@ same_packet(const struct mqtt_packet *a, const struct mqtt_packet *b)
            dm_span_equal(a->client_id, b->client_id) &&
            a->session_expiry_s == b->session_expiry_s && a->receive_maximum == b->receive_maximum &&
            a->maximum_packet_size == b->maximum_packet_size &&
+           a->topic_alias_maximum == b->topic_alias_maximum &&
            a->session_present == b->session_present &&
            a->has_server_keepalive == b->has_server_keepalive && a->maximum_qos == b->maximum_qos &&
            a->retain_available == b->retain_available &&

@@ -651,6 +651,70 @@ greeting_other_packet_before_connack_is_answered_with_0x82(void)
     check_rejected("d0 00", NULL, "e0 01 82");
 }
 
+static void
+publish_to(struct world *world, const char *topic)
+{
+    CU_ASSERT_EQUAL(world->upstream->ops->send(world->upstream,
+                                               &(struct mqtt_packet){.type = MQTT_PUBLISH,
+                                                                     .topic = dm_span_text(topic),
+                                                                     .payload = dm_span_text("x")}),
+                    DM_OK);
+}
+
+static bool
+broker_saw_four(const struct world *world)
+{
+    return world->seen_count == 4; /* CONNECT, and three messages */
+}
+
+/* Also that another connection begins without any. */
+static void
+connected_topic_is_sent_once_if_the_broker_takes_aliases(void)
+{
+    struct world world;
+
+    begin(&world);
+    world.scenes[0].reply = "20 06 00 00 03 22 00 01";
+    open_upstream(&world, "127.0.0.1");
+    for (int connection = 0; connection < 2; connection++) {
+        run_until(&world, is_connected);
+        publish_to(&world, "topic");
+        publish_to(&world, "other"); /* there is but one alias, and it is taken */
+        publish_to(&world, "topic");
+        run_until(&world, broker_saw_four);
+        CU_ASSERT_TRUE(seen_is(&world.seen[1], "30 0c 00 05 74 6f 70 69 63 03 23 00 01 78"));
+        CU_ASSERT_TRUE(seen_is(&world.seen[2], "30 09 00 05 6f 74 68 65 72 00 78"));
+        CU_ASSERT_TRUE(seen_is(&world.seen[3], "30 07 00 00 03 23 00 01 78"));
+        world.seen_count = 0;
+        close_peer(&world);
+        world.disconnected = 0;
+        run_until(&world, is_disconnected);
+        world.connected = world.disconnected = 0;
+    }
+    end(&world);
+}
+
+static void
+connected_broker_that_refuses_its_aliases_gets_none(void)
+{
+    struct world world;
+
+    begin(&world);
+    world.scenes[0].reply = "20 06 00 00 03 22 00 01";
+    open_upstream(&world, "127.0.0.1");
+    run_until(&world, is_connected);
+    write_hex(world.peer, "e0 02 94 00");
+    run_until(&world, is_disconnected);
+    world.seen_count = 0;
+    run_until(&world, is_connected_again);
+    for (int i = 0; i < 3; i++)
+        publish_to(&world, "topic");
+    run_until(&world, broker_saw_four);
+    for (int i = 1; i < 4; i++)
+        CU_ASSERT_TRUE(seen_is(&world.seen[i], "30 09 00 05 74 6f 70 69 63 00 78"));
+    end(&world);
+}
+
 /* A session begun with Clean Start 1 would not last: that connection only wipes. */
 static void
 connect_clean_wipes_and_then_connects_to_stay(void)
@@ -1186,6 +1250,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(connected_malformed_packet_is_answered_with_0x81_and_reconnect),
     UNIT_TEST(connected_packet_longer_than_maximum_is_answered_with_0x95),
     UNIT_TEST(connected_second_connack_is_answered_with_0x82),
+    UNIT_TEST(connected_topic_is_sent_once_if_the_broker_takes_aliases),
+    UNIT_TEST(connected_broker_that_refuses_its_aliases_gets_none),
     UNIT_TEST(connected_server_disconnect_is_reported_by_name),
     UNIT_TEST(connected_proven_5_is_kept_when_the_broker_closes_silently),
     UNIT_TEST(connected_large_packet_and_its_neighbours_are_delivered),
