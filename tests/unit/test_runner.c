@@ -1115,7 +1115,100 @@ row_of_the_clock_tells_boot_and_wall_clock(void)
     bench_fini(&b);
 }
 
+/* ---- own connections ---- */
+
+static void
+fake_open(void *ctx, uint64_t connection, const struct engine_open *open)
+{
+    add(ctx, "OPEN %" PRIu64 " %.*s as %s\n", connection, (int)open->client_id.len,
+        (const char *)open->client_id.data, open->client != NULL ? open->client->pattern : "-");
+}
+
+static void
+fake_close(void *ctx, uint64_t connection, const struct engine_close *close)
+{
+    add(ctx, "CLOSE %" PRIu64 " %.*s%s\n", connection, (int)close->client_id.len,
+        (const char *)close->client_id.data, close->wipe ? " wipe" : "");
+}
+
+static enum dm_result
+fake_own_send(void *ctx, uint64_t connection, const struct mqtt_packet *packet)
+{
+    add(ctx, "^%" PRIu64 " %s %.*s\n", connection, mqtt_type_name(packet->type),
+        (int)packet->topic.len, packet->topic.len > 0 ? (const char *)packet->topic.data : "");
+    return DM_OK;
+}
+
+static const struct upstream_session granted = {
+    .version = MQTT_5, .send_maximum = 10, .maximum_qos = 2};
+
+/* Device A with own connection 1, which is up. */
+static void
+own_init(struct bench *b, struct runner_own *own)
+{
+    *own = (struct runner_own){
+        .ctx = b, .open = fake_open, .close = fake_close, .send = fake_own_send};
+    bench_build(b);
+    b->options.settings.own = true;
+    runner_set_own(b->runner, own);
+    bench_start(b);
+    receive_connect(b, 'A', "aaa");
+    CU_ASSERT_TRUE(expect(b, ""));
+    commit_all(b);
+    CU_ASSERT_TRUE(expect(b, "OPEN 1 aaa as -\n"));
+    struct runner_own_events events = runner_own_events(b->runner);
+
+    events.on_connected(events.ctx, 1, &granted);
+    CU_ASSERT_TRUE(expect(b, "A> CONNACK msg 0 code 0\n"));
+    commit_all(b);
+}
+
+static void
+own_connection_is_opened_and_closed_when_that_is_on_disk(void)
+{
+    static const struct engine_client client = {.pattern = "a*"};
+    struct engine_options options;
+    struct runner_own own;
+    struct bench b;
+
+    own_init(&b, &own);
+    receive_subscribe(&b, 'A', "a", 1);
+    CU_ASSERT_TRUE(expect(&b, ""));
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "^1 SUBSCRIBE a\n"));
+    CU_ASSERT_EQUAL(runner_forget(b.runner, dm_span_text("aaa")), DM_OK);
+    options = b.options; /* the section that an effect was held with may be gone */
+    options.clients = &client;
+    options.client_count = 1;
+    runner_reconfigure(b.runner, &options);
+    CU_ASSERT_TRUE(expect(&b, "A> DISCONNECT msg 0 code 0\n"));
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "CLOSE 1 aaa wipe\n"));
+    bench_fini(&b);
+}
+
+static void
+nothing_is_heard_of_a_connection_whose_end_is_held(void)
+{
+    struct runner_own own;
+    struct bench b;
+
+    own_init(&b, &own);
+    struct runner_own_events events = runner_own_events(b.runner);
+
+    CU_ASSERT_EQUAL(runner_forget(b.runner, dm_span_text("aaa")), DM_OK);
+    CU_ASSERT_TRUE(expect(&b, "A> DISCONNECT msg 0 code 0\n"));
+    events.on_disconnected(events.ctx, 1, UPSTREAM_REFUSED); /* would be for ever */
+    commit_all(&b);
+    CU_ASSERT_TRUE(expect(&b, "CLOSE 1 aaa wipe\n"));
+    events.on_wiped(events.ctx, 1);
+    CU_ASSERT_EQUAL(b.records[b.record_count - 1].op, STORE_BROKER_DELETE);
+    bench_fini(&b);
+}
+
 static const struct unit_test tests[] = {
+    UNIT_TEST(own_connection_is_opened_and_closed_when_that_is_on_disk),
+    UNIT_TEST(nothing_is_heard_of_a_connection_whose_end_is_held),
     UNIT_TEST(message_expires_in_the_time_that_goes_on_over_a_restart),
     UNIT_TEST(message_waits_after_a_reboot_until_the_wall_clock_tells_the_time_off),
     UNIT_TEST(row_of_the_clock_tells_boot_and_wall_clock),
