@@ -320,8 +320,10 @@ check_client_upstream(struct config_loader *loader, const struct config_client *
         const char *key;
         const struct config_place *place;
         bool given;
-    } keys[] = {{"hold", &places->hold, places->hold.file != NULL},
-                {"will", &places->will, places->will.file != NULL},
+    } keys[] = {{"hold", &places->hold,
+                 places->hold.file != NULL && strcmp(client->settings.hold, "broker") != 0},
+                {"will", &places->will,
+                 places->will.file != NULL && strcmp(client->settings.will, "gateway") != 0},
                 {"username", &places->username, client->username != NULL},
                 {"password", &places->password, places->password.file != NULL},
                 {"password_file", &places->password_file, places->password_file.file != NULL}};

@@ -23,8 +23,8 @@ shown(char *text, struct dm_span octets)
 
 /* ---- the section ---- */
 
-static const struct config_client *
-find_section(const struct config *config, struct dm_span id)
+const struct config_client *
+check_client_section(const struct config *config, struct dm_span id)
 {
     for (size_t i = 0; i < config->client_count; i++)
         if (topic_section_matches(config->clients[i].pattern, config->clients[i].uses_client_id,
@@ -45,9 +45,9 @@ print_passed_over(const struct config *config, const struct config_client *found
                     shown(text, dm_span_text(config->clients[i].pattern)));
 }
 
-/* NULL, or why its CONNECT is refused wherever it comes from. */
-static const char *
-refusal(const struct config *config, const struct config_client *section, struct dm_span id)
+const char *
+check_client_refusal(const struct config *config, const struct config_client *section,
+                     struct dm_span id)
 {
     if (id.len == 0 || !topic_text_is_valid(id))
         return "the client id is empty or not valid UTF-8";
@@ -56,6 +56,27 @@ refusal(const struct config *config, const struct config_client *section, struct
     if (section == NULL && strcmp(config->unknown_clients, "reject") == 0)
         return "no section matches, and unknown_clients = reject";
     return NULL;
+}
+
+bool
+check_client_is_own(const struct config *config, const struct config_client *section)
+{
+    return strcmp(section != NULL ? section->settings.upstream : config->settings.upstream,
+                  "own") == 0;
+}
+
+const char *
+check_client_username(const struct config *config, const struct config_client *section)
+{
+    return section != NULL && section->username != NULL ? section->username : config->username;
+}
+
+bool
+check_client_has_password(const struct config *config, const struct config_client *section)
+{
+    bool has_own = section != NULL && section->username != NULL;
+
+    return (has_own ? section->password : config->password) != NULL;
 }
 
 /* ---- keys ---- */
@@ -79,8 +100,8 @@ print_quantity(uint64_t number, bool duration, FILE *out)
     fprintf(out, "%" PRIu64 "%s", number / unit->factor, unit->name);
 }
 
-static void
-print_value(const struct config_key *key, const void *member, FILE *out)
+void
+check_client_value(const struct config_key *key, const void *member, FILE *out)
 {
     switch (key->type) {
     case CONFIG_DURATION:
@@ -116,7 +137,7 @@ print_settings(const struct config_settings *settings, FILE *out)
         if (!key->per_client || key->size == 0)
             continue;
         fprintf(out, "%s = ", key->name);
-        print_value(key, (const char *)settings + key->offset, out);
+        check_client_value(key, (const char *)settings + key->offset, out);
         fputc('\n', out);
     }
 }
@@ -155,23 +176,23 @@ has_topic(const struct config_topics *topics, uint16_t id)
     return false;
 }
 
-/* Pre-defined ids, but for those that `first` or `second` mean otherwise; NULL: nobody. */
+/* Pre-defined ids, but for those that `first` means otherwise; NULL: it is the client's own list.
+ */
 static void
-print_topics(const struct config_topics *topics, const struct config_topics *first,
-             struct dm_span id, const char *whence, FILE *out)
+each_of(const struct config_topics *topics, const struct config_topics *first, struct dm_span id,
+        const char *whence, check_client_topic *visit, void *ctx)
 {
-    char name[16];
-
     for (size_t i = 0; i < topics->count; i++) {
+        struct buffer whole = {0};
+        const char *name = topics->items[i].name;
+
         if (has_topic(first, topics->items[i].id))
             continue;
-        snprintf(name, sizeof name, "topics.%u", topics->items[i].id);
         /* Elsewhere %c is nothing special. */
-        if (first == NULL)
-            print_text(name, topics->items[i].name, id, out);
-        else
-            fprintf(out, "%s = %s", name, topics->items[i].name);
-        fprintf(out, "%s\n", whence);
+        if (first == NULL ? buffer_append_client(&whole, name, id)
+                          : buffer_append(&whole, dm_span_text(name)))
+            visit(ctx, topics->items[i].id, buffer_span(&whole), whence);
+        buffer_fini(&whole);
     }
 }
 
@@ -184,22 +205,32 @@ may_use(const struct config_client *section, const char *link)
     return section == NULL || section->links.count == 0;
 }
 
-static void
-print_all_topics(const struct config *config, const struct config_client *section,
-                 struct dm_span id, FILE *out)
+void
+check_client_each_topic(const struct config *config, const struct config_client *section,
+                        struct dm_span id, check_client_topic *visit, void *ctx)
 {
     static const struct config_topics none = {0};
     const struct config_topics *own = section != NULL ? &section->topics : &none;
-    char whence[64];
 
-    print_topics(own, NULL, id, "", out);
-    for (size_t i = 0; i < config->link_count; i++) {
-        if (!may_use(section, config->links[i].name))
-            continue;
-        snprintf(whence, sizeof whence, "  ; on link %s", config->links[i].name);
-        print_topics(&config->links[i].topics, own, id, whence, out);
-    }
-    print_topics(&config->topics, own, id, "  ; of [topics]", out);
+    each_of(own, NULL, id, NULL, visit, ctx);
+    for (size_t i = 0; i < config->link_count; i++)
+        if (may_use(section, config->links[i].name))
+            each_of(&config->links[i].topics, own, id, config->links[i].name, visit, ctx);
+    each_of(&config->topics, own, id, "", visit, ctx);
+}
+
+static void
+print_topic(void *ctx, uint16_t id, struct dm_span name, const char *link)
+{
+    FILE *out = ctx;
+    char text[TEXT_MAX];
+
+    fprintf(out, "topics.%u = %s", id, shown(text, name));
+    if (link != NULL && *link != '\0')
+        fprintf(out, "  ; on link %s", link);
+    else if (link != NULL)
+        fputs("  ; of [topics]", out);
+    fputc('\n', out);
 }
 
 /* ---- names at the broker ---- */
@@ -210,28 +241,27 @@ struct names {
     struct dm_span id;
     struct topic_rule rules[CONFIG_RULES_MAX];
     size_t rule_count;
+    check_client_name *visit;
+    void *ctx;
 };
 
-/* "name is NAME at the broker" */
 static void
-print_name(const struct names *names, struct dm_span name, FILE *out)
+tell_name(const struct names *names, struct dm_span name)
 {
     struct buffer mapped = {0}, whole = {0};
     struct dm_span up = topic_map(names->rules, names->rule_count, true, name, &mapped);
-    char device[TEXT_MAX], broker[TEXT_MAX];
 
     if (buffer_append(&whole, dm_span_text(names->config->topic_prefix)) &&
         buffer_append_client(&whole, names->prefix != NULL ? names->prefix : "", names->id) &&
         buffer_append(&whole, up))
-        fprintf(out, "; %s is %s at the broker\n", shown(device, name),
-                up.len > 0 ? shown(broker, buffer_span(&whole)) : "nothing");
+        names->visit(names->ctx, name, up.len > 0 ? buffer_span(&whole) : up);
     buffer_fini(&mapped);
     buffer_fini(&whole);
 }
 
 /* A name that the filter matches: x for each wildcard. */
 static void
-print_example(const struct names *names, const char *filter, FILE *out)
+tell_example(const struct names *names, const char *filter)
 {
     char name[TEXT_MAX];
 
@@ -239,14 +269,14 @@ print_example(const struct names *names, const char *filter, FILE *out)
     for (char *octet = name; *octet != '\0'; octet++)
         if (*octet == '+' || *octet == '#')
             *octet = 'x';
-    print_name(names, dm_span_text(name), out);
+    tell_name(names, dm_span_text(name));
 }
 
-static void
-print_names(const struct config *config, const struct config_client *section, struct dm_span id,
-            FILE *out)
+void
+check_client_each_name(const struct config *config, const struct config_client *section,
+                       struct dm_span id, check_client_name *visit, void *ctx)
 {
-    struct names names = {.config = config, .id = id};
+    struct names names = {.config = config, .id = id, .visit = visit, .ctx = ctx};
 
     if (section != NULL)
         names.prefix = section->topic_prefix;
@@ -255,11 +285,38 @@ print_names(const struct config *config, const struct config_client *section, st
     for (size_t i = 0; i < config->rules.count && i < CONFIG_RULES_MAX; i++)
         if (topic_rule_parse(config->rules.items[i], &names.rules[names.rule_count]) == NULL)
             names.rule_count++;
-    print_name(&names, dm_span_text("any/name"), out);
+    tell_name(&names, dm_span_text("any/name"));
     for (size_t i = 0; i < names.rule_count; i++)
-        print_example(&names, names.rules[i].left, out);
+        tell_example(&names, names.rules[i].left);
     while (names.rule_count > 0)
         topic_rule_fini(&names.rules[--names.rule_count]);
+}
+
+static void
+print_name(void *ctx, struct dm_span device, struct dm_span broker)
+{
+    char a[TEXT_MAX], b[TEXT_MAX];
+
+    fprintf(ctx, "; %s is %s at the broker\n", shown(a, device),
+            broker.len > 0 ? shown(b, broker) : "nothing");
+}
+
+/* Of a device with a connection of its own. */
+static void
+print_login(const struct config *config, const struct config_client *section, struct dm_span id,
+            FILE *out)
+{
+    const char *username = check_client_username(config, section);
+    char a[TEXT_MAX], b[TEXT_MAX];
+
+    if (!check_client_is_own(config, section))
+        return;
+    fprintf(out, "; at the broker it is the client %s, ", shown(a, id));
+    if (username != NULL)
+        fprintf(out, "user %s%s\n", shown(b, dm_span_text(username)),
+                check_client_has_password(config, section) ? " with a password" : "");
+    else
+        fputs("without a user name\n", out);
 }
 
 static void
@@ -283,8 +340,8 @@ bool
 check_client_print(const struct config *config, const char *client_id, FILE *out)
 {
     struct dm_span id = dm_span_text(client_id);
-    const struct config_client *section = find_section(config, id);
-    const char *why = refusal(config, section, id);
+    const struct config_client *section = check_client_section(config, id);
+    const char *why = check_client_refusal(config, section, id);
     char text[TEXT_MAX];
 
     if (section != NULL)
@@ -299,7 +356,8 @@ check_client_print(const struct config *config, const char *client_id, FILE *out
     print_settings(section != NULL ? &section->settings : &config->settings, out);
     if (section != NULL)
         print_rights(section, id, out);
-    print_all_topics(config, section, id, out);
-    print_names(config, section, id, out);
+    check_client_each_topic(config, section, id, print_topic, out);
+    check_client_each_name(config, section, id, print_name, out);
+    print_login(config, section, id, out);
     return true;
 }

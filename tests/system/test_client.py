@@ -447,6 +447,40 @@ class Check(Command):
             self.assertIn(line, lines)
         self.assertIn("; sensors/x/t is farm/site1/x/temperature at the broker", self.client("b"))
 
+    def client_json(self, client_id, status=0):
+        self.gateway.write_config()
+        done = self.command("check", self.gateway.file, "--client", client_id, "--json")
+        self.assertEqual(done.returncode, status, done.stderr)
+        return schema.check_json("check", done.stdout)
+
+    def test_the_same_for_programs(self):
+        self.gateway.file.touch(0o600)
+        self.gateway.config["broker"].update(topic_prefix="farm/", username="gw", password="x")
+        self.gateway.config.update({
+            "client pump-*": {"upstream": "own", "username": "pump", "publish": "p/%c/#",
+                              "links": "lan", "topic_prefix": "p/%c/", "topics.3": "speed/%c"},
+            "client own-*": {"upstream": "own"}, "topics": {"7": "common"}})
+        found = self.client_json("pump-3")
+        self.assertEqual((found["section"], found["refused"]), ("pump-*", None))
+        self.assertEqual(found["settings"]["upstream"], "own")
+        self.assertEqual(found["settings"]["retry"], "1s")
+        self.assertEqual(found["login"], {"username": "pump", "password": False})
+        self.assertEqual(found["publish"], ["p/pump-3/#"])
+        self.assertIsNone(found["subscribe"])
+        self.assertEqual(found["topics"], [{"id": 3, "name": "speed/pump-3", "link": None},
+                                           {"id": 7, "name": "common", "link": None}])
+        self.assertEqual(found["names"], [{"device": "any/name",
+                                           "broker": "farm/p/pump-3/any/name"}])
+        self.assertEqual(self.client_json("own-1")["login"], {"username": "gw", "password": True})
+        self.assertIsNone(self.client_json("plain")["login"])
+        self.assertIn("; at the broker it is the client pump-3, user pump", self.client("pump-3"))
+        self.assertIn("; at the broker it is the client own-1, user gw with a password",
+                      self.client("own-1"))
+        self.gateway.config["sessions"]["unknown_clients"] = "reject"
+        self.assertIn("no section matches", self.client_json("plain", USAGE)["refused"])
+        self.assert_done(self.command("check", self.gateway.file, "--json"), USAGE,
+                         "--json needs --client")
+
     def test_client_that_would_be_refused_is_told_why(self):
         self.gateway.config["sessions"] = {"unknown_clients": "reject", "client_id_max": "10"}
         self.gateway.config["client a*"] = {}

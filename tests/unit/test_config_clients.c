@@ -173,7 +173,7 @@ own_connections_and_their_credentials_are_taken(void)
 static void
 credentials_without_an_own_connection_are_refused(void)
 {
-    check_reports("[udp x]\n[client a]\nusername = a\npassword = pw\n[client b]\nhold = broker\n",
+    check_reports("[udp x]\n[client a]\nusername = a\npassword = pw\n[client b]\nhold = gateway\n",
                   "E main.ini:3: [client a] username: needs upstream = own\n"
                   "E main.ini:4: [client a] password: needs upstream = own\n"
                   "E main.ini:6: [client b] hold: needs upstream = own\n");

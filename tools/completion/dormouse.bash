@@ -72,7 +72,7 @@ _dormouse() {
             ;;
         ports) options="--list" ;;
         check)
-            options="--client --example"
+            options="--client --example --json"
             globals="--help"
             if [[ $word != -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
