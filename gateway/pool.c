@@ -87,6 +87,30 @@ map_slab(size_t octets)
     return (struct slab *)(void *)(start + before);
 }
 
+/* Those that were full come first: so others may become empty. */
+static void
+list_slab(struct pool *pool, struct slab *slab)
+{
+    struct slab **first = &pool->slabs[slab->size / POOL_STEP];
+
+    slab->prev = NULL;
+    slab->next = *first;
+    if (*first != NULL)
+        (*first)->prev = slab;
+    *first = slab;
+}
+
+static void
+unlist_slab(struct pool *pool, struct slab *slab)
+{
+    if (slab->prev != NULL)
+        slab->prev->next = slab->next;
+    else
+        pool->slabs[slab->size / POOL_STEP] = slab->next;
+    if (slab->next != NULL)
+        slab->next->prev = slab->prev;
+}
+
 static struct slab *
 slab_new(struct pool *pool, size_t size)
 {
@@ -101,7 +125,7 @@ slab_new(struct pool *pool, size_t size)
     if (slab == NULL)
         return NULL;
     *slab = (struct slab){.size = (uint32_t)size, .end = sizeof *slab};
-    DL_APPEND(pool->slabs[size / POOL_STEP], slab);
+    list_slab(pool, slab);
     return slab;
 }
 
@@ -164,7 +188,7 @@ pool_get(struct pool *pool, size_t size)
     }
     slab->used++;
     if (!slab_has_room(pool, slab))
-        DL_DELETE(pool->slabs[size / POOL_STEP], slab);
+        unlist_slab(pool, slab);
     return memset(block, 0, size);
 }
 
@@ -178,7 +202,6 @@ pool_put(struct pool *pool, void *block, size_t size)
     if (block == NULL)
         return;
     struct slab *slab = (struct slab *)((uintptr_t)block & ~(uintptr_t)(pool->slab_octets - 1));
-    struct slab **list = &pool->slabs[slab->size / POOL_STEP];
     struct free_block *freed = block;
     bool was_full = !slab_has_room(pool, slab);
 
@@ -186,10 +209,10 @@ pool_put(struct pool *pool, void *block, size_t size)
     freed->next = slab->freed;
     slab->freed = freed;
     slab->used--;
-    if (was_full) /* behind those that have had room for longer: these are filled first */
-        DL_APPEND(*list, slab);
+    if (was_full)
+        list_slab(pool, slab);
     if (slab->used == 0) {
-        DL_DELETE(*list, slab);
+        unlist_slab(pool, slab);
         slab_free(pool, slab);
     }
 }
