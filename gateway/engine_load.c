@@ -198,7 +198,7 @@ load_delivery(struct engine *e, struct session *s, const struct store_record *re
     uint32_t hash = pointer_index_hash(0, &record->message, sizeof record->message);
     struct message *m = pointer_index_find(&e->messages_loaded, hash, &record->message);
 
-    if (m == NULL || record->qos > m->qos)
+    if (m == NULL || record->qos > m->qos || record->order > UINT32_MAX)
         return DM_MALFORMED;
     return queue_load(e, s, m, record) ? DM_OK : DM_NO_MEMORY;
 }

@@ -6,6 +6,8 @@
 
 #include <dormouse/log.h>
 
+#define ORDER_RENEWED (UINT32_MAX / 2) /* beyond, the numbers of deliveries begin anew */
+
 static size_t
 message_octets(size_t len)
 {
@@ -435,6 +437,8 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
         return;
     }
     d->qos = qos;
+    if (s->queue == d && s->last_order > ORDER_RENEWED)
+        s->last_order = 0; /* long before there are no more numbers */
     d->order = ++s->last_order;
     if (s->trunk->hold_at_broker && m->inbound != NULL)
         d->msg_id = m->inbound->packet_id; /* known to the device, however often it is repeated */

@@ -338,6 +338,51 @@ received_rows_beyond_the_limit_are_left_out(void)
 
 /* ---- numbers that run out ---- */
 
+/* The row of the delivery that came last. */
+static struct store_record
+last_delivery(const struct rig *rig)
+{
+    struct store_record last = {0};
+    const struct store_record *row;
+
+    for (size_t i = 0; (row = rig_row(rig, i)) != NULL; i++)
+        if (row->op == STORE_DELIVERY_PUT)
+            last = *row;
+    return last;
+}
+
+/* A device may have had four thousand million messages; an order must not come again while others
+ * wait. */
+static void
+orders_begin_anew_when_nothing_waits(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_device_subscribed(&rig, 'A', "dev", false, "cmd", 1);
+    rig_disconnect(&rig, 'A', 60);
+    put(&rig, &(struct store_record){
+                  .op = STORE_MESSAGE_PUT, .message = 77, .name = TEXT("cmd"), .qos = 1});
+    put(&rig, &(struct store_record){.op = STORE_DELIVERY_PUT,
+                                     .session = 1,
+                                     .order = UINT32_MAX - 1,
+                                     .message = 77,
+                                     .msg_id = 7,
+                                     .qos = 1});
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_broker_publish(&rig, "cmd", "next", 1, 9, 1);
+    struct store_record next = last_delivery(&rig);
+    CU_ASSERT_EQUAL(next.order, UINT32_MAX);
+    rig_ping(&rig, 'A', "dev");
+    rig_puback(&rig, 'A', 1, 7, 0);
+    rig_puback(&rig, 'A', 1, next.msg_id, 0);
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_DELIVERY_PUT), 0);
+    rig_broker_publish(&rig, "cmd", "later", 1, 10, 1);
+    CU_ASSERT_EQUAL(last_delivery(&rig).order, 1);
+    rig_fini(&rig);
+}
+
 /* Reference 2.1: an id that reads as a printable short name would be taken for one. */
 static void
 topic_ids_end_below_the_first_short_name(void)
@@ -397,6 +442,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(subscription_newer_than_its_filters_row_is_made_again),
     UNIT_TEST(device_without_keepalive_recorded_asleep_is_not_lost_before_it_is_heard),
     UNIT_TEST(received_rows_beyond_the_limit_are_left_out),
+    UNIT_TEST(orders_begin_anew_when_nothing_waits),
     UNIT_TEST(topic_ids_end_below_the_first_short_name),
     UNIT_TEST(subscribe_without_a_free_packet_id_goes_with_the_next_that_is_free),
 };
