@@ -272,9 +272,11 @@ note_excess(struct engine *e, struct trunk *t)
     if (t->exceeded || t->granted.version != MQTT_5 || t->inbound_held <= window_of(e, t))
         return;
     t->exceeded = true;
-    log_notice("upstream",
-               "the broker has more messages open than the %u that we allow: taken all the same",
-               (unsigned)window_of(e, t));
+    if (t->connection == 0) /* of an own one it is not worth a line for each device */
+        log_notice(
+            "upstream",
+            "the broker has more messages open than the %u that we allow: taken all the same",
+            (unsigned)window_of(e, t));
 }
 
 /* At half of the window everything held is committed, so that the broker never runs dry (design 4).
@@ -352,6 +354,11 @@ deliver_held(struct engine *e, struct trunk *t, struct message *m, const struct 
     LL_FOREACH (s->subscriptions, sub)
         wait_suback =
             wait_suback || (sub->owes_suback && name_matches(e, sub, name_span(m->topic)));
+    if (t->hold_at_broker && m->inbound != NULL && s->queue != NULL && !queue_has_room(e, s, m)) {
+        t->overflowed = true; /* the broker keeps it: limits of our memory are not its limits */
+        inbound_free(t, m->inbound);
+        return;
+    }
     queue_add(e, s, m, m->qos, wait_suback);
     if (s->queue != NULL && s->queue->prev->message == m)
         s->queue->prev->sent = packet->dup; /* perhaps, by an earlier process or gateway */

@@ -110,7 +110,7 @@ engine_each_message(const struct engine *e, uint64_t now_ms, struct dm_span clie
     DL_FOREACH (s->queue, d)
         visit(ctx, &(struct engine_message_status){
                        .topic = name_shown(e, s, d->message->topic, &text),
-                       .octets = d->message->len,
+                       .octets = message_payload(d->message).len,
                        .qos = d->qos,
                        .retain = d->message->retain,
                        .stored = d->stored,

@@ -200,7 +200,7 @@ say_close(struct engine *e, struct trunk *t, bool wipe)
 
     effect.close.client = engine_client_of(e, effect.close.client_id);
     e->own_opened -= t->opened;
-    t->opened = t->opening = t->stale = t->abrupt = t->has_will = false;
+    t->opened = t->opening = t->stale = t->overflowed = t->abrupt = t->has_will = false;
     if (t->up)
         upstream_down(e, t);
     e->emit(e->ctx, &effect);
@@ -433,6 +433,14 @@ is_wanted(const struct trunk *t)
 }
 
 /* May free it. */
+/* Of what the broker sent over this connection something is missing here: it comes again with the
+ * next one. */
+static bool
+is_out_of_step(const struct trunk *t)
+{
+    return t->stale || (t->overflowed && t->session->queue == NULL);
+}
+
 static void
 update(struct engine *e, struct trunk *t)
 {
@@ -441,7 +449,7 @@ update(struct engine *e, struct trunk *t)
 
     /* A will is published at once; what else the device left follows over another connection. */
     if (t->opened &&
-        ((t->abrupt && t->has_will) || (wanted && t->stale && is_connected(t->session))))
+        ((t->abrupt && t->has_will) || (wanted && is_out_of_step(t) && is_connected(t->session))))
         say_close(e, t, false); /* and again, from the beginning */
     if (wanted && (!t->opened || will != t->has_will || (will && t->will_changed)))
         say_open(e, t);

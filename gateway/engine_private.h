@@ -137,8 +137,15 @@ struct message {
     uint8_t qos;
     bool retain : 1;
     bool stored : 1;
+    bool bodiless : 1; /* nobody needs the payload any more, and it does not count */
     uint8_t payload[];
 };
+
+static inline struct dm_span
+message_payload(const struct message *m)
+{
+    return dm_span(m->payload, m->bodiless ? 0 : m->len);
+}
 
 _Static_assert(sizeof(void *) > 8 || offsetof(struct message, payload) <= 44,
                "a million wait, of some 20 octets each: 64 with them");
@@ -465,6 +472,7 @@ struct trunk {
     bool asking;       /* CONNECT waits for the broker */
     bool refused;      /* by the broker */
     bool stale;        /* of what came over this connection something was forgotten */
+    bool overflowed;   /* the same, since there was no room: to be asked for when there is */
     bool abrupt;       /* the device is lost: to be ended without DISCONNECT */
     bool has_will;     /* the broker has it */
     bool will_changed; /* since ENGINE_OPEN */
@@ -486,6 +494,7 @@ struct trunk {
     struct request *requests;
     struct request *request_next; /* first that is not sent */
     size_t requests_open;         /* sent and not answered */
+    size_t unsubscribes;          /* among all of them */
     uint64_t request_seq;
 
     struct inbound *inbound[INBOUND_LISTS]; /* in the order of receipt */
@@ -973,6 +982,8 @@ void message_unref(struct engine *e, struct message *m);
 /* Puts the message into the session's queue, or drops it by the session's state and limits. */
 void queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos,
                bool wait_suback);
+/* Nothing has to be dropped for it. */
+bool queue_has_room(const struct engine *e, const struct session *s, const struct message *m);
 /* This and the other loaders of one row: false without memory, which ends the start. */
 bool queue_load(struct engine *e, struct session *s, struct message *m,
                 const struct store_record *record);

@@ -65,7 +65,7 @@ delivery_is_expired(const struct engine *e, const struct session *s, const struc
 static uint64_t
 delivery_octets(const struct delivery *d)
 {
-    return d->message->topic->len + d->message->len;
+    return d->message->topic->len + message_payload(d->message).len;
 }
 
 /* ---- disk ---- */
@@ -116,9 +116,11 @@ queue_store(struct engine *e, struct session *s)
 void
 queue_store_released(struct engine *e, struct session *s, struct delivery *d)
 {
-    s->queued_octets -= d->message->len;
-    e->status.queued_octets -= d->message->len;
-    d->message->len = 0;
+    s->queued_octets -= delivery_octets(d);
+    e->status.queued_octets -= delivery_octets(d);
+    d->message->bodiless = true;
+    s->queued_octets += delivery_octets(d);
+    e->status.queued_octets += delivery_octets(d);
     delivery_store(e, s, d);
 }
 
@@ -363,6 +365,23 @@ memory_of(uint64_t messages, uint64_t octets)
 }
 
 static bool
+fits(const struct engine *e, const struct session *s, uint64_t octets)
+{
+    const struct engine_settings *limits = s->settings;
+
+    return s->queued + 1 <= limits->queue_messages &&
+           s->queued_octets + octets <= limits->queue_bytes &&
+           memory_of(e->status.queued_messages + 1, e->status.queued_octets + octets) <=
+               e->options->total_bytes;
+}
+
+bool
+queue_has_room(const struct engine *e, const struct session *s, const struct message *m)
+{
+    return fits(e, s, m->topic->len + m->len);
+}
+
+static bool
 make_room(struct engine *e, struct session *s, const struct message *m)
 {
     const struct engine_settings *limits = s->settings;
@@ -375,9 +394,7 @@ make_room(struct engine *e, struct session *s, const struct message *m)
         return false;
     if (limits->overflow == ENGINE_LATEST)
         drop_same_topic(e, s, m->topic);
-    while (s->queued + 1 > limits->queue_messages ||
-           s->queued_octets + octets > limits->queue_bytes ||
-           memory_of(e->status.queued_messages + 1, e->status.queued_octets + octets) > total) {
+    while (!fits(e, s, octets)) {
         struct delivery *victim =
             limits->overflow == ENGINE_DROP_NEWEST ? NULL : overflow_victim(s);
 

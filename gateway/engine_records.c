@@ -167,7 +167,7 @@ record_message(struct engine *e, const struct trunk *t, struct message *m)
         &(struct store_record){.op = STORE_MESSAGE_PUT,
                                .message = m->number,
                                .name = name_span(m->topic),
-                               .payload = dm_span(m->payload, m->len),
+                               .payload = message_payload(m),
                                .qos = m->qos,
                                .retain = m->retain,
                                .packet_id =

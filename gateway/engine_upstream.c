@@ -169,6 +169,7 @@ request_add(struct engine *e, struct trunk *t, bool subscribe, struct name *filt
                           .upstream_id = upstream_id,
                           .retained = retained};
     DL_APPEND(t->requests, r);
+    t->unsubscribes += !subscribe;
     if (t->request_next == NULL)
         t->request_next = r;
     struct session *asks = session_find_number(e, r->session);
@@ -183,6 +184,7 @@ request_free(struct engine *e, struct trunk *t, struct request *r)
     if (r->packet_id != 0)
         packet_id_release(t, r->packet_id);
     t->requests_open -= r->sent;
+    t->unsubscribes -= !r->subscribe;
     struct session *asked = session_find_number(e, r->session);
     if (asked != NULL)
         asked->open_requests--;
@@ -271,10 +273,12 @@ subscription_refused(struct engine *e, struct subscription *sub, uint8_t reason)
 
 /* An UNSUBSCRIBE for the filter is on its way behind this SUBSCRIBE. */
 static bool
-is_left_again(const struct request *r)
+is_left_again(const struct trunk *t, const struct request *r)
 {
     const struct request *later;
 
+    if (t->unsubscribes == 0) /* a hundred thousand may follow a reconnect, but SUBSCRIBEs */
+        return false;
     LL_FOREACH (r->next, later)
         if (!later->subscribe && later->filter == r->filter)
             return true;
@@ -293,7 +297,7 @@ subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8
             f = filter_get(e, t, r->filter);
         if (f == NULL || !filter_add_id(e, t, f, r->upstream_id)) /* its copies carry this one */
             return;
-        if (!is_left_again(r))
+        if (!is_left_again(t, r))
             filter_hold(e, t, f, r->upstream_id);
     }
     if (f == NULL)

@@ -140,8 +140,9 @@ unpark(struct own_pool *pool)
         struct own_slot *slot = pool->parked;
 
         own_pool_leave_line(slot);
-        if (make_upstream(slot) != DM_OK) {
-            park(slot);
+        if (make_upstream(slot) != DM_OK) { /* no memory: when something else happens */
+            slot->state = OWN_PARKED;
+            DL_PREPEND(pool->parked, slot);
             return;
         }
         pool->places++;

@@ -17,6 +17,12 @@ enum {
     SPARES_MAX = 4,      /* so that a block that comes and goes costs no system call */
 };
 
+/* Before each block of a plain pool. */
+union plain_block {
+    size_t size;
+    uint8_t octets[POOL_PLAIN_OCTETS];
+};
+
 struct free_block {
     struct free_block *next;
 };
@@ -168,11 +174,35 @@ round_up(size_t size)
     return size == 0 ? POOL_STEP : (size + POOL_STEP - 1) / POOL_STEP * POOL_STEP;
 }
 
+/* Of malloc. A plain pool remembers the size, so that it is seen where slabs do not check it. */
+static void *
+malloc_block(const struct pool *pool, size_t size)
+{
+    if (!pool->plain)
+        return calloc(1, size);
+    union plain_block *block = calloc(1, sizeof *block + size);
+
+    if (block == NULL)
+        return NULL;
+    block->size = size;
+    return block + 1;
+}
+
+static void
+free_block(const struct pool *pool, void *start, size_t size)
+{
+    union plain_block *block = start;
+
+    if (pool->plain && block != NULL && (--block)->size != size)
+        abort();
+    free(block);
+}
+
 void *
 pool_get(struct pool *pool, size_t size)
 {
     if (pool->plain || size > POOL_BLOCK_MAX)
-        return calloc(1, size);
+        return malloc_block(pool, size);
     size = round_up(size);
     struct slab *slab = pool->slabs[size / POOL_STEP];
     void *block;
@@ -196,7 +226,7 @@ void
 pool_put(struct pool *pool, void *block, size_t size)
 {
     if (pool->plain || size > POOL_BLOCK_MAX) {
-        free(block);
+        free_block(pool, block, size);
         return;
     }
     if (block == NULL)

@@ -34,6 +34,8 @@ pool_octets(size_t size_of_struct, size_t offset_of_array, size_t array_octets)
 void pool_init(struct pool *pool, bool plain);
 /* What a build with sanitizers wants. */
 bool pool_is_plain_here(void);
+/* What a plain pool takes more for each block: its size, which is checked when it is given back. */
+#define POOL_PLAIN_OCTETS 16
 /* Every block has been given back. */
 void pool_fini(struct pool *pool);
 

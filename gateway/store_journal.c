@@ -322,7 +322,7 @@ journal_batch_trim(struct journal_batch *batch)
 void
 journal_give_back(struct journal *journal, struct journal_batch *batch)
 {
-    if (journal->spare.count < SPARES_MAX) {
+    if (journal->spare.count + batch->count <= SPARES_MAX) {
         DL_CONCAT(journal->spare.entries, batch->entries);
         journal->spare.count += batch->count;
         *batch = (struct journal_batch){0};

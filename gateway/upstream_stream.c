@@ -85,6 +85,8 @@ stream_send(struct stream *stream, const struct mqtt_packet *packet)
     if (alias.known)
         aliased.topic.len = 0;
     enum dm_result result = send_packet(stream, &aliased);
+    if (result == DM_INVALID && alias.number != 0 && !alias.known)
+        return send_packet(stream, packet); /* the alias may have made it too long */
     if (result == DM_OK && alias.number != 0 && !alias.known)
         alias_sent(stream->aliases, alias, packet->topic);
     return result;

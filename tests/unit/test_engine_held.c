@@ -80,8 +80,8 @@ qos_2_is_taken_when_the_device_has_it(void)
     struct rig rig;
 
     begin(&rig);
-    receive(&rig, "x", 2, 70, false);
-    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 2 msg 70 \"x\"\n"));
+    receive(&rig, "twenty octets or more", 2, 70, false);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 2 msg 70 \"twenty octets or more\"\n"));
     rig.commits_late = true;
     rig_step(&rig, 'A', MQTTSN_PUBREC, 70);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 70 !8\n"));
@@ -152,6 +152,37 @@ late_pubrec_of_what_is_done_gets_its_pubrel(void)
     rig_clear(&rig);
     rig_step(&rig, 'A', MQTTSN_PUBREC, 70); /* R64 */
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 70\n"));
+    rig_fini(&rig);
+}
+
+/* Limits of the gateway's memory are not those of the broker's queue. */
+static void
+what_has_no_room_here_stays_at_the_broker(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.options.settings.queue_messages = 2;
+    rig_disconnect(&rig, 'A', 60);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    for (uint16_t i = 0; i < 4; i++) /* as Mosquitto 2.0 does, whatever it is allowed */
+        receive(&rig, "x", i % 2 == 0 ? 1 : 2, (uint16_t)(70 + i), false);
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
+    CU_ASSERT_EQUAL(rig_status(&rig).dropped[ENGINE_DROP_OVERFLOW], 0);
+    rig_ping(&rig, 'A', "dev");
+    rig_puback(&rig, 'A', 1, 70, 0);
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 70 \"x\"\n"
+                                    "A> PUBLISH 1 qos 2 msg 71 \"x\"\n^1 PUBACK pid 70\n"));
+    rig_step(&rig, 'A', MQTTSN_PUBREC, 71);
+    rig_commit(&rig);
+    rig_step(&rig, 'A', MQTTSN_PUBCOMP, 71);
+    rig_commit(&rig);
+    /* Now there is room: it sends again what it has. */
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 71 !9\n^1 PUBREC pid 71\nA> PINGRESP\n"
+                                    "CLOSE 1 !11\nOPEN 1 dev !11\n"));
     rig_fini(&rig);
 }
 
@@ -368,6 +399,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(qos_2_sent_before_a_crash_comes_again_under_its_msg_id),
     UNIT_TEST(qos_2_taken_before_a_crash_does_not_come_again),
     UNIT_TEST(late_pubrec_of_what_is_done_gets_its_pubrel),
+    UNIT_TEST(what_has_no_room_here_stays_at_the_broker),
     UNIT_TEST(device_that_leaves_gives_its_messages_back),
     UNIT_TEST(lost_device_gives_its_messages_back_and_its_will_goes_first),
     UNIT_TEST(device_that_is_back_before_the_connection_ends_gets_a_new_one),
