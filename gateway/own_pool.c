@@ -158,7 +158,7 @@ drop_upstream(struct own_slot *slot)
     slot->upstream = NULL;
 }
 
-/* It is in no table any more. Ends it, or ends its session at the broker next. */
+/* It is not among the open ones any more. Ends it, or ends its session at the broker next. */
 static void
 finish_close(struct own_slot *slot)
 {
@@ -166,7 +166,7 @@ finish_close(struct own_slot *slot)
 
     drop_upstream(slot);
     slot->abrupt = false;
-    if (slot->wipe && pointer_index_insert(&pool->wipes, slot)) {
+    if (slot->wipe) {
         if (make_upstream(slot) == DM_OK)
             return; /* else the engine asks again at the next start */
         pointer_index_remove(&pool->wipes, slot);
@@ -298,7 +298,7 @@ on_close(void *ctx, uint64_t connection, const struct engine_close *close)
     }
     if (slot == NULL)
         return;
-    slot->wipe = close->wipe;
+    slot->wipe = close->wipe && pointer_index_insert(&pool->wipes, slot);
     slot->abrupt = close->abrupt;
     own_pool_do_later(slot, OWN_TODO_CLOSE);
 }
@@ -367,6 +367,8 @@ own_pool_free(struct own_pool *pool)
     DL_FOREACH_SAFE2 (pool->todo, slot, next, todo_next) {
         if ((slot->todo & OWN_TODO_CLOSE) == 0)
             continue; /* it is in a table */
+        if (slot->wipe)
+            pointer_index_remove(&pool->wipes, slot);
         DL_DELETE2(pool->todo, slot, todo_prev, todo_next);
         drop_upstream(slot);
         own_slot_free(slot);

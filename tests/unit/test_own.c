@@ -607,6 +607,35 @@ wipe_waits_for_the_broker_and_gives_way_to_a_new_session(void)
 }
 
 static void
+wipe_gives_way_to_a_new_session_of_the_same_turn(void)
+{
+    struct world w;
+    struct own_status status;
+
+    begin(&w);
+    make(&w);
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.connected[1] == 1);
+    w.ops.close(w.ops.ctx, 1,
+                &(struct engine_close){.client_id = dm_span_text("dev-1"), .wipe = true});
+    own_pool_status(w.own, &status);
+    CU_ASSERT_EQUAL(status.wipes, 1);
+    w.ops.close(w.ops.ctx, 1, &(struct engine_close){.client_id = dm_span_text("dev-1")});
+    w.ops.open(w.ops.ctx, 2,
+               &(struct engine_open){.client_id = dm_span_text("dev-1"), .clean_start = true});
+    RUN_UNTIL(&w, w.connected[2] == 1);
+    settle(&w);
+    CU_ASSERT_EQUAL(w.broker.connects, 3); /* the old session, clean, to stay */
+    CU_ASSERT_EQUAL(w.wiped[1], 0);
+    own_pool_status(w.own, &status);
+    CU_ASSERT_EQUAL(status.wipes, 0);
+    /* The end of the program between a CLOSE and the turn that carries it out. */
+    w.ops.close(w.ops.ctx, 2,
+                &(struct engine_close){.client_id = dm_span_text("dev-1"), .wipe = true});
+    end(&w);
+}
+
+static void
 clean_start_wipes_first_and_only_once(void)
 {
     struct world w;
@@ -779,6 +808,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_may_have_more_messages_open_than_it_was_allowed),
     UNIT_TEST(wipe_ends_the_session_at_the_broker),
     UNIT_TEST(wipe_waits_for_the_broker_and_gives_way_to_a_new_session),
+    UNIT_TEST(wipe_gives_way_to_a_new_session_of_the_same_turn),
     UNIT_TEST(clean_start_wipes_first_and_only_once),
     UNIT_TEST(no_more_connections_than_the_maximum),
     UNIT_TEST(new_credentials_connect_anew_and_only_where_they_differ),
