@@ -237,6 +237,14 @@ is_idle(const struct trunk *t)
     return t->uplinks == NULL && t->owed == NULL;
 }
 
+/* Something of ours may be at the broker when the session here has ended. */
+static bool
+owes_wipe(const struct trunk *t)
+{
+    return t->ever_opened && (t->note & (OWN_ELSEWHERE | OWN_KEPT | OWN_UNUSED)) == 0 &&
+           !(t->refused && t->fresh);
+}
+
 /* ---- the beginning ---- */
 
 bool
@@ -273,13 +281,13 @@ own_begin(struct engine *e, struct session *s, bool clean, bool known)
     t->hold_at_broker = s->settings->hold_at_broker;
     t->fresh = !known;
     while ((old = find_ended(e, client_id)) != NULL && is_idle(old)) {
-        clean = clean || old->ever_opened; /* what the old one owes */
+        clean = clean || owes_wipe(old);
         end(e, old);
     }
     if (old != NULL)
         old->awaited = true;
     t->after = old; /* the broker gets from it first what was acknowledged to the device */
-    t->note = clean ? OWN_CLEAN : 0;
+    t->note = clean ? OWN_CLEAN : OWN_UNUSED;
     record_own(e, t, STORE_BROKER_PUT);
     trunk_touch(e, t);
     return true;
@@ -346,7 +354,10 @@ own_connected(struct engine *e, struct trunk *t, bool present)
 
     e->own_up++;
     t->opening = false;
-    set_note(e, t, present && t->fresh ? OWN_INHERITED : t->note & OWN_INHERITED);
+    bool inherited = present && (t->fresh || (t->note & OWN_UNUSED) != 0);
+
+    set_note(e, t,
+             inherited ? OWN_INHERITED : t->note & ((unsigned)OWN_INHERITED | (unsigned)OWN_KEPT));
     t->fresh = false;
     if (!t->asking)
         return;
@@ -458,8 +469,7 @@ update(struct engine *e, struct trunk *t)
     t->abrupt = false;
     if (t->session != NULL || wanted || t->wiping || t->after != NULL || !is_idle(t))
         return;
-    if ((t->note & (OWN_ELSEWHERE | OWN_KEPT)) != 0 || !t->ever_opened ||
-        (t->refused && t->fresh)) { /* nothing of ours is there */
+    if (!owes_wipe(t)) {
         end(e, t);
         return;
     }

@@ -444,7 +444,8 @@ enum own_note {
     OWN_ELSEWHERE = 2, /* another connection has taken it over */
     OWN_INHERITED = 4, /* the broker had it before us, with subscriptions that are not known here */
     OWN_KEPT = 8,      /* ended, and taken over meanwhile: it is not wiped */
-    OWN_NOTES = 15,
+    OWN_UNUSED = 16,   /* no connection yet: what the broker has is not ours, and is not wiped */
+    OWN_NOTES = 31,
 };
 
 enum trunk_place { TRUNK_NOWHERE, TRUNK_TOUCHED, TRUNK_BLOCKED };
@@ -499,11 +500,11 @@ struct trunk {
 
     struct inbound *inbound[INBOUND_LISTS]; /* in the order of receipt */
     struct pointer_index inbound_index;     /* of all, by QoS and packet id */
-    bool exceeded; /* the broker sent more at a time than we allow, on this connection */
-    size_t inbound_held;        /* not acknowledged in this connection */
-    uint64_t release_seq;       /* journal number of the last QoS 2 packet id that was removed */
-    uint64_t route_seq;         /* of the last change of which filters the broker holds */
-    struct session *direct;     /* those with deliveries that are not committed */
+    bool exceeded;          /* the broker sent more at a time than we allow, on this connection */
+    size_t inbound_held;    /* not acknowledged in this connection */
+    uint64_t release_seq;   /* journal number of the last QoS 2 packet id that was removed */
+    uint64_t route_seq;     /* of the last change of which filters the broker holds */
+    struct session *direct; /* those with deliveries that are not committed */
     struct recent_request recent[RECENT_REQUESTS];
     size_t recent_next;
     struct copies copies[2]; /* QoS 1 and 2 */
