@@ -245,11 +245,18 @@ filter_add_id(struct engine *e, struct trunk *t, struct filter *f, uint32_t id)
         struct filter_id *old;
         struct filter_id *next;
 
+        unsigned looks = 0;
+
         DL_FOREACH_SAFE (f->ids, old, next) {
-            if (old == entry || old->stored || filter_id_is_in_use(f, old->id))
-                continue;
-            filter_id_free(e, t, f, old);
-            break;
+            if (old == entry || looks++ == FILTER_ID_LOOKS)
+                break;
+            if (!old->stored && !filter_id_is_in_use(f, old->id)) {
+                filter_id_free(e, t, f, old);
+                break;
+            }
+            /* The next call looks at others: a filter may have a hundred thousand subscribers. */
+            DL_DELETE(f->ids, old);
+            DL_APPEND(f->ids, old);
         }
     }
     return true;

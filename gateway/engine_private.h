@@ -24,6 +24,7 @@ enum {
     ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
+    FILTER_ID_LOOKS = 8,          /* at one of them each, to find one that can go */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
     BROKERS_MAX = 16,             /* whose sessions are remembered; more than URLs */

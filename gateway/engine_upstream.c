@@ -285,6 +285,20 @@ is_left_again(const struct trunk *t, const struct request *r)
     return false;
 }
 
+/* What the broker said of it. May free the subscription, its filter, and its session. */
+static void
+subscription_done(struct engine *e, struct subscription *sub, uint8_t reason)
+{
+    if (reason > 2) {
+        subscription_refused(e, sub, reason);
+        return;
+    }
+    sub->confirmed = true;
+    subscription_answer(e, sub, MQTTSN_ACCEPTED);
+    downlink_pump(e, sub->session);
+    session_schedule(e, sub->session);
+}
+
 static void
 subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8_t reason)
 {
@@ -304,23 +318,18 @@ subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8
         return;
     if (reason > 2 && r->session == 0 && filter_is_held(f) && is_transient(reason))
         return; /* the broker holds it all the same */
-    DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
-        /* Identifiers grow: a SUBSCRIBE with a later one has its own answer. */
-        bool meant = r->session == 0
-                         ? sub->upstream_id <= r->upstream_id
-                         : sub->session->number == r->session && sub->upstream_id == r->upstream_id;
+    /* Identifiers grow: a SUBSCRIBE with a later one has its own answer. */
+    if (r->session != 0) {
+        const struct session *s = session_find_number(e, r->session);
 
-        if (!meant)
-            continue;
-        if (reason > 2) {
-            subscription_refused(e, sub, reason); /* the last one frees f; the list ends with it */
-            continue;
-        }
-        sub->confirmed = true;
-        subscription_answer(e, sub, MQTTSN_ACCEPTED);
-        downlink_pump(e, sub->session);
-        session_schedule(e, sub->session);
+        sub = s != NULL ? subscription_find(s, r->filter) : NULL;
+        if (sub != NULL && sub->upstream_id == r->upstream_id)
+            subscription_done(e, sub, reason);
+        return;
     }
+    DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next)
+        if (sub->upstream_id <= r->upstream_id)
+            subscription_done(e, sub, reason); /* the last one frees f; the list ends with it */
 }
 
 /* An old session has its open messages sent before this, a new one has none. Without any it makes
