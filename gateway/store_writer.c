@@ -18,7 +18,7 @@
 
 #define NEVER UINT64_MAX
 #define LAZY_MS 1000     /* a lazy record waits at most this long (design.md section 8) */
-#define REST_MS 500      /* without work: memory is given back */
+#define REST_MS 2000     /* without work: memory is given back */
 #define ENOUGH 64        /* records: a batch of so many does not wait for more */
 #define RETRY_MIN_MS 100 /* after a failed commit; doubles up to the maximum */
 #define RETRY_MAX_MS 5000

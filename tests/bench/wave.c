@@ -79,8 +79,8 @@ wave_round(struct run *run, struct figures *figures)
             fleet_wake(&run->fleet, device);
         }
         if (past_ns / BEAT_NS >= beats && !run->fleet.devices[0].open) {
-            beats = past_ns / BEAT_NS + 1;
-            open_exchange(&w, 0, now_ns);
+            /* From when it was due: one that has to wait for the last one's answer waits, too. */
+            open_exchange(&w, 0, before.at_ns + beats++ * BEAT_NS);
             payload_send_up(run, 0, 1);
         }
         bench_exchange(run, 1);
