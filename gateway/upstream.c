@@ -33,7 +33,7 @@
 #define FLUSH_TIMEOUT_MS 1000u
 #define SESSION_TAKEN_OVER 0x8e /* MQTT 5 reason codes */
 #define TOPIC_ALIAS_INVALID 0x94
-#define CUT_SHORT_MAX 3         /* so often in a row, and somebody else has this client id */
+#define CUT_SHORT_MAX 3 /* so often in a row, and somebody else has this client id */
 
 uint64_t
 upstream_clock_ms(void)
@@ -139,6 +139,14 @@ log_end(struct connection *connection, enum upstream_end why)
     }
 }
 
+static uint32_t
+wait_ms(struct connection *connection, bool stable)
+{
+    return connection->options.member
+               ? upstream_member_failed(&connection->targets, stable, random_number())
+               : upstream_targets_failed(&connection->targets, stable, random_number());
+}
+
 void
 connection_end(struct connection *connection, enum upstream_end why)
 {
@@ -149,11 +157,10 @@ connection_end(struct connection *connection, enum upstream_end why)
     upstream_version_failed(&target_of(connection)->version);
     log_end(connection, why);
     connection->allowed = false;
-    if (!connection->options.member || why == UPSTREAM_LOST)
-        connection_arm(connection,
-                       upstream_targets_failed(&connection->targets, stable, random_number()));
-    else
+    if (why != UPSTREAM_LOST && connection->options.member)
         evtimer_del(connection->timer);
+    else
+        connection_arm(connection, wait_ms(connection, stable));
     if (connection->options.member)
         connection->events.on_over(connection->events.ctx, why, connection->reached);
     else if (was_connected)

@@ -53,6 +53,13 @@ upstream_target(struct upstream_targets *targets)
 }
 
 uint32_t
+upstream_member_failed(struct upstream_targets *targets, bool stable, uint32_t random)
+{
+    targets->failures = stable ? 1 : targets->failures + 1;
+    return upstream_backoff_ms(targets->failures, random);
+}
+
+uint32_t
 upstream_targets_failed(struct upstream_targets *targets, bool stable, uint32_t random)
 {
     if (!stable && targets->current + 1 < targets->count) {
@@ -60,8 +67,7 @@ upstream_targets_failed(struct upstream_targets *targets, bool stable, uint32_t 
         return random % SPREAD_MS;
     }
     targets->current = 0;
-    targets->failures = stable ? 1 : targets->failures + 1;
-    return upstream_backoff_ms(targets->failures, random);
+    return upstream_member_failed(targets, stable, random);
 }
 
 void

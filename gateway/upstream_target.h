@@ -40,5 +40,8 @@ void upstream_targets_status(const struct upstream_targets *targets,
  * `stable`: the connection lived long enough to count as a success.
  */
 uint32_t upstream_targets_failed(struct upstream_targets *targets, bool stable, uint32_t random);
+/* The same of a member, which others tell where to go next: each failure counts, and only for how
+ * long it waits. */
+uint32_t upstream_member_failed(struct upstream_targets *targets, bool stable, uint32_t random);
 
 #endif

@@ -404,6 +404,25 @@ refusal_that_may_pass_is_tried_again(void)
 }
 
 static void
+refusal_is_that_of_the_broker_which_was_asked(void)
+{
+    struct world w;
+    struct own_connection_status one;
+
+    begin(&w);
+    w.url_list[1] = w.urls[0];
+    w.options.upstream.url_count = 2;
+    w.broker.mood = BROKER_REFUSES;
+    w.broker.reason = 0x97;
+    make(&w);
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.gone[1] == 1);
+    CU_ASSERT_EQUAL(own_pool_connection_status(w.own, 1, &one), DM_OK);
+    CU_ASSERT_PTR_NOT_NULL(strstr(one.error, "quota"));
+    end(&w);
+}
+
+static void
 take_over_ends_the_connection_until_the_device_comes_again(void)
 {
     struct world w;
@@ -799,6 +818,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(those_that_connect_together_look_the_name_up_once),
     UNIT_TEST(refusal_ends_the_attempts_until_the_device_comes_again),
     UNIT_TEST(refusal_that_may_pass_is_tried_again),
+    UNIT_TEST(refusal_is_that_of_the_broker_which_was_asked),
     UNIT_TEST(take_over_ends_the_connection_until_the_device_comes_again),
     UNIT_TEST(broker_that_closes_without_a_word_three_times_has_taken_it_over),
     UNIT_TEST(broker_that_closes_after_a_refused_message_has_not),

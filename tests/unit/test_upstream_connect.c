@@ -115,6 +115,25 @@ round_goes_through_all_brokers_before_the_back_off_grows(void)
 }
 
 static void
+member_backs_off_however_many_brokers_there_are(void)
+{
+    const char *urls[] = {"mqtt://a", "mqtts://b"};
+    struct upstream_options options = {.urls = urls, .url_count = 2};
+    struct upstream_targets targets;
+    char error[100];
+
+    CU_ASSERT_EQUAL(upstream_targets_init(&targets, &options, error, sizeof error), DM_OK);
+    for (unsigned failure = 1; failure <= 5; failure++) {
+        targets.current = failure % 2; /* wherever it went */
+        CU_ASSERT_EQUAL(upstream_member_failed(&targets, false, 7),
+                        upstream_backoff_ms(failure, 7));
+        CU_ASSERT_EQUAL(targets.current, failure % 2);
+    }
+    CU_ASSERT_EQUAL(upstream_member_failed(&targets, true, 7), upstream_backoff_ms(1, 7));
+    upstream_targets_fini(&targets);
+}
+
+static void
 number_of_brokers_is_limited(void)
 {
     const char *urls[UPSTREAM_URLS_MAX + 1];
@@ -218,6 +237,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(url_with_too_long_host_is_refused),
     UNIT_TEST(backoff_doubles_from_half_a_second_to_thirty_with_jitter),
     UNIT_TEST(round_goes_through_all_brokers_before_the_back_off_grows),
+    UNIT_TEST(member_backs_off_however_many_brokers_there_are),
     UNIT_TEST(number_of_brokers_is_limited),
     UNIT_TEST(version_auto_alternates_until_one_is_proven),
     UNIT_TEST(version_proven_survives_silence_but_not_a_refusal_by_name),
