@@ -194,6 +194,7 @@ leave(struct engine *e)
     filters_leave(e);
     route_leave(e);
     memset(e->packet_ids, 0, sizeof e->packet_ids);
+    e->shared.packet_ids_used = 0;
 }
 
 /* The place of one that is not known: a free one, or that which was not used for the longest time

@@ -103,6 +103,7 @@ own_free(struct engine *e, struct trunk *t)
 
     uplinks_free(e, t);
     upstream_free(e, t);
+    packet_ids_free(t);
     take_out(e, t);
     pointer_index_fini(&t->filter_index);
     pointer_index_fini(&t->filter_ids);

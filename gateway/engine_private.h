@@ -488,7 +488,8 @@ struct trunk {
     bool doubtful;
     struct upstream_session granted;
     uint64_t broker_seq; /* journal number of the broker session: nothing goes there before */
-    uint8_t *packet_ids; /* a bit for each */
+    uint8_t *packet_ids; /* a bit for each; NULL: an own connection with few */
+    uint32_t packet_ids_used;
     uint16_t last_packet_id;
 
     struct filter *filters;
@@ -1082,6 +1083,7 @@ void owed_clear(struct trunk *t);
 uint16_t packet_id_take(struct trunk *t);
 void packet_id_reserve(struct trunk *t, uint16_t id);
 void packet_id_release(struct trunk *t, uint16_t id);
+void packet_ids_free(struct trunk *t); /* of an own connection */
 void upstream_subscribe(struct engine *e, struct trunk *t, struct name *filter,
                         const struct session *s, uint32_t upstream_id, bool retained, uint64_t seq);
 void upstream_unsubscribe(struct engine *e, struct trunk *t, struct name *filter);

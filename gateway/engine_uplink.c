@@ -435,7 +435,8 @@ uplink_send_as_another(struct engine *e, struct trunk *t, struct uplink *u)
     u->sent = false;
     bool taken = take_packet_id(e, t, u);
 
-    packet_id_release(t, old);
+    if (u->packet_id != old)
+        packet_id_release(t, old);
     if (taken)
         uplink_send(e, t, u);
     else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine's side of the broker connection: packet ids, names with the gateway's prefix, and
- * subscriptions kept equal to what the devices want.
+ * The engine's side of the broker connection: names with the gateway's prefix, and subscriptions
+ * kept equal to what the devices want.
  */
 #include "engine_private.h"
 
@@ -10,58 +10,6 @@
 #include <dormouse/log.h>
 
 #include "topic.h"
-
-/* ---- packet ids ---- */
-
-static bool
-packet_id_is_used(const struct trunk *t, uint16_t id)
-{
-    const struct uplink *u;
-    const struct request *r;
-    const struct owed *owed;
-
-    if (t->packet_ids == NULL) { /* an own connection has few */
-        DL_FOREACH (t->uplinks, u)
-            if (u->packet_id == id)
-                return true;
-        DL_FOREACH (t->requests, r)
-            if (r->packet_id == id)
-                return true;
-        DL_FOREACH (t->owed, owed)
-            if (owed->packet_id == id)
-                return true;
-        return false;
-    }
-    return (t->packet_ids[id / 8] >> (id % 8) & 1) != 0;
-}
-
-void
-packet_id_reserve(struct trunk *t, uint16_t id)
-{
-    if (t->packet_ids != NULL)
-        t->packet_ids[id / 8] |= (uint8_t)(1u << (id % 8));
-}
-
-void
-packet_id_release(struct trunk *t, uint16_t id)
-{
-    if (t->packet_ids != NULL)
-        t->packet_ids[id / 8] &= (uint8_t) ~(1u << (id % 8));
-}
-
-uint16_t
-packet_id_take(struct trunk *t)
-{
-    for (uint32_t tries = 0; tries < 65536; tries++) {
-        t->last_packet_id++;
-        if (t->last_packet_id == 0 || t->last_packet_id == ENGINE_FOREIGN_PACKET_ID ||
-            packet_id_is_used(t, t->last_packet_id))
-            continue;
-        packet_id_reserve(t, t->last_packet_id);
-        return t->last_packet_id;
-    }
-    return 0;
-}
 
 /* ---- names with the gateway's prefix ---- */
 

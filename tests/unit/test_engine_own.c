@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `upstream = own`: a broker connection of each device's own (design 6), messages held here. */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine_rig.h"
@@ -194,6 +195,36 @@ messages_and_subscriptions_go_over_its_own_connection(void)
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 1 \"x\"\n"));
     rig_puback(&rig, 'A', 1, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "^1 PUBACK pid 7\n"));
+    rig_fini(&rig);
+}
+
+static void
+long_spool_gives_each_message_a_packet_id_of_its_own(void)
+{
+    struct rig rig;
+    char text[64];
+
+    begin_connected(&rig, false);
+    rig.options.spool_bytes = 1000000;
+    rig_register(&rig, 'A', "up", 1);
+    own_ends(&rig, 1, UPSTREAM_LOST);
+    for (uint16_t n = 1; n <= 300; n++) {
+        rig_publish(&rig, 'A', 1, 2, n, "x");
+        rig_commit(&rig);
+        rig_clear(&rig);
+    }
+    own_up(&rig, 1, true);
+    for (uint16_t n = 1; n <= 300; n++) { /* ten at a time */
+        rig_clear(&rig);
+        rig_broker_answer(&rig, MQTT_PUBREC, n, 0);
+        rig_broker_answer(&rig, MQTT_PUBCOMP, n, 0);
+        rig_commit(&rig);
+        snprintf(text, sizeof text, "^1 PUBLISH up qos 2 \"x\" pid %u !", n + 10u);
+        CU_ASSERT_TRUE(n > 290 || strstr(rig.text, text) != NULL);
+    }
+    rig_clear(&rig);
+    rig_publish(&rig, 'A', 1, 1, 301, "x");
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "^1 PUBLISH up qos 1 \"x\" pid 301\n"));
     rig_fini(&rig);
 }
 
@@ -574,6 +605,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(client_that_the_broker_refuses_is_refused),
     UNIT_TEST(known_client_is_answered_while_the_broker_is_away),
     UNIT_TEST(messages_and_subscriptions_go_over_its_own_connection),
+    UNIT_TEST(long_spool_gives_each_message_a_packet_id_of_its_own),
     UNIT_TEST(end_of_a_clean_session_leaves_nothing_behind),
     UNIT_TEST(new_session_takes_the_wipe_over_that_the_old_one_owes),
     UNIT_TEST(what_a_clean_session_published_reaches_the_broker_before_its_end),
