@@ -68,6 +68,18 @@ own_pool_leave_line(struct own_slot *slot)
 }
 
 void
+own_pool_leave_place(struct own_slot *slot)
+{
+    struct own_pool *pool = slot->pool;
+
+    if (!slot->placed)
+        return;
+    slot->placed = false;
+    pool->places--;
+    event_active(pool->turn, EV_TIMEOUT, 0); /* somebody else may have it */
+}
+
+void
 own_pool_begin(struct own_slot *slot)
 {
     slot->under_way = true;
@@ -115,6 +127,16 @@ park(struct own_slot *slot)
     own_pool_do_later(slot, OWN_TODO_TELL);
 }
 
+static enum dm_result
+take_place(struct own_slot *slot)
+{
+    enum dm_result result = make_upstream(slot);
+
+    slot->placed = result == DM_OK;
+    slot->pool->places += slot->placed;
+    return result;
+}
+
 /* Gives it one of the places, or lets it wait for one. */
 static enum dm_result
 place(struct own_slot *slot)
@@ -127,10 +149,7 @@ place(struct own_slot *slot)
         park(slot);
         return DM_OK;
     }
-    enum dm_result result = make_upstream(slot);
-
-    pool->places += result == DM_OK;
-    return result;
+    return take_place(slot);
 }
 
 static void
@@ -140,12 +159,11 @@ unpark(struct own_pool *pool)
         struct own_slot *slot = pool->parked;
 
         own_pool_leave_line(slot);
-        if (make_upstream(slot) != DM_OK) { /* no memory: when something else happens */
+        if (take_place(slot) != DM_OK) { /* no memory: when something else happens */
             slot->state = OWN_PARKED;
             DL_PREPEND(pool->parked, slot);
             return;
         }
-        pool->places++;
     }
 }
 
@@ -183,6 +201,12 @@ change(struct own_slot *slot)
 
     if (slot->upstream == NULL)
         return;
+    if (!slot->placed && !slot->wipe) { /* it was refused or taken over, and begins anew */
+        drop_upstream(slot);
+        if (place(slot) != DM_OK)
+            park(slot);
+        return;
+    }
     if (slot->upstream->ops->reconfigure(slot->upstream, &options) != DM_OK) {
         log_error("upstream", "out of memory: a connection stays as it was");
         return;
@@ -290,7 +314,7 @@ on_close(void *ctx, uint64_t connection, const struct engine_close *close)
 
     if (slot != NULL) {
         pointer_index_remove(&pool->open, slot);
-        pool->places -= slot->upstream != NULL;
+        own_pool_leave_place(slot);
     } else if (wiping != NULL && !close->wipe) { /* a new session has begun, and must not suffer */
         own_pool_end_wipe(wiping);
     } else if (wiping == NULL && close->wipe) {

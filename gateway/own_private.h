@@ -20,6 +20,7 @@ struct own_slot {
     struct own_pool *pool;
     uint64_t number;
     struct upstream *upstream; /* NULL: parked */
+    bool placed;               /* has one of the places */
     enum own_state state;
     unsigned todo;
     bool queued;    /* waits for the gate */
@@ -68,6 +69,8 @@ void own_pool_do_later(struct own_slot *slot, unsigned todo);
 void own_pool_end_wipe(struct own_slot *slot);
 /* Gives up its place in queue and gate. */
 void own_pool_leave_line(struct own_slot *slot);
+/* Gives up its place among options->maximum, if it has one. */
+void own_pool_leave_place(struct own_slot *slot);
 /* It takes its place in the gate. */
 void own_pool_begin(struct own_slot *slot);
 /* Lets those in the queue begin that may. */

@@ -209,6 +209,8 @@ on_over(void *ctx, enum upstream_end why, bool reached)
     slot->state = why == UPSTREAM_REFUSED      ? OWN_REFUSED
                   : why == UPSTREAM_TAKEN_OVER ? OWN_TAKEN_OVER
                                                : OWN_WAITING;
+    if (why != UPSTREAM_LOST)
+        own_pool_leave_place(slot); /* until the device comes again */
     leave_gate(slot, reached);
     if (attempt && !reached && why == UPSTREAM_LOST && !is_closing(slot))
         join_queue(slot); /* the gate has a back-off for all */

@@ -704,6 +704,43 @@ no_more_connections_than_the_maximum(void)
 }
 
 static void
+device_that_is_refused_or_elsewhere_needs_no_place(void)
+{
+    struct world w;
+
+    begin(&w);
+    w.options.maximum = 1;
+    make(&w);
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.connected[1] == 1);
+    open_device(&w, 2);
+    RUN_UNTIL(&w, w.gone[2] == 1);
+    CU_ASSERT_EQUAL(in_state(&w, OWN_PARKED), 1);
+    broker_send(&w.broker, "dev-1", "e0 01 8e", true);
+    RUN_UNTIL(&w, w.connected[2] == 1);
+    CU_ASSERT_EQUAL(w.why[1], UPSTREAM_TAKEN_OVER);
+    CU_ASSERT_EQUAL(in_state(&w, OWN_TAKEN_OVER), 1);
+    open_device(&w, 1); /* it is back, and waits for a place as others do */
+    RUN_UNTIL(&w, w.gone[1] == 2);
+    CU_ASSERT_EQUAL(w.why[1], UPSTREAM_LOST);
+    CU_ASSERT_EQUAL(in_state(&w, OWN_PARKED), 1);
+    w.broker.mood = BROKER_REFUSES;
+    w.broker.reason = 0x87;
+    broker_send(&w.broker, "dev-2", "", true);
+    RUN_UNTIL(&w, w.why[2] == UPSTREAM_REFUSED && w.why[1] == UPSTREAM_REFUSED);
+    w.broker.mood = BROKER_ACCEPTS;
+    open_device(&w, 1);
+    RUN_UNTIL(&w, w.connected[1] == 2);
+    w.ops.close(w.ops.ctx, 2, &(struct engine_close){.wipe = false}); /* it has no place */
+    open_device(&w, 3);
+    RUN_UNTIL(&w, w.gone[3] == 1);
+    CU_ASSERT_EQUAL(in_state(&w, OWN_PARKED), 1);
+    w.ops.close(w.ops.ctx, 1, &(struct engine_close){.wipe = false});
+    RUN_UNTIL(&w, w.connected[3] == 1);
+    end(&w);
+}
+
+static void
 new_credentials_connect_anew_and_only_where_they_differ(void)
 {
     struct world w;
@@ -831,6 +868,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(wipe_gives_way_to_a_new_session_of_the_same_turn),
     UNIT_TEST(clean_start_wipes_first_and_only_once),
     UNIT_TEST(no_more_connections_than_the_maximum),
+    UNIT_TEST(device_that_is_refused_or_elsewhere_needs_no_place),
     UNIT_TEST(new_credentials_connect_anew_and_only_where_they_differ),
     UNIT_TEST(credentials_that_were_refused_are_tried_when_they_change),
     UNIT_TEST(new_will_takes_a_new_connection),
