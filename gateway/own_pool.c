@@ -417,7 +417,8 @@ own_pool_reconfigure(struct own_pool *pool, const struct own_options *options)
         struct own_slot *slot;
 
         while ((slot = pointer_index_next(tables[t], &at)) != NULL) {
-            if (slot->upstream == NULL)
+            if (slot->upstream == NULL || slot->state == OWN_REFUSED ||
+                slot->state == OWN_TAKEN_OVER) /* the next OPEN takes the new ones */
                 continue;
             struct upstream_options now = own_slot_options(slot);
             if (!slot->upstream->ops->has_options(slot->upstream, &now))

@@ -55,7 +55,8 @@ struct runner_own own_pool_for_runner(struct own_pool *pool);
 /* Sends DISCONNECT on all connections and waits for nothing. Calls no event. */
 void own_pool_free(struct own_pool *pool);
 
-/* Other options, with the same brokers: connections that are not as they say connect anew. */
+/* Other options, with the same brokers: connections that are not as they say connect anew.
+ * Those that were refused or taken over take them when they are opened again. */
 void own_pool_reconfigure(struct own_pool *pool, const struct own_options *options);
 /* The broker of this number can be reached again: no need to wait before the next attempts, and
  * what was cut short until now was its end. */

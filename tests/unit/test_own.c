@@ -764,7 +764,7 @@ new_credentials_connect_anew_and_only_where_they_differ(void)
 }
 
 static void
-credentials_that_were_refused_are_tried_when_they_change(void)
+reload_leaves_those_alone_that_were_refused_or_taken_over(void)
 {
     struct world w;
 
@@ -775,9 +775,21 @@ credentials_that_were_refused_are_tried_when_they_change(void)
     open_device(&w, 2);
     RUN_UNTIL(&w, w.gone[2] == 1);
     w.broker.mood = BROKER_ACCEPTS;
+    open_device(&w, 3);
+    RUN_UNTIL(&w, w.connected[3] == 1);
+    broker_send(&w.broker, "dev-3", "e0 01 8e", true);
+    RUN_UNTIL(&w, w.gone[3] == 1);
     w.username = "other";
     own_pool_reconfigure(w.own, &w.options);
-    RUN_UNTIL(&w, w.connected[2] == 1);
+    settle(&w);
+    open_device(&w, 4);
+    RUN_UNTIL(&w, w.connected[4] == 1);
+    CU_ASSERT_EQUAL(w.broker.connects, 3); /* another gateway may serve them */
+    open_device(&w, 2);
+    open_device(&w, 3);
+    RUN_UNTIL(&w, w.connected[2] == 1 && w.connected[3] == 2);
+    CU_ASSERT_STRING_EQUAL(w.broker.seen[3].username, "other");
+    CU_ASSERT_STRING_EQUAL(w.broker.seen[4].username, "other");
     end(&w);
 }
 
@@ -870,7 +882,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(no_more_connections_than_the_maximum),
     UNIT_TEST(device_that_is_refused_or_elsewhere_needs_no_place),
     UNIT_TEST(new_credentials_connect_anew_and_only_where_they_differ),
-    UNIT_TEST(credentials_that_were_refused_are_tried_when_they_change),
+    UNIT_TEST(reload_leaves_those_alone_that_were_refused_or_taken_over),
     UNIT_TEST(new_will_takes_a_new_connection),
     UNIT_TEST(end_of_the_program_says_goodbye_on_all),
     UNIT_TEST(gate_closes_after_a_round_and_for_longer_each_time),
