@@ -428,13 +428,21 @@ upstream_free(struct upstream *upstream)
     free_connection(connection);
 }
 
+/* Already before the CONNACK: the broker has the will from the CONNECT on. */
+static void
+say_goodbye(struct connection *connection)
+{
+    if (connection->stream != NULL)
+        stream_say_goodbye(connection->stream, 0, 0);
+}
+
 static void
 upstream_drop(struct upstream *upstream, bool disconnect)
 {
     struct connection *connection = (struct connection *)upstream;
 
-    if (connection->phase == CONNECTED && disconnect)
-        stream_say_goodbye(connection->stream, 0, 0);
+    if (disconnect)
+        say_goodbye(connection);
     free_connection(connection);
 }
 
@@ -473,8 +481,7 @@ upstream_reconfigure(struct upstream *upstream, const struct upstream_options *o
     }
     if (!options->member) /* of members, may_attempt says where to */
         targets.current = connection->targets.current;
-    if (was_connected)
-        stream_say_goodbye(connection->stream, 0, 0);
+    say_goodbye(connection);
     connection_release(connection);
     upstream_options_free(&connection->options);
     upstream_targets_fini(&connection->targets);

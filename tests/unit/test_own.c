@@ -523,6 +523,27 @@ close_says_goodbye_unless_the_device_is_lost(void)
 }
 
 static void
+goodbye_needs_no_answer_of_the_broker(void)
+{
+    struct engine_open open = {.client_id = dm_span_text("dev-1"), .will_topic = dm_span_text("w")};
+    struct world w;
+
+    begin(&w);
+    w.broker.mood = BROKER_WAITS;
+    make(&w);
+    w.ops.open(w.ops.ctx, 1, &open);
+    RUN_UNTIL(&w, w.broker.connects == 1);
+    open.will_topic = dm_span_text("v");
+    w.ops.open(w.ops.ctx, 1, &open);
+    RUN_UNTIL(&w, w.broker.connects == 2);
+    CU_ASSERT_EQUAL(w.broker.goodbyes, 1);
+    w.ops.close(w.ops.ctx, 1, &(struct engine_close){.abrupt = false});
+    RUN_UNTIL(&w, w.broker.goodbyes + w.broker.lost == 2);
+    CU_ASSERT_EQUAL(w.broker.goodbyes, 2);
+    end(&w);
+}
+
+static void
 close_and_open_from_inside_a_packet(void)
 {
     struct world w;
@@ -873,6 +894,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_that_closes_after_a_refused_message_has_not),
     UNIT_TEST(broker_that_restarts_three_times_has_not_either),
     UNIT_TEST(close_says_goodbye_unless_the_device_is_lost),
+    UNIT_TEST(goodbye_needs_no_answer_of_the_broker),
     UNIT_TEST(close_and_open_from_inside_a_packet),
     UNIT_TEST(broker_may_have_more_messages_open_than_it_was_allowed),
     UNIT_TEST(wipe_ends_the_session_at_the_broker),
