@@ -317,7 +317,10 @@ on_close(void *ctx, uint64_t connection, const struct engine_close *close)
         own_pool_leave_place(slot);
     } else if (wiping != NULL && !close->wipe) { /* a new session has begun, and must not suffer */
         own_pool_end_wipe(wiping);
-    } else if (wiping == NULL && close->wipe) {
+    } else if (wiping != NULL) {
+        if (wiping->state == OWN_REFUSED || wiping->state == OWN_TAKEN_OVER)
+            own_pool_do_later(wiping, OWN_TODO_CHANGE); /* connects anew */
+    } else if (close->wipe) {
         slot = own_slot_new(pool, connection, close->client_id);
     }
     if (slot == NULL)

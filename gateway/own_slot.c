@@ -215,7 +215,7 @@ on_over(void *ctx, enum upstream_end why, bool reached)
     if (attempt && !reached && why == UPSTREAM_LOST && !is_closing(slot))
         join_queue(slot); /* the gate has a back-off for all */
     own_pool_advance(pool);
-    if (!is_closing(slot) && !slot->wipe)
+    if (!is_closing(slot) && (!slot->wipe || why != UPSTREAM_LOST))
         pool->events.on_disconnected(pool->events.ctx, slot->number, why);
 }
 

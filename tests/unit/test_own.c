@@ -647,6 +647,33 @@ wipe_waits_for_the_broker_and_gives_way_to_a_new_session(void)
 }
 
 static void
+wipe_that_is_refused_is_told_and_may_be_asked_for_again(void)
+{
+    struct world w;
+    struct own_status status;
+    struct engine_close wipe = {.client_id = dm_span_text("dev-2"), .wipe = true};
+
+    begin(&w);
+    w.broker.mood = BROKER_REFUSES;
+    w.broker.reason = 0x86;
+    make(&w);
+    w.ops.close(w.ops.ctx, 2, &wipe);
+    RUN_UNTIL(&w, w.gone[2] == 1);
+    CU_ASSERT_EQUAL(w.why[2], UPSTREAM_REFUSED);
+    own_pool_status(w.own, &status);
+    CU_ASSERT_EQUAL(status.wipes, 1);
+    w.broker.mood = BROKER_ACCEPTS;
+    w.username = "other";
+    own_pool_reconfigure(w.own, &w.options);
+    w.ops.close(w.ops.ctx, 2, &wipe);
+    w.ops.close(w.ops.ctx, 2, &wipe); /* once is enough */
+    RUN_UNTIL(&w, w.wiped[2] == 1);
+    CU_ASSERT_STRING_EQUAL(w.broker.seen[1].username, "other");
+    CU_ASSERT_EQUAL(w.broker.connects, 2);
+    end(&w);
+}
+
+static void
 wipe_gives_way_to_a_new_session_of_the_same_turn(void)
 {
     struct world w;
@@ -899,6 +926,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(broker_may_have_more_messages_open_than_it_was_allowed),
     UNIT_TEST(wipe_ends_the_session_at_the_broker),
     UNIT_TEST(wipe_waits_for_the_broker_and_gives_way_to_a_new_session),
+    UNIT_TEST(wipe_that_is_refused_is_told_and_may_be_asked_for_again),
     UNIT_TEST(wipe_gives_way_to_a_new_session_of_the_same_turn),
     UNIT_TEST(clean_start_wipes_first_and_only_once),
     UNIT_TEST(no_more_connections_than_the_maximum),
