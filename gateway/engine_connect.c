@@ -209,7 +209,7 @@ session_leave(struct engine *e, struct session *s, enum engine_state state)
     struct uplink *will = state == ENGINE_LOST && !never ? will_spool(e, s) : NULL; /* R34, R103 */
 
     t->asking = false;
-    t->abrupt = state == ENGINE_LOST;
+    t->abrupt = state == ENGINE_LOST && t->up; /* or the will is ours to publish */
 
     if (s->clean || never) { /* R32 */
         session_wipe(e, s);

@@ -165,7 +165,7 @@ will_spool(struct engine *e, struct session *s)
     char id[128];
     char topic[128];
 
-    if (will == NULL || will->topic == NULL || s->trunk->has_will)
+    if (will == NULL || will->topic == NULL || (s->trunk->has_will && s->trunk->up))
         return NULL; /* the broker publishes it */
     log_escape(id, sizeof id, dm_span(s->client_id, s->client_id_len));
     log_escape(topic, sizeof topic, name_of_session(e, s, will->topic));

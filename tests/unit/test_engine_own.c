@@ -435,6 +435,28 @@ broker_that_publishes_the_will_is_told_of_it(void)
 }
 
 static void
+will_that_the_broker_never_got_is_published_here(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.options.settings.will_at_broker = true;
+    rig_device_with_will(&rig, 'A', "dev", false, "gone", "bye");
+    own_up(&rig, 1, false);
+    own_ends(&rig, 1, UPSTREAM_LOST);
+    rig_will_message(&rig, 'A', MQTTSN_WILLMSGUPD, "other");
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_wait(&rig, 90000);
+    CU_ASSERT_TRUE(rig_expect(&rig, "OPEN 1 dev !8\n")); /* without the will */
+    CU_ASSERT_EQUAL(rig_status(&rig).wills_published, 1);
+    rig_commit(&rig);
+    own_up(&rig, 1, true);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^1 PUBLISH gone qos 1 \"other\" pid 1\n"));
+    rig_fini(&rig);
+}
+
+static void
 own_connections_come_back_after_a_crash(void)
 {
     struct rig rig;
@@ -616,6 +638,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(known_client_refused_later_is_told_at_its_next_contact),
     UNIT_TEST(will_of_a_lost_device_goes_over_its_own_connection),
     UNIT_TEST(broker_that_publishes_the_will_is_told_of_it),
+    UNIT_TEST(will_that_the_broker_never_got_is_published_here),
     UNIT_TEST(own_connections_come_back_after_a_crash),
     UNIT_TEST(clients_of_both_kinds_mix),
     UNIT_TEST(no_more_own_connections_than_allowed),
