@@ -347,10 +347,15 @@ deliver_held(struct engine *e, struct trunk *t, struct message *m, const struct 
     const struct filter *exact = filter_find(t, m->topic);
     const struct subscription *sub;
     bool wait_suback = false;
+    struct dm_span name = name_down(e, &party, name_span(m->topic), &e->lowered);
 
-    if (name_down(e, &party, name_span(m->topic), &e->lowered).len == 0 ||
+    if (name.len == 0 ||
         (access_is_own(e, name_span(m->topic)) && (exact == NULL || exact->subscriptions == NULL)))
         return;
+    if (!access_subscribe(e, &party, name)) {
+        access_denied(e, party.client_id, "a message of a subscription made elsewhere", name);
+        return;
+    }
     LL_FOREACH (s->subscriptions, sub)
         wait_suback =
             wait_suback || (sub->owes_suback && name_matches(e, sub, name_span(m->topic)));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `upstream = own` with `hold = broker`: messages wait at the broker, and pass end to end. */
+#include <string.h>
+
 #include "engine_rig.h"
 #include "unit.h"
 
@@ -280,6 +282,33 @@ messages_of_subscriptions_made_at_another_gateway_are_delivered(void)
 }
 
 static void
+message_of_a_subscription_that_is_not_allowed_is_acknowledged_and_counted(void)
+{
+    static const char *const allowed[] = {"ok/#"};
+    struct engine_client client = {.pattern = "dev", .subscribe = allowed, .subscribe_count = 1};
+    struct rig rig;
+
+    rig_init(&rig);
+    rig.options.settings.own = true;
+    rig.options.settings.hold_at_broker = true;
+    rig.options.clients = &client;
+    rig.options.client_count = 1;
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_connect(&rig, 'A', "dev", false, 60);
+    rig_commit(&rig);
+    own_up(&rig, true);
+    rig_clear(&rig);
+    receive(&rig, "x", 1, 70, false);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^1 PUBACK pid 70\n"));
+    receive(&rig, "x", 2, 71, false);
+    CU_ASSERT_TRUE(rig_expect(&rig, "^1 PUBREC pid 71\n"));
+    CU_ASSERT_EQUAL(rig_status(&rig).denied, 2);
+    rig_broker_publish(&rig, "ok/t", "x", 1, 72, 77);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> REGISTER 1 ok/t"));
+    rig_fini(&rig);
+}
+
+static void
 subscription_has_the_qos_that_the_device_asked_for(void)
 {
     struct rig rig;
@@ -391,6 +420,7 @@ qos_minus_one_needs_no_own_connection(void)
 }
 
 static const struct unit_test tests[] = {
+    UNIT_TEST(message_of_a_subscription_that_is_not_allowed_is_acknowledged_and_counted),
     UNIT_TEST(qos_0_waits_for_the_first_attempt_to_connect),
     UNIT_TEST(qos_minus_one_needs_no_own_connection),
     UNIT_TEST(qos_1_passes_end_to_end_without_the_disk),
