@@ -8,7 +8,7 @@
 
 #include "topic.h"
 
-static uint64_t
+static size_t
 will_octets(const struct will *will)
 {
     return (will->topic != NULL ? will->topic->len : 0) + will->len;

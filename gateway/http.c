@@ -227,7 +227,7 @@ listen_at(struct http *http)
 static void
 retry_later(struct http *http)
 {
-    struct timeval wait = {.tv_sec = http->retry_s};
+    struct timeval wait = {.tv_sec = (time_t)http->retry_s};
 
     event_add(http->retry, &wait);
     http->retry_s = http->retry_s * 2 < RETRY_MAX_S ? http->retry_s * 2 : RETRY_MAX_S;

@@ -35,7 +35,7 @@ struct search {
 static struct timeval
 interval(uint32_t milliseconds)
 {
-    return (struct timeval){.tv_sec = milliseconds / 1000,
+    return (struct timeval){.tv_sec = (time_t)(milliseconds / 1000),
                             .tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
 }
 

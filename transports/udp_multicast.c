@@ -162,7 +162,7 @@ refresh(struct udp_multicast *multicast, struct group *group)
 static void
 schedule(struct udp_multicast *multicast, unsigned delay_ms)
 {
-    struct timeval delay = {.tv_sec = delay_ms / 1000,
+    struct timeval delay = {.tv_sec = (time_t)(delay_ms / 1000),
                             .tv_usec = (suseconds_t)(delay_ms % 1000) * 1000};
 
     if (evtimer_add(multicast->timer, &delay) != 0)
