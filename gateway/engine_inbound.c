@@ -235,6 +235,10 @@ is_redelivery(struct engine *e, struct trunk *t, const struct mqtt_packet *packe
         return false;
     bool same = in->content == 0 || in->content == content_hash(packet);
 
+    /* Where the session was meanwhile the exchange may have ended, and the id been used again. */
+    if (in->received && !packet->dup && (t->note & OWN_INHERITED) != 0)
+        same = false;
+
     if (in->received && same) { /* QoS 2: ours since PUBREC, until PUBREL */
         acknowledge(e, t, MQTT_PUBREC, packet->packet_id, 0);
         return true;

@@ -321,7 +321,8 @@ own_asks(struct engine *e, struct session *s)
     if (t->refused || (t->note & OWN_ELSEWHERE) != 0) {
         t->refused = false;
         t->asking = true;
-        set_note(e, t, t->note & ~(unsigned)OWN_ELSEWHERE);
+        if ((t->note & OWN_ELSEWHERE) != 0) /* and may have subscribed there */
+            set_note(e, t, (t->note & ~(unsigned)OWN_ELSEWHERE) | OWN_INHERITED);
     }
     t->asking = t->asking || t->fresh;
     if (t->asking)

@@ -335,6 +335,30 @@ taken_over_connection_is_given_up_until_the_device_comes_back(void)
 }
 
 static void
+packet_ids_and_subscriptions_may_be_others_after_a_takeover(void)
+{
+    struct rig rig;
+
+    begin_connected(&rig, false);
+    rig_subscribe(&rig, 'A', "a", 2, 1);
+    rig_broker_answer(&rig, MQTT_SUBACK, 1, 2);
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "a", "x", 2, 7, 1);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_count_rows(&rig, STORE_INBOUND_PUT), 1);
+    own_ends(&rig, 1, UPSTREAM_TAKEN_OVER);
+    rig_connect(&rig, 'A', "dev", false, 60);
+    rig_commit(&rig);
+    own_up(&rig, 1, true);
+    rig_broker_publish(&rig, "a", "x", 2, 7, 1); /* another one */
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
+    rig_broker_publish(&rig, "other", "x", 1, 8, 77);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 3);
+    rig_fini(&rig);
+}
+
+static void
 session_that_was_taken_over_is_not_wiped_at_the_broker(void)
 {
     struct rig rig;
@@ -633,6 +657,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(what_a_clean_session_published_reaches_the_broker_before_its_end),
     UNIT_TEST(spool_of_an_ended_session_outlasts_a_crash),
     UNIT_TEST(taken_over_connection_is_given_up_until_the_device_comes_back),
+    UNIT_TEST(packet_ids_and_subscriptions_may_be_others_after_a_takeover),
     UNIT_TEST(session_that_was_taken_over_is_not_wiped_at_the_broker),
     UNIT_TEST(session_that_was_taken_over_is_not_wiped_when_the_rest_is_sent),
     UNIT_TEST(known_client_refused_later_is_told_at_its_next_contact),
