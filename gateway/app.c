@@ -383,12 +383,14 @@ start(struct app *app)
         return false;
     if (app_options_init(app->options, app->config) != DM_OK || !start_loop(app))
         return false;
-    app_limit_own(app->config, app->options);
     options.engine = &app->options->engine;
     app->runner = runner_new(&options);
     if (app->runner == NULL || !start_links(app) ||
         !app_find_addresses(app, app->config, app->options, on_bad_address, NULL) ||
-        !start_store(app) || !start_status(app) || !start_upstream(app))
+        !start_store(app))
+        return false;
+    app_limit_own(app, app->config, app->options);
+    if (!start_status(app) || !start_upstream(app))
         return false;
     runner_start(app->runner);
     start_control(app);

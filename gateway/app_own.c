@@ -26,10 +26,23 @@ is_own(const struct config_settings *settings)
     return strcmp(settings->upstream, "own") == 0;
 }
 
-void
-app_limit_own(const struct config *config, struct app_options *options)
+/* Sessions keep their connections whatever the configuration says by now. */
+static bool
+has_own_sessions(const struct app *app)
 {
-    bool used = is_own(&config->settings);
+    struct engine_status status;
+    size_t count = 0;
+
+    engine_status(runner_engine(app->runner), &status);
+    for (size_t i = ENGINE_OWN_NONE + 1; i < ENGINE_OWN_COUNT; i++)
+        count += status.own[i];
+    return count + status.own_ending > 0;
+}
+
+void
+app_limit_own(const struct app *app, const struct config *config, struct app_options *options)
+{
+    bool used = is_own(&config->settings) || has_own_sessions(app);
 
     for (size_t i = 0; i < config->client_count; i++)
         used = used || is_own(&config->clients[i].settings);

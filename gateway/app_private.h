@@ -50,8 +50,9 @@ void app_notify(const char *state);
 void app_open_http(struct app *app);
 struct status_topics_options app_status_topics(const struct app *app);
 
-/* Raises the limit of open files if there may be own connections, or lowers own_max. */
-void app_limit_own(const struct config *config, struct app_options *options);
+/* Raises the limit of open files if there may be own connections, or lowers own_max. The store is
+ * loaded. */
+void app_limit_own(const struct app *app, const struct config *config, struct app_options *options);
 /* False: no memory. */
 bool app_start_own(struct app *app);
 /* After the configuration has changed. */

@@ -104,7 +104,7 @@ change_to(struct app *app, struct config *next, const struct reload *reload)
         log_error("app", "out of memory in the middle of a reload: ending, to begin anew");
         abort();
     }
-    app_limit_own(next, options);
+    app_limit_own(app, next, options);
     app->config = next;
     app->options = options;
     apply(app, options, old, reload);
