@@ -363,8 +363,12 @@ deliver_held(struct engine *e, struct trunk *t, struct message *m, const struct 
     LL_FOREACH (s->subscriptions, sub)
         wait_suback =
             wait_suback || (sub->owes_suback && name_matches(e, sub, name_span(m->topic)));
-    if (t->hold_at_broker && m->inbound != NULL && s->queue != NULL && !queue_has_room(e, s, m)) {
-        t->overflowed = true; /* the broker keeps it: limits of our memory are not its limits */
+    bool has_room = !t->overflowed && (s->queue == NULL || queue_has_room(e, s, m));
+
+    if (t->hold_at_broker && m->inbound != NULL && !has_room) {
+        /* The broker keeps it: limits of our memory are not its limits. And all that comes behind
+         * it, which would overtake it. */
+        t->overflowed = true;
         inbound_free(t, m->inbound);
         return;
     }

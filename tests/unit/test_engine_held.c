@@ -178,6 +178,8 @@ what_has_no_room_here_stays_at_the_broker(void)
     rig_puback(&rig, 'A', 1, 70, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 1 msg 70 \"x\"\n"
                                     "A> PUBLISH 1 qos 2 msg 71 \"x\"\n^1 PUBACK pid 70\n"));
+    receive(&rig, "x", 1, 74, false); /* has room, but would overtake */
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_step(&rig, 'A', MQTTSN_PUBREC, 71);
     rig_commit(&rig);
     rig_step(&rig, 'A', MQTTSN_PUBCOMP, 71);
@@ -185,6 +187,25 @@ what_has_no_room_here_stays_at_the_broker(void)
     /* Now there is room: it sends again what it has. */
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBREL msg 71 !9\n^1 PUBREC pid 71\nA> PINGRESP\n"
                                     "CLOSE 1 !11\nOPEN 1 dev !11\n"));
+    rig_fini(&rig);
+}
+
+static void
+room_that_qos_0_took_is_used_when_it_is_free(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.options.settings.queue_messages = 1;
+    rig_disconnect(&rig, 'A', 60);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    receive(&rig, "x", 0, 0, false);
+    receive(&rig, "y", 1, 70, false);
+    CU_ASSERT_TRUE(rig_expect(&rig, ""));
+    rig_ping(&rig, 'A', "dev");
+    CU_ASSERT_TRUE(rig_expect(&rig, "A> PUBLISH 1 qos 0 msg 0 \"x\"\nA> PINGRESP\n"
+                                    "CLOSE 1\nOPEN 1 dev\n"));
     rig_fini(&rig);
 }
 
@@ -430,6 +451,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(qos_2_taken_before_a_crash_does_not_come_again),
     UNIT_TEST(late_pubrec_of_what_is_done_gets_its_pubrel),
     UNIT_TEST(what_has_no_room_here_stays_at_the_broker),
+    UNIT_TEST(room_that_qos_0_took_is_used_when_it_is_free),
     UNIT_TEST(device_that_leaves_gives_its_messages_back),
     UNIT_TEST(lost_device_gives_its_messages_back_and_its_will_goes_first),
     UNIT_TEST(device_that_is_back_before_the_connection_ends_gets_a_new_one),
