@@ -445,7 +445,6 @@ is_wanted(const struct trunk *t)
     return t->session != NULL && (!t->hold_at_broker || is_connected(t->session));
 }
 
-/* May free it. */
 /* Of what the broker sent over this connection something is missing here: it comes again with the
  * next one. */
 static bool
@@ -454,6 +453,7 @@ is_out_of_step(const struct trunk *t)
     return t->stale || (t->overflowed && t->session->queue == NULL);
 }
 
+/* May free it. */
 static void
 update(struct engine *e, struct trunk *t)
 {
@@ -462,7 +462,7 @@ update(struct engine *e, struct trunk *t)
 
     /* A will is published at once; what else the device left follows over another connection. */
     if (t->opened &&
-        ((t->abrupt && t->has_will) || (wanted && is_out_of_step(t) && is_connected(t->session))))
+        ((t->abrupt && t->has_will) || (wanted && is_connected(t->session) && is_out_of_step(t))))
         say_close(e, t, false); /* and again, from the beginning */
     if (wanted && (!t->opened || will != t->has_will || (will && t->will_changed)))
         say_open(e, t);

@@ -191,6 +191,26 @@ what_has_no_room_here_stays_at_the_broker(void)
 }
 
 static void
+session_that_ends_with_messages_left_at_the_broker_sends_its_last(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.options.settings.queue_messages = 1;
+    receive(&rig, "x", 1, 70, false);
+    receive(&rig, "y", 1, 71, false);
+    rig_publish(&rig, 'A', 1, 1, 5, "up");
+    rig_clear(&rig);
+    CU_ASSERT_EQUAL(engine_forget(rig.engine, rig.now_ms, dm_span_text("dev")), DM_OK);
+    rig_commit(&rig);
+    rig_clear(&rig);
+    rig_broker_answer(&rig, MQTT_PUBACK, 1, 0);
+    rig_commit(&rig);
+    CU_ASSERT_TRUE(rig_expect(&rig, "CLOSE 1 wipe\n"));
+    rig_fini(&rig);
+}
+
+static void
 room_that_qos_0_took_is_used_when_it_is_free(void)
 {
     struct rig rig;
@@ -451,6 +471,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(qos_2_taken_before_a_crash_does_not_come_again),
     UNIT_TEST(late_pubrec_of_what_is_done_gets_its_pubrel),
     UNIT_TEST(what_has_no_room_here_stays_at_the_broker),
+    UNIT_TEST(session_that_ends_with_messages_left_at_the_broker_sends_its_last),
     UNIT_TEST(room_that_qos_0_took_is_used_when_it_is_free),
     UNIT_TEST(device_that_leaves_gives_its_messages_back),
     UNIT_TEST(lost_device_gives_its_messages_back_and_its_will_goes_first),
