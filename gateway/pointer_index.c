@@ -3,7 +3,8 @@
  * Linear hashing: the low bits of a hash choose one of many small tables, and as the number of
  * items grows these are split one after the other. So no insertion has to move more than one of
  * them, and few slots are empty. Within a table: linear probing; removal closes the gap, so there
- * are no tombstones.
+ * are no tombstones. Each slot has a tag, some more bits of the hash, so that a search reads hardly
+ * any item but the one it is for.
  */
 #include "pointer_index.h"
 
@@ -16,7 +17,7 @@ enum {
 
 struct pointer_table {
     uint32_t count, room; /* one slot at least is empty */
-    void *slots[];
+    void *slots[];        /* behind them a tag for each: 0 means that the slot is empty */
 };
 
 void
@@ -51,6 +52,21 @@ pointer_index_hash(uint32_t seed, const void *octets, size_t len)
 
 /* ---- one table ---- */
 
+static uint8_t *
+tags_of(struct pointer_table *table)
+{
+    return (uint8_t *)&table->slots[table->room];
+}
+
+/* By bits of which the home depends little. */
+static uint8_t
+tag_of(uint32_t hash)
+{
+    uint8_t tag = (uint8_t)(hash >> 16);
+
+    return tag != 0 ? tag : 1;
+}
+
 /* By the high bits: all hashes of a table have the low ones in common. */
 static uint32_t
 home_of(const struct pointer_table *table, uint32_t hash)
@@ -77,7 +93,7 @@ table_new(uint32_t room)
     struct pointer_table *table;
 
     room = room < ROOM_MIN ? ROOM_MIN : room;
-    table = calloc(1, sizeof *table + room * sizeof(void *));
+    table = calloc(1, sizeof *table + room * (sizeof(void *) + 1));
     if (table != NULL)
         table->room = room;
     return table;
@@ -86,10 +102,13 @@ table_new(uint32_t room)
 static void
 place(const struct pointer_index *index, struct pointer_table *table, void *item)
 {
-    uint32_t i = home_of(table, index->hash(item));
+    uint32_t hash = index->hash(item);
+    uint32_t i = home_of(table, hash);
+    uint8_t *tags = tags_of(table);
 
-    while (table->slots[i] != NULL)
+    while (tags[i] != 0)
         i = after(table, i);
+    tags[i] = tag_of(hash);
     table->slots[i] = item;
     table->count++;
 }
@@ -125,7 +144,7 @@ table_of(const struct pointer_index *index, uint32_t hash)
 static uint32_t
 room_for(uint32_t count)
 {
-    return count + count / 2 + ROOM_MIN;
+    return count + count / 4 + ROOM_MIN;
 }
 
 /* Takes the table over. False: no memory. */
@@ -181,10 +200,12 @@ pointer_index_find(const struct pointer_index *index, uint32_t hash, const void 
 {
     if (index->table_count == 0)
         return NULL;
-    const struct pointer_table *table = index->tables[table_of(index, hash)];
+    struct pointer_table *table = index->tables[table_of(index, hash)];
+    const uint8_t *tags = tags_of(table);
+    uint8_t tag = tag_of(hash);
 
-    for (uint32_t i = home_of(table, hash); table->slots[i] != NULL; i = after(table, i)) {
-        if (index->hash(table->slots[i]) == hash && index->equal(table->slots[i], key))
+    for (uint32_t i = home_of(table, hash); tags[i] != 0; i = after(table, i)) {
+        if (tags[i] == tag && index->equal(table->slots[i], key))
             return table->slots[i];
     }
     return NULL;
@@ -208,7 +229,7 @@ pointer_index_insert(struct pointer_index *index, void *item)
         return false;
     struct pointer_table **table = &index->tables[table_of(index, index->hash(item))];
 
-    if (((*table)->count + 1) * UINT64_C(8) > (*table)->room * UINT64_C(7) &&
+    if (((*table)->count + 1) * UINT64_C(10) > (*table)->room * UINT64_C(9) &&
         !resize(index, table, room_for((*table)->count + 1)))
         return false;
     place(index, *table, item);
@@ -222,15 +243,19 @@ pointer_index_insert(struct pointer_index *index, void *item)
 static void
 close_gap(const struct pointer_index *index, struct pointer_table *table, uint32_t gap)
 {
-    for (uint32_t i = after(table, gap); table->slots[i] != NULL; i = after(table, i)) {
+    uint8_t *tags = tags_of(table);
+
+    for (uint32_t i = after(table, gap); tags[i] != 0; i = after(table, i)) {
         uint32_t home = home_of(table, index->hash(table->slots[i]));
 
         if (distance(table, home, i) >= distance(table, gap, i)) {
             table->slots[gap] = table->slots[i];
+            tags[gap] = tags[i];
             gap = i;
         }
     }
     table->slots[gap] = NULL;
+    tags[gap] = 0;
 }
 
 void

@@ -27,7 +27,7 @@ void pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void
                         bool (*equal)(const void *item, const void *key));
 void pointer_index_fini(struct pointer_index *index);
 
-/* The item with this hash that equals `key`, or NULL. */
+/* The item that equals `key`, which has this hash; or NULL. */
 void *pointer_index_find(const struct pointer_index *index, uint32_t hash, const void *key);
 /* False: no memory. The item must not be in the index yet. */
 bool pointer_index_insert(struct pointer_index *index, void *item);
