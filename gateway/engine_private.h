@@ -304,7 +304,7 @@ struct session {
                           * overtakes that */
     uint64_t last_contact_ms;
     uint64_t told_ms; /* of its changes; 0: not since engine_change_all */
-    uint64_t deadline_ms;
+    uint64_t deadline_ms; /* not after it: see session_first_due */
     uint64_t expires_ms; /* no message of the queue before; gateway time */
     uint64_t queued_octets;
     uint64_t delivered, dropped;
@@ -697,7 +697,8 @@ void session_wait(struct engine *e, struct session *s);
 /* No message leaves before the answers given so far are durable. */
 void session_gate(struct engine *e, struct session *s);
 bool session_is_reachable(const struct engine *e, const struct session *s);
-struct session *session_first_due(const struct engine *e);
+/* NULL: none is due. Puts right those whose deadline has moved on. */
+struct session *session_first_due(struct engine *e);
 
 /* engine_talk.c */
 /* False: no memory, and then nothing can be said to the device. */

@@ -29,7 +29,9 @@ session_find_number(const struct engine *e, uint64_t number)
                               &number);
 }
 
-/* ---- deadlines: a binary heap, earliest in slot 1 ---- */
+/* ---- deadlines: a binary heap, earliest in slot 1 ----
+ * One that moves on stays where it is until its turn comes: a device that talks touches no other
+ * session, however many there are. */
 
 enum { HEAP_ROOM_MIN = 16 };
 
@@ -102,12 +104,6 @@ heap_remove(struct engine *e, struct session *s)
     s->heap_slot = 0;
     if (e->heap_count < e->heap_room / 4 && e->heap_room > HEAP_ROOM_MIN)
         heap_resize(e, e->heap_room / 2); /* without memory it stays as it is */
-}
-
-struct session *
-session_first_due(const struct engine *e)
-{
-    return e->heap_count > 0 && e->heap[1]->deadline_ms <= e->now_ms ? e->heap[1] : NULL;
 }
 
 /* ---- making and ending ---- */
@@ -394,19 +390,44 @@ earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-void
-session_schedule(struct engine *e, struct session *s)
+static uint64_t
+deadline_of(const struct engine *e, const struct session *s)
 {
     uint64_t deadline = session_supervision(e, s);
 
     if (talk_of(s)->exchange != EXCHANGE_NONE)
         deadline = earlier(deadline, talk_of(s)->retry_at_ms);
-    if (talk_of(s)->pause_until_ms > e->now_ms && s->queue != NULL && s->state == ENGINE_ACTIVE)
+    if (talk_of(s)->pause_until_ms != 0 && s->queue != NULL && s->state == ENGINE_ACTIVE)
         deadline = earlier(deadline, talk_of(s)->pause_until_ms);
     if (talk_of(s)->unstored != NULL)
         deadline = earlier(deadline, queue_store_deadline(e, s));
-    s->deadline_ms = earlier(deadline, queue_expiry(e, s));
+    return earlier(deadline, queue_expiry(e, s));
+}
+
+void
+session_schedule(struct engine *e, struct session *s)
+{
+    uint64_t deadline_ms = deadline_of(e, s);
+
+    if (deadline_ms >= s->deadline_ms)
+        return;
+    s->deadline_ms = deadline_ms;
     heap_settle(e, s);
+}
+
+struct session *
+session_first_due(struct engine *e)
+{
+    while (e->heap_count > 0 && e->heap[1]->deadline_ms <= e->now_ms) {
+        struct session *s = e->heap[1];
+        uint64_t deadline_ms = deadline_of(e, s);
+
+        if (deadline_ms <= e->now_ms)
+            return s;
+        s->deadline_ms = deadline_ms;
+        heap_settle(e, s);
+    }
+    return NULL;
 }
 
 static void
@@ -442,6 +463,8 @@ session_timeout(struct engine *e, struct session *s)
         downlink_retry(e, s);
     else
         downlink_pump(e, s);
+    if (s->talk != NULL && s->talk->pause_until_ms <= e->now_ms)
+        s->talk->pause_until_ms = 0; /* not due again */
     session_schedule(e, s);
     talk_end(e, s);
 }
