@@ -152,7 +152,9 @@ content_of_session(const struct session *s)
                         s->link};
     uint32_t hash = pointer_index_hash(0, parts, sizeof parts);
 
-    return s->bound ? pointer_index_hash(hash, s->place->octets, s->place->len) : hash;
+    struct dm_span place = session_place(s);
+
+    return s->bound ? pointer_index_hash(hash, place.data, place.len) : hash;
 }
 
 static bool

@@ -295,8 +295,7 @@ upstream_ids_renew(struct engine *e)
             sub->confirmed = false;
             if (!filter_add_id(e, t, sub->filter, sub->upstream_id))
                 continue; /* routed by matching */
-            sub->seq = record_subscription(e, sub);
-            s->seq = sub->seq;
+            s->seq = record_subscription(e, sub);
         }
     }
 }

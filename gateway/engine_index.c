@@ -29,7 +29,9 @@ hash_session_address(const void *item)
 {
     const struct session *s = item;
 
-    return pointer_index_hash(s->link, s->place->octets, s->place->len);
+    struct dm_span place = session_place(s);
+
+    return pointer_index_hash(s->link, place.data, place.len);
 }
 
 static bool

@@ -46,7 +46,7 @@ enum {
 struct name {
     uint32_t refs;
     uint32_t hash;
-    uint32_t len;
+    uint16_t len;
     uint8_t text[];
 };
 
@@ -65,7 +65,6 @@ struct subscription {
     struct subscription *next; /* of the session, oldest first */
     struct subscription *filter_prev, *filter_next;
     uint64_t order;       /* age: smaller is older */
-    uint64_t seq;         /* journal number of its record */
     uint32_t naps;        /* session.naps at the SUBSCRIBE */
     uint32_t upstream_id; /* MQTT 5 subscription identifier */
     uint16_t topic_id;    /* pre-defined or short, by type */
@@ -76,7 +75,7 @@ struct subscription {
     bool confirmed : 1; /* the broker acknowledged it at least once */
 };
 
-_Static_assert(sizeof(struct subscription) <= 72, "a hundred thousand");
+_Static_assert(sizeof(struct subscription) <= 64, "a hundred thousand");
 
 /* A subscription identifier that the broker may put on a message. */
 struct filter_id {
@@ -213,10 +212,14 @@ struct unmapped {
 
 /* What a session has to do with the message of `struct copies` that has this number. */
 struct copy_mark {
-    uint32_t number;
-    bool has_copy; /* it took one of the copies */
-    bool lost_one; /* a subscription ended meanwhile */
+    uint32_t number : 30;
+    bool has_copy : 1; /* it took one of the copies */
+    bool lost_one : 1; /* a subscription ended meanwhile */
 };
+
+enum { COPY_NUMBER_MAX = (1 << 30) - 1 }; /* then they begin again, and no mark is left */
+
+_Static_assert(sizeof(struct copy_mark) == 4, "each session has two");
 
 enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH, EXCHANGE_PUBREL };
 
@@ -255,10 +258,12 @@ struct talk {
     struct received *received;
 };
 
+enum { PLACE_NEAR = 8 }; /* longer addresses are rare: not IPv4, and no node id of a radio */
+
 /* An address without the room that the longest would need. */
-struct place {
-    uint8_t len;
-    uint8_t octets[];
+union place {
+    uint8_t near[PLACE_NEAR];
+    uint8_t *far; /* of one that is longer */
 };
 
 /* What the store holds of a session. */
@@ -284,7 +289,7 @@ struct session {
     struct session *prev, *next;
     struct trunk *trunk;                /* its way to the broker */
     struct talk *talk;                  /* NULL: there is none; read it by talk_of */
-    struct place *place;                /* its last address; NULL: none yet */
+    union place place;                  /* its last address, if `placed`: see session_place */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
     const struct engine_settings *settings;
     struct will *will;
@@ -303,9 +308,9 @@ struct session {
     uint64_t uplink_seq; /* journal number that what it sent to the broker waits for: nothing
                           * overtakes that */
     uint64_t last_contact_ms;
-    uint64_t told_ms; /* of its changes; 0: not since engine_change_all */
+    uint64_t told_ms;     /* of its changes; 0: not since engine_change_all */
     uint64_t deadline_ms; /* not after it: see session_first_due */
-    uint64_t expires_ms; /* no message of the queue before; gateway time */
+    uint64_t expires_ms;  /* no message of the queue before; gateway time */
     uint64_t queued_octets;
     uint64_t delivered, dropped;
 
@@ -334,7 +339,9 @@ struct session {
     bool heard : 1;        /* since the start */
     bool told_of : 1;      /* perhaps by an earlier process */
     bool maybe_active : 1; /* recorded as asleep, and since then only heard, not seen to sleep */
+    bool placed : 1;       /* it had an address */
     uint8_t link;          /* that it is or was on */
+    uint8_t place_len;
     uint8_t client_id_len;
     uint8_t client_id[];
 };
@@ -674,6 +681,8 @@ struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t
 /* Removes the session with all it has, in memory and on disk. */
 void session_wipe(struct engine *e, struct session *s);
 void session_free(struct engine *e, struct session *s);
+/* Where it is or was, on its link. */
+struct dm_span session_place(const struct session *s);
 /* It is or was there. */
 bool session_is_at(const struct session *s, const struct dm_address *address);
 /* Where it is or was; in `address`. */

@@ -82,6 +82,16 @@ is_another_copy(const struct trunk *t, const struct copies *c, uint64_t content,
     return true;
 }
 
+static void
+forget_marks(struct engine *e, const struct trunk *t, uint8_t qos)
+{
+    struct session *s;
+
+    DL_FOREACH (e->sessions, s)
+        if (s->trunk == t)
+            s->marks[qos - 1] = (struct copy_mark){0};
+}
+
 /* A copy of a message came. What the broker repeats and is recognised is none. */
 static void
 note_copy(struct engine *e, struct trunk *t, const struct inbound *in,
@@ -89,9 +99,13 @@ note_copy(struct engine *e, struct trunk *t, const struct inbound *in,
 {
     struct copies *c = &t->copies[in->qos - 1];
 
-    if (!is_another_copy(t, c, in->content, packet))
-        *c = (struct copies){
-            .number = c->number + 1, .content = in->content, .since = e->last_subscription};
+    if (!is_another_copy(t, c, in->content, packet)) {
+        if (c->number == COPY_NUMBER_MAX)
+            forget_marks(e, t, in->qos);
+        *c = (struct copies){.number = c->number % COPY_NUMBER_MAX + 1,
+                             .content = in->content,
+                             .since = e->last_subscription};
+    }
     for (size_t i = 0; i < packet->subscription_id_count; i++)
         c->ids[c->id_count++] = packet->subscription_ids[i];
     if (in->qos == 2) /* what must come once is known after a crash too */
@@ -110,7 +124,7 @@ route_disturb(struct engine *e, struct session *s)
 
         c->disturbed = true;
         if (c->loaded && mark->number != c->number) /* who has no copy perhaps waits for one */
-            *mark = (struct copy_mark){.number = c->number};
+            *mark = (struct copy_mark){.number = c->number & COPY_NUMBER_MAX};
         mark->lost_one = true;
         if (mark->number != c->number || mark->has_copy || c->content == 0)
             continue;
@@ -181,15 +195,17 @@ route_load(struct engine *e, struct trunk *t, const struct store_record *record)
 {
     struct session *s;
 
-    if (record->qos < 1 || record->qos > 2 || record->message > UINT32_MAX)
+    if (record->qos < 1 || record->qos > 2 || record->message > COPY_NUMBER_MAX)
         return DM_MALFORMED;
     if (record->session == 0)
         return load_copies(t, record);
     s = session_find_number(e, record->session);
     if (s == NULL || s->trunk != t)
         return DM_MALFORMED;
-    s->marks[record->qos - 1] = (struct copy_mark){
-        .number = (uint32_t)record->message, .has_copy = record->taken, .lost_one = !record->taken};
+    s->marks[record->qos - 1] =
+        (struct copy_mark){.number = (uint32_t)record->message & COPY_NUMBER_MAX,
+                           .has_copy = record->taken,
+                           .lost_one = !record->taken};
     return DM_OK;
 }
 
@@ -243,7 +259,7 @@ set_copy(struct trunk *t, struct session *s, const struct message *m, bool taken
     struct copy_mark *mark = mark_of(s, m);
 
     if (mark->number != number)
-        *mark = (struct copy_mark){.number = number};
+        *mark = (struct copy_mark){.number = number & COPY_NUMBER_MAX};
     mark->has_copy = mark->has_copy || taken;
 }
 

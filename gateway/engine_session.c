@@ -150,30 +150,35 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     return s;
 }
 
+struct dm_span
+session_place(const struct session *s)
+{
+    return dm_span(s->place_len > PLACE_NEAR ? s->place.far : s->place.near, s->place_len);
+}
+
 bool
 session_is_at(const struct session *s, const struct dm_address *address)
 {
-    return s->place != NULL && s->link == address->link && s->place->len == address->len &&
-           memcmp(s->place->octets, address->octets, address->len) == 0;
+    return s->placed && s->link == address->link &&
+           dm_span_equal(session_place(s), dm_span(address->octets, address->len));
 }
 
 const struct dm_address *
 session_address(const struct session *s, struct dm_address *address)
 {
-    *address = (struct dm_address){.link = s->link};
-    if (s->place != NULL) {
-        address->len = s->place->len;
-        memcpy(address->octets, s->place->octets, s->place->len);
-    }
+    *address = (struct dm_address){.link = s->link, .len = s->place_len};
+    if (s->place_len > 0)
+        memcpy(address->octets, session_place(s).data, s->place_len);
     return address;
 }
 
 static void
 place_free(struct engine *e, struct session *s)
 {
-    if (s->place != NULL)
-        pool_put(&e->pool, s->place, sizeof *s->place + s->place->len);
-    s->place = NULL;
+    if (s->place_len > PLACE_NEAR)
+        pool_put(&e->pool, s->place.far, s->place_len);
+    s->place_len = 0;
+    s->placed = false;
 }
 
 void
@@ -227,14 +232,16 @@ session_evict(struct engine *e, struct session *s)
 static bool
 move(struct engine *e, struct session *s, const struct dm_address *address)
 {
-    struct place *place = pool_get(&e->pool, sizeof *place + address->len);
+    uint8_t *far = NULL;
 
-    if (place == NULL)
+    if (address->len > PLACE_NEAR && (far = pool_get(&e->pool, address->len)) == NULL)
         return false;
-    place->len = address->len;
-    memcpy(place->octets, address->octets, address->len);
     place_free(e, s);
-    s->place = place;
+    if (far != NULL)
+        s->place.far = far;
+    memcpy(far != NULL ? far : s->place.near, address->octets, address->len);
+    s->place_len = address->len;
+    s->placed = true;
     s->link = address->link;
     s->image.address_is_old = true;
     return true;

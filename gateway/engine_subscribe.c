@@ -246,8 +246,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
         subscription_remove(e, sub, true);
         return NULL;
     }
-    sub->seq = record_subscription(e, sub);
-    s->seq = sub->seq;
+    s->seq = record_subscription(e, sub);
     return sub;
 }
 
@@ -290,7 +289,7 @@ handle_subscribe(struct engine *e, struct session *s, const struct mqttsn_packet
     sub->owes_suback = true;
     s->subacks_owed++;
     if (s->trunk->up)
-        upstream_subscribe(e, s->trunk, sub->filter->name, s, sub->upstream_id, true, sub->seq);
+        upstream_subscribe(e, s->trunk, sub->filter->name, s, sub->upstream_id, true, s->seq);
     else
         subscription_answer(e, sub, MQTTSN_ACCEPTED); /* carried out later (design 6) */
 }

@@ -10,24 +10,32 @@
 
 /* ---- names ---- */
 
+static size_t
+name_octets(size_t len)
+{
+    return pool_octets(sizeof(struct name), offsetof(struct name, text), len);
+}
+
 struct name *
 name_get(struct engine *e, struct dm_span text)
 {
+    if (text.len > UINT16_MAX) /* the protocols have none */
+        return NULL;
     uint32_t hash = pointer_index_hash(0, text.data, text.len);
     struct name *name = pointer_index_find(&e->names, hash, &text);
 
     if (name != NULL)
         return name_ref(name);
-    name = pool_get(&e->pool, sizeof *name + text.len);
+    name = pool_get(&e->pool, name_octets(text.len));
     if (name == NULL)
         return NULL;
     name->refs = 1;
     name->hash = hash;
-    name->len = (uint32_t)text.len;
+    name->len = (uint16_t)text.len;
     if (text.len > 0)
         memcpy(name->text, text.data, text.len);
     if (!pointer_index_insert(&e->names, name)) {
-        pool_put(&e->pool, name, sizeof *name + text.len);
+        pool_put(&e->pool, name, name_octets(text.len));
         return NULL;
     }
     return name;
@@ -46,7 +54,7 @@ name_unref(struct engine *e, struct name *name)
     if (name == NULL || --name->refs > 0)
         return;
     pointer_index_remove(&e->names, name);
-    pool_put(&e->pool, name, sizeof *name + name->len);
+    pool_put(&e->pool, name, name_octets(name->len));
 }
 
 struct dm_span

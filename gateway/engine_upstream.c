@@ -355,7 +355,7 @@ reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
             newest = sub;
         if (sub->confirmed)
             continue;
-        upstream_subscribe(e, t, f->name, sub->session, sub->upstream_id, true, sub->seq);
+        upstream_subscribe(e, t, f->name, sub->session, sub->upstream_id, true, sub->session->seq);
         asked = true;
     }
     /* All others are made again too where that can be done without their retained messages: a
@@ -363,7 +363,7 @@ reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
      * acknowledged. And always after a start: the process before may have been killed when it had
      * just made a new session. */
     if (!asked && (!filter_is_held(f) || t->granted.subscription_ids_available || !has_met(e, t)))
-        upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->seq);
+        upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->session->seq);
 }
 
 /* ---- inputs ---- */
