@@ -149,6 +149,8 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->by_address);
     pointer_index_fini(&e->by_number);
     pointer_index_fini(&e->handshake_index);
+    pointer_index_fini(&e->history_index);
+    pointer_index_fini(&e->predefined_index);
     pointer_index_fini(&e->shared.filter_index);
     pointer_index_fini(&e->shared.filter_ids);
     pointer_index_fini(&e->shared.inbound_index);
@@ -316,7 +318,7 @@ engine_sent(struct engine *e, uint64_t now_ms, const struct dm_address *to)
     if (s == NULL || !talk_of(s)->late)
         return;
     s->talk->late = false;
-    s->talk->retry_at_ms = engine_add_ms(now_ms, s->settings->retry_ms);
+    s->talk->retry_at_ms = engine_add_ms(now_ms, settings_of(e, s)->retry_ms);
     session_schedule(e, s);
 }
 

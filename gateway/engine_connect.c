@@ -32,11 +32,7 @@ connect_code(struct engine *e, const struct dm_address *from, const struct mqtts
                       (struct dm_span){0});
         return MQTTSN_NOT_SUPPORTED;
     }
-    const struct engine_settings *settings = party.client != NULL && party.client->settings != NULL
-                                                 ? party.client->settings
-                                                 : &e->options->settings;
-
-    if (existing == NULL && settings->own && !own_is_possible(e))
+    if (existing == NULL && settings_for(e, party.client)->own && !own_is_possible(e))
         return MQTTSN_CONGESTION;
     if (!engine_can_promise(e) ||
         (existing == NULL && e->by_number.count >= e->options->max_clients) || /* R29 */
@@ -105,7 +101,7 @@ session_for(struct engine *e, const struct dm_address *from, const struct connec
         session_continue(s);
     } else {
         s = session_new(e, request->client_id, e->last_session + 1);
-        if (s != NULL && s->settings->own && !own_begin(e, s, request->clean, known)) {
+        if (s != NULL && settings_of(e, s)->own && !own_begin(e, s, request->clean, known)) {
             session_free(e, s);
             s = NULL;
         }
@@ -157,11 +153,11 @@ connect_accept(struct engine *e, const struct dm_address *from, const struct con
 
 /* What CleanSession means: R100 offers to ignore it when a device comes back from sleep. */
 static bool
-is_clean(const struct session *s, const struct mqttsn_packet *packet)
+is_clean(const struct engine *e, const struct session *s, const struct mqttsn_packet *packet)
 {
     bool resumes = s != NULL && (s->state == ENGINE_ASLEEP || s->state == ENGINE_AWAKE);
 
-    return resumes && s->settings->resume_ignores_clean ? s->clean : packet->clean_session;
+    return resumes && settings_of(e, s)->resume_ignores_clean ? s->clean : packet->clean_session;
 }
 
 static void
@@ -181,7 +177,7 @@ handle_connect(struct engine *e, const struct dm_address *from, const struct mqt
     struct connect request = {
         .client_id = packet->client_id,
         .keepalive_s = packet->duration_s,
-        .clean = is_clean(s, packet),
+        .clean = is_clean(e, s, packet),
     };
 
     if (handshake_repeated(e, from, packet, &request))

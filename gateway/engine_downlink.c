@@ -39,7 +39,7 @@ static void
 await_answer(const struct engine *e, struct session *s)
 {
     s->talk->retry_at_ms =
-        s->talk->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, s->settings->retry_ms);
+        s->talk->late ? ENGINE_NEVER : engine_add_ms(e->now_ms, settings_of(e, s)->retry_ms);
 }
 
 static void
@@ -188,6 +188,12 @@ end_awake(struct engine *e, struct session *s)
     s->last_contact_ms = e->now_ms; /* the sleep timer starts in full (R93) */
 }
 
+static uint64_t
+given_up_seq(const struct engine *e, const struct session *s)
+{
+    return e->given_up_seq > talk_of(s)->given_up_seq ? e->given_up_seq : talk_of(s)->given_up_seq;
+}
+
 /* A QoS 2 message leaves only when its row is durable (design 1). */
 bool
 downlink_waits_for_disk(const struct engine *e, const struct session *s)
@@ -195,7 +201,7 @@ downlink_waits_for_disk(const struct engine *e, const struct session *s)
     const struct delivery *d = s->queue;
 
     return d != NULL && d->qos == 2 && !d->released &&
-           (d->seq > e->committed_seq || s->given_up_seq > e->committed_seq);
+           (d->seq > e->committed_seq || given_up_seq(e, s) > e->committed_seq);
 }
 
 /* Messages that came long after the device woke up wait for its next period, or it might never
@@ -205,8 +211,8 @@ is_for_next_period(const struct engine *e, const struct session *s)
 {
     uint64_t age_ms = engine_gateway_ms(e) - s->queue->arrived_ms;
 
-    return s->state == ENGINE_AWAKE &&
-           e->now_ms - s->talk->awake_since_ms > engine_add_ms(age_ms, s->settings->awake_max_ms);
+    return s->state == ENGINE_AWAKE && e->now_ms - s->talk->awake_since_ms >
+                                           engine_add_ms(age_ms, settings_of(e, s)->awake_max_ms);
 }
 
 /* The device does not know the id of the head yet: the REGACK or SUBACK with it waits for the disk.
@@ -345,15 +351,15 @@ downlink_retry(struct engine *e, struct session *s)
     }
     if (s->talk->exchange_needs > e->committed_seq && s->state == ENGINE_ACTIVE) {
         s->talk->retry_at_ms =
-            engine_add_ms(e->now_ms, s->settings->retry_ms); /* it has not left yet */
+            engine_add_ms(e->now_ms, settings_of(e, s)->retry_ms); /* it has not left yet */
         return;
     }
-    if (s->talk->retries >= s->settings->retry_count) {
+    if (s->talk->retries >= settings_of(e, s)->retry_count) {
         give_up_round(e, s);
         return;
     }
     s->talk->retries++;
-    s->talk->retry_at_ms = engine_add_ms(e->now_ms, s->settings->retry_ms);
+    s->talk->retry_at_ms = engine_add_ms(e->now_ms, settings_of(e, s)->retry_ms);
     downlink_repeat(e, s);
 }
 
@@ -497,7 +503,7 @@ held_comes_again(const struct engine *e, const struct session *s, uint16_t msg_i
     struct trunk *t = s->trunk;
 
     return t->hold_at_broker && !inbound_is_taken(t, msg_id) &&
-           (!t->up || e->now_ms - t->connected_ms < s->settings->retry_ms);
+           (!t->up || e->now_ms - t->connected_ms < settings_of(e, s)->retry_ms);
 }
 
 void
@@ -514,7 +520,7 @@ handle_pubrec(struct engine *e, struct session *s, const struct mqttsn_packet *p
         return;
     }
     if (d == NULL) { /* R64, M34: lets the device finish what we have finished */
-        engine_send(e, s, s->given_up_seq,
+        engine_send(e, s, given_up_seq(e, s),
                     &(struct mqttsn_packet){.type = MQTTSN_PUBREL, .msg_id = packet->msg_id});
         return;
     }

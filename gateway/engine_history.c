@@ -36,45 +36,77 @@ octets_of(size_t room)
                        room * sizeof(struct note));
 }
 
+static uint32_t
+hash_history(const void *item)
+{
+    return hash_session(((const struct history *)item)->session);
+}
+
+static bool
+equal_history(const void *item, const void *key)
+{
+    return ((const struct history *)item)->session == key;
+}
+
+void
+histories_init(struct engine *e)
+{
+    pointer_index_init(&e->history_index, hash_history, equal_history);
+}
+
+/* NULL: nothing happened since the start, or it is forgotten. */
+static struct history *
+history_find(const struct engine *e, const struct session *s)
+{
+    return pointer_index_find(&e->history_index, hash_session(s), s);
+}
+
 void
 history_free(struct engine *e, struct session *s)
 {
-    if (s->history == NULL)
+    struct history *h = history_find(e, s);
+
+    if (h == NULL)
         return;
-    DL_DELETE(e->histories, s->history);
-    e->history_count--;
-    pool_put(&e->pool, s->history, octets_of(s->history->room));
-    s->history = NULL;
+    pointer_index_remove(&e->history_index, h);
+    DL_DELETE(e->histories, h);
+    pool_put(&e->pool, h, octets_of(h->room));
 }
 
-/* With room for one more. NULL: no memory, and then the event is forgotten. */
+/* With more room. NULL: no memory, and then the event is forgotten. */
+static struct history *
+make_larger(struct engine *e, struct session *s, const struct history *old)
+{
+    size_t had = old != NULL ? old->room : 0;
+    size_t room = had == 0 ? ROOM_FIRST : had * 2 < ROOM_MAX ? had * 2 : ROOM_MAX;
+    struct history *h = pool_get(&e->pool, octets_of(room));
+
+    if (h == NULL)
+        return NULL;
+    if (old != NULL)
+        memcpy(h, old, octets_of(had));
+    h->session = s;
+    h->room = (uint8_t)room;
+    history_free(e, s);
+    DL_APPEND(e->histories, h);
+    if (pointer_index_insert(&e->history_index, h))
+        return h;
+    DL_DELETE(e->histories, h);
+    pool_put(&e->pool, h, octets_of(room));
+    return NULL;
+}
+
+/* With room for one more; NULL: no memory. */
 static struct history *
 history_of(struct engine *e, struct session *s)
 {
-    struct history *old = s->history;
-    size_t room = old != NULL ? old->room : 0;
+    struct history *h = history_find(e, s);
 
-    if (old == NULL && e->history_count >= HISTORIES_MAX)
+    if (h == NULL && e->history_index.count >= HISTORIES_MAX)
         history_free(e, e->histories->session);
-    if (old != NULL)
-        DL_DELETE(e->histories, old);
-    if (old == NULL || old->count == room)
-        room = room == 0 ? ROOM_FIRST : room * 2 < ROOM_MAX ? room * 2 : ROOM_MAX;
-    struct history *h = old;
-
-    if (old == NULL || old->room != room)
-        h = pool_resize(&e->pool, old, old != NULL ? octets_of(old->room) : 0, octets_of(room));
-    if (h == NULL) {
-        if (old != NULL)
-            DL_APPEND(e->histories, old);
-        return NULL;
-    }
-    if (old == NULL) {
-        h->session = s;
-        e->history_count++;
-    }
-    h->room = (uint8_t)room;
-    s->history = h;
+    if (h == NULL || h->count == h->room)
+        return make_larger(e, s, h);
+    DL_DELETE(e->histories, h);
     DL_APPEND(e->histories, h);
     return h;
 }
@@ -172,8 +204,10 @@ engine_each_event(const struct engine *e, uint64_t now_ms, struct dm_span client
 
     if (s == NULL)
         return DM_NOT_FOUND;
-    if (s->history != NULL)
-        visit_notes(s->history, errors, now_ms, visit, ctx);
+    const struct history *h = history_find(e, s);
+
+    if (h != NULL)
+        visit_notes(h, errors, now_ms, visit, ctx);
     return DM_OK;
 }
 

@@ -52,16 +52,34 @@ equal_handshake(const void *item, const void *key)
     return dm_address_equal(&((const struct handshake *)item)->address, key);
 }
 
+uint32_t
+hash_session(const struct session *s)
+{
+    return pointer_index_hash(0, &s->number, sizeof s->number);
+}
+
 static uint32_t
 hash_session_number(const void *item)
 {
-    return pointer_index_hash(0, &((const struct session *)item)->number, sizeof(uint64_t));
+    return hash_session(item);
 }
 
 static bool
 equal_session_number(const void *item, const void *key)
 {
     return ((const struct session *)item)->number == *(const uint64_t *)key;
+}
+
+static uint32_t
+hash_predefined(const void *item)
+{
+    return hash_session(((const struct predefined *)item)->session);
+}
+
+static bool
+equal_predefined(const void *item, const void *key)
+{
+    return ((const struct predefined *)item)->session == key;
 }
 
 static uint32_t
@@ -160,6 +178,8 @@ indexes_init(struct engine *e)
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
+    histories_init(e);
+    pointer_index_init(&e->predefined_index, hash_predefined, equal_predefined);
     pointer_index_init(&e->names, hash_name, equal_name);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->own_index, hash_trunk, equal_trunk);

@@ -116,7 +116,7 @@ engine_each_message(const struct engine *e, uint64_t now_ms, struct dm_span clie
                        .stored = d->stored,
                        .progress = progress_of(e, s, d),
                        .age_ms = age_of(gateway_ms, d->arrived_ms),
-                       .expires_ms = time_until(gateway_ms, delivery_expiry(s, d)),
+                       .expires_ms = time_until(gateway_ms, delivery_expiry(e, s, d)),
                    });
     buffer_fini(&text);
     return DM_OK;

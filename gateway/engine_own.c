@@ -154,11 +154,11 @@ is_connected(const struct session *s)
 
 /* The one that the broker is to publish. */
 static const struct will *
-wanted_will(const struct trunk *t)
+wanted_will(const struct engine *e, const struct trunk *t)
 {
     const struct session *s = t->session;
 
-    return is_connected(s) && s->settings->will_at_broker && s->will != NULL &&
+    return is_connected(s) && settings_of(e, s)->will_at_broker && s->will != NULL &&
                    s->will->topic != NULL
                ? s->will
                : NULL;
@@ -167,7 +167,7 @@ wanted_will(const struct trunk *t)
 static void
 say_open(struct engine *e, struct trunk *t)
 {
-    const struct will *will = wanted_will(t);
+    const struct will *will = wanted_will(e, t);
     struct engine_effect effect = {.type = ENGINE_OPEN,
                                    .connection = t->connection,
                                    .needs = e->seq > e->committed_seq ? e->seq : 0,
@@ -279,7 +279,7 @@ own_begin(struct engine *e, struct session *s, bool clean, bool known)
         return false;
     s->trunk = t;
     t->session = s; /* and so it is not one that has ended */
-    t->hold_at_broker = s->settings->hold_at_broker;
+    t->hold_at_broker = settings_of(e, s)->hold_at_broker;
     t->fresh = !known;
     while ((old = find_ended(e, client_id)) != NULL && is_idle(old)) {
         clean = clean || owes_wipe(old);
@@ -326,7 +326,7 @@ own_asks(struct engine *e, struct session *s)
     }
     t->asking = t->asking || t->fresh;
     if (t->asking)
-        own_due_at(e, t->ask_until_ms = engine_add_ms(e->now_ms, s->settings->retry_ms));
+        own_due_at(e, t->ask_until_ms = engine_add_ms(e->now_ms, settings_of(e, s)->retry_ms));
     trunk_touch(e, t);
     return t->asking;
 }
@@ -458,7 +458,7 @@ static void
 update(struct engine *e, struct trunk *t)
 {
     bool wanted = is_wanted(t);
-    bool will = wanted_will(t) != NULL;
+    bool will = wanted_will(e, t) != NULL;
 
     /* A will is published at once; what else the device left follows over another connection. */
     if (t->opened &&

@@ -21,6 +21,7 @@ enum {
     RECEIVED_MAX = 16,            /* QoS 2 messages of one device whose PUBREL has not come */
     HANDSHAKES_MAX = 4096,        /* will handshakes under way */
     PREDEFINED_MAX = 32,          /* pre-defined ids remembered that one device has used */
+    PREDEFINED_STEP = 4,          /* room is made for so many more */
     ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
     FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
@@ -224,7 +225,8 @@ _Static_assert(sizeof(struct copy_mark) == 4, "each session has two");
 enum exchange { EXCHANGE_NONE, EXCHANGE_REGISTER, EXCHANGE_PUBLISH, EXCHANGE_PUBREL };
 
 /* What goes on with a device at the moment: all that is of no use while it sleeps with nothing
- * open. One that is active or awake has it, and any while a message of it is handled. */
+ * open. One that is active or awake has it, and any while a message of it is handled or something
+ * of it waits for the disk. */
 struct talk {
     struct session *waiting_prev, *waiting_next; /* of those that wait for the disk */
     struct session *direct_prev, *direct_next;   /* of those with deliveries not committed */
@@ -248,6 +250,12 @@ struct talk {
     uint64_t connack_seq;    /* nothing overtakes the CONNACK (R24) */
     uint64_t gate_seq;       /* no message overtakes the SUBACK or REGACK that names its id (R66) */
     uint64_t exchange_needs; /* journal number that what was sent last waits for */
+    /* Journal number of the end of the last QoS 2 message that was given up. A crash before that
+     * brings it back, so the device goes on with no other meanwhile: it may remember one MsgId
+     * only. */
+    uint64_t given_up_seq;
+    uint64_t uplink_seq; /* journal number that what it sent to the broker waits for: nothing
+                          * overtakes that */
     uint64_t retry_at_ms;
     uint64_t pause_until_ms;   /* the device is congested */
     uint64_t congestion_at_ms; /* last PUBACK for QoS 0 (R53) */
@@ -259,6 +267,13 @@ struct talk {
 };
 
 enum { PLACE_NEAR = 8 }; /* longer addresses are rare: not IPv4, and no node id of a radio */
+
+/* Pre-defined ids that a device has used (reference 2.5, 5). */
+struct predefined {
+    const struct session *session;
+    uint8_t count, room;
+    uint16_t ids[];
+};
 
 /* An address without the room that the longest would need. */
 union place {
@@ -291,22 +306,13 @@ struct session {
     struct talk *talk;                  /* NULL: there is none; read it by talk_of */
     union place place;                  /* its last address, if `placed`: see session_place */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
-    const struct engine_settings *settings;
     struct will *will;
-    struct history *history; /* NULL: nothing happened since the start, or it is forgotten */
-    struct change *change;   /* NULL: nothing to be told */
+    struct change *change; /* NULL: nothing to be told */
     struct delivery *queue;
     struct subscription *subscriptions;
     struct registration *registrations;
-    uint16_t *predefined; /* ids the device has used (reference 2.5, 5) */
 
     uint64_t seq; /* journal number that every answer depends on */
-    /* Journal number of the end of the last QoS 2 message that was given up. A crash before that
-     * brings it back, so the device goes on with no other meanwhile: it may remember one MsgId
-     * only. */
-    uint64_t given_up_seq;
-    uint64_t uplink_seq; /* journal number that what it sent to the broker waits for: nothing
-                          * overtakes that */
     uint64_t last_contact_ms;
     uint64_t told_ms;     /* of its changes; 0: not since engine_change_all */
     uint64_t deadline_ms; /* not after it: see session_first_due */
@@ -332,15 +338,15 @@ struct session {
     uint16_t subacks_owed;
     uint16_t open_requests; /* SUBSCRIBEs the broker has not answered */
     uint8_t open_uplinks;   /* not answered */
-    uint8_t predefined_count;
-    uint8_t state;  /* enum engine_state */
-    bool bound : 1; /* the place is ours */
+    uint8_t state;          /* enum engine_state */
+    bool bound : 1;         /* the place is ours */
     bool clean : 1;
     bool heard : 1;        /* since the start */
     bool told_of : 1;      /* perhaps by an earlier process */
     bool maybe_active : 1; /* recorded as asleep, and since then only heard, not seen to sleep */
     bool placed : 1;       /* it had an address */
-    uint8_t link;          /* that it is or was on */
+    bool uses_predefined : 1;
+    uint8_t link; /* that it is or was on */
     uint8_t place_len;
     uint8_t client_id_len;
     uint8_t client_id[];
@@ -540,7 +546,8 @@ struct engine {
     uint64_t forgiven_ms;       /* when silence was forgiven; what was due before is no news */
     uint64_t seq;               /* journal number of the last record */
     uint64_t committed_seq;
-    uint64_t wipe_seq; /* journal number of the last session that was deleted */
+    uint64_t wipe_seq;     /* journal number of the last session that was deleted */
+    uint64_t given_up_seq; /* as in struct talk, of a session that had no memory for one */
     bool degraded;
     struct link_state *links; /* by link */
 
@@ -578,9 +585,9 @@ struct engine {
     uint64_t own_failed_ms; /* when a device was told that the broker is away; 0: never */
 
     struct history *histories;
-    size_t history_count;
-    struct change *changes; /* longest waiting first */
-    size_t ended_count;     /* of them, of sessions that ended */
+    struct pointer_index history_index, predefined_index; /* by session: many have none */
+    struct change *changes;                               /* longest waiting first */
+    size_t ended_count;                                   /* of them, of sessions that ended */
     bool ends_forgotten;
 
     struct handshake *handshakes;
@@ -604,6 +611,19 @@ struct engine {
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
 };
+
+/* What is configured for the clients of a section; NULL: of none. */
+static inline const struct engine_settings *
+settings_for(const struct engine *e, const struct engine_client *client)
+{
+    return client != NULL && client->settings != NULL ? client->settings : &e->options->settings;
+}
+
+static inline const struct engine_settings *
+settings_of(const struct engine *e, const struct session *s)
+{
+    return settings_for(e, s->client);
+}
 
 /* engine.c: the clock and effects */
 void engine_at(struct engine *e, uint64_t now_ms);
@@ -675,8 +695,6 @@ uint64_t record_reserved_id(struct engine *e, uint32_t id);
 struct session *session_find(const struct engine *e, struct dm_span client_id);
 struct session *session_find_address(const struct engine *e, const struct dm_address *address);
 struct session *session_find_number(const struct engine *e, uint64_t number);
-/* `client`: what is configured for it, NULL: nothing. */
-void session_configure(struct engine *e, struct session *s, const struct engine_client *client);
 struct session *session_new(struct engine *e, struct dm_span client_id, uint64_t number);
 /* Removes the session with all it has, in memory and on disk. */
 void session_wipe(struct engine *e, struct session *s);
@@ -712,6 +730,9 @@ struct session *session_first_due(struct engine *e);
 /* engine_talk.c */
 /* False: no memory, and then nothing can be said to the device. */
 bool talk_begin(struct engine *e, struct session *s);
+/* Its given_up_seq or uplink_seq; there need not be a talk yet. False: no memory. */
+bool talk_note_given_up(struct engine *e, struct session *s, uint64_t seq);
+bool talk_note_uplink(struct engine *e, struct session *s, uint64_t seq);
 /* The device sleeps or is gone: if nothing is open with it, the talk is over; what waits for the
  * disk delays that. */
 void talk_end(struct engine *e, struct session *s);
@@ -730,6 +751,7 @@ void session_status(const struct engine *e, const struct session *s, uint64_t no
  * memory it is forgotten. */
 void session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail);
 void history_free(struct engine *e, struct session *s);
+void histories_init(struct engine *e);
 
 /* engine_access.c: what the configuration allows a device */
 /* Whose names and rights they are: a session, or a client that has none yet. */
@@ -879,6 +901,7 @@ void discovery_timeout(struct engine *e);
 uint64_t discovery_deadline(const struct engine *e);
 
 /* engine_index.c */
+uint32_t hash_session(const struct session *s); /* by its number */
 uint32_t hash_inbound(const void *item);
 uint32_t hash_address(const struct dm_address *address);
 void indexes_init(struct engine *e);
@@ -925,7 +948,8 @@ struct dm_span name_span(const struct name *name);
 struct dm_span topic_predefined_name(struct engine *e, uint8_t link, const struct session *s,
                                      uint16_t id);
 /* The device knows this id (reference 2.5, 5). */
-void topic_note_predefined(struct session *s, uint16_t id);
+void topic_note_predefined(struct engine *e, struct session *s, uint16_t id);
+void predefined_free(struct engine *e, struct session *s);
 struct registration *registration_by_id(const struct session *s, uint16_t id);
 struct registration *registration_by_name(const struct session *s, const struct name *name);
 /* Finds or makes; NULL: table full or no memory. *made tells whether it is new. */
@@ -1022,7 +1046,7 @@ void queue_drop_qos0(struct engine *e, struct session *s);
 uint64_t queue_expiry(const struct engine *e, const struct session *s);
 void queue_expire(struct engine *e, struct session *s);
 /* When it is too old for this session; gateway time, ENGINE_NEVER. */
-uint64_t delivery_expiry(const struct session *s, const struct delivery *d);
+uint64_t delivery_expiry(const struct engine *e, const struct session *s, const struct delivery *d);
 bool delivery_is_expired(const struct engine *e, const struct session *s, const struct delivery *d);
 void queue_clear(struct engine *e, struct session *s);
 

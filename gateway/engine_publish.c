@@ -134,7 +134,7 @@ publish_topic(struct engine *e, uint8_t link, struct session *s, const struct mq
     case MQTTSN_TOPIC_PREDEFINED:
         predefined = topic_predefined_name(e, link, s, packet->topic_id);
         if (predefined.len > 0 && s != NULL)
-            topic_note_predefined(s, packet->topic_id);
+            topic_note_predefined(e, s, packet->topic_id);
         return predefined;
     case MQTTSN_TOPIC_SHORT:
         short_name[0] = (uint8_t)(packet->topic_id >> 8);
@@ -250,7 +250,7 @@ static bool
 accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *packet,
               struct dm_span topic)
 {
-    bool store = !s->trunk->up || s->settings->uplink_ack_store;
+    bool store = !s->trunk->up || settings_of(e, s)->uplink_ack_store;
 
     if (s->open_uplinks >= OPEN_UPLINKS_MAX || e->links[s->link].congested ||
         ((store || packet->qos == 2) && !engine_can_promise(e)) ||
@@ -280,7 +280,7 @@ accept_uplink(struct engine *e, struct session *s, const struct mqttsn_packet *p
             uplink_store(e, u);
         uplink_answer(e, u, MQTTSN_ACCEPTED);
     } else {
-        uplink_await(e, s->trunk, u, s->settings->store_after_ms);
+        uplink_await(e, s->trunk, u, settings_of(e, s)->store_after_ms);
     }
     uplink_pump(e, s->trunk);
     return true;
@@ -321,11 +321,12 @@ publish_qos0(struct engine *e, struct session *s, const struct mqttsn_packet *pa
     if (name != NULL && s != NULL && (s->waiting_uplinks > 0 || !t->up))
         sent = queue_qos0(e, s, name, payload, packet->retain);
     else if (name != NULL)
-        sent = upstream_publish(e, t,
-                                &(struct upstream_message){.name = name,
-                                                           .payload = payload,
-                                                           .needs = s != NULL ? s->uplink_seq : 0,
-                                                           .retain = packet->retain});
+        sent = upstream_publish(
+            e, t,
+            &(struct upstream_message){.name = name,
+                                       .payload = payload,
+                                       .needs = s != NULL ? talk_of(s)->uplink_seq : 0,
+                                       .retain = packet->retain});
     name_unref(e, name);
     if (sent) {
         e->status.uplink_messages++;

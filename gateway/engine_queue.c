@@ -49,9 +49,9 @@ message_unref(struct engine *e, struct message *m)
 }
 
 uint64_t
-delivery_expiry(const struct session *s, const struct delivery *d)
+delivery_expiry(const struct engine *e, const struct session *s, const struct delivery *d)
 {
-    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, s->settings->max_age_ms);
+    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, settings_of(e, s)->max_age_ms);
 
     return too_old_ms < d->message->expires_ms ? too_old_ms : d->message->expires_ms;
 }
@@ -59,7 +59,7 @@ delivery_expiry(const struct session *s, const struct delivery *d)
 bool
 delivery_is_expired(const struct engine *e, const struct session *s, const struct delivery *d)
 {
-    return delivery_expiry(s, d) <= engine_gateway_ms(e);
+    return delivery_expiry(e, s, d) <= engine_gateway_ms(e);
 }
 
 static uint64_t
@@ -128,7 +128,7 @@ uint64_t
 queue_store_deadline(const struct engine *e, const struct session *s)
 {
     return engine_from_gateway(
-        e, engine_add_ms(s->talk->unstored->arrived_ms, s->settings->store_after_ms));
+        e, engine_add_ms(s->talk->unstored->arrived_ms, settings_of(e, s)->store_after_ms));
 }
 
 void
@@ -162,8 +162,8 @@ take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
     if (d->stored && row) {
         uint64_t seq = record_delivery_delete(e, s, d);
 
-        if (d->qos == 2 && !d->released)
-            s->given_up_seq = seq;
+        if (d->qos == 2 && !d->released && !talk_note_given_up(e, s, seq))
+            e->given_up_seq = seq;
     } else if (!d->stored && d->qos > 0 && d->message->inbound != NULL) {
         inbound_settled(e, d->message, 0);
     }
@@ -223,16 +223,16 @@ queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_
 }
 
 static bool
-queue_keeps_qos0(const struct session *s)
+queue_keeps_qos0(const struct engine *e, const struct session *s)
 {
     switch (s->state) {
     case ENGINE_ACTIVE:
     case ENGINE_AWAKE:
         return true;
     case ENGINE_ASLEEP:
-        return s->settings->queue_qos0 != ENGINE_QOS0_NEVER;
+        return settings_of(e, s)->queue_qos0 != ENGINE_QOS0_NEVER;
     default:
-        return s->settings->queue_qos0 == ENGINE_QOS0_ALWAYS;
+        return settings_of(e, s)->queue_qos0 == ENGINE_QOS0_ALWAYS;
     }
 }
 
@@ -242,7 +242,7 @@ queue_drop_qos0(struct engine *e, struct session *s)
     struct delivery *d;
     struct delivery *next;
 
-    if (queue_keeps_qos0(s))
+    if (queue_keeps_qos0(e, s))
         return;
     DL_FOREACH_SAFE (s->queue, d, next) {
         if (d->qos == 0)
@@ -291,9 +291,9 @@ queue_expiry(const struct engine *e, const struct session *s)
 }
 
 static void
-note_expiry(struct session *s, const struct delivery *d)
+note_expiry(const struct engine *e, struct session *s, const struct delivery *d)
 {
-    uint64_t expires_ms = delivery_expiry(s, d);
+    uint64_t expires_ms = delivery_expiry(e, s, d);
 
     if (expires_ms < s->expires_ms)
         s->expires_ms = expires_ms;
@@ -308,7 +308,7 @@ queue_date(const struct engine *e, struct session *s)
     DL_FOREACH (s->queue, d) {
         if (d->arrived_ms == 0)
             d->arrived_ms = engine_gateway_ms(e);
-        note_expiry(s, d);
+        note_expiry(e, s, d);
     }
 }
 
@@ -322,7 +322,7 @@ queue_expire(struct engine *e, struct session *s)
     s->expires_ms = ENGINE_NEVER;
     DL_FOREACH_SAFE (s->queue, d, next) {
         if (!delivery_is_expired(e, s, d)) {
-            note_expiry(s, d);
+            note_expiry(e, s, d);
         } else if (!queue_is_open(s, d)) {
             queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
         }
@@ -367,7 +367,7 @@ memory_of(uint64_t messages, uint64_t octets)
 static bool
 fits(const struct engine *e, const struct session *s, uint64_t octets)
 {
-    const struct engine_settings *limits = s->settings;
+    const struct engine_settings *limits = settings_of(e, s);
 
     return s->queued + 1 <= limits->queue_messages &&
            s->queued_octets + octets <= limits->queue_bytes &&
@@ -384,7 +384,7 @@ queue_has_room(const struct engine *e, const struct session *s, const struct mes
 static bool
 make_room(struct engine *e, struct session *s, const struct message *m)
 {
-    const struct engine_settings *limits = s->settings;
+    const struct engine_settings *limits = settings_of(e, s);
     uint64_t total = e->options->total_bytes;
     uint64_t octets = m->topic->len + m->len;
     uint64_t others = memory_of(e->status.queued_messages - s->queued,
@@ -415,7 +415,7 @@ append(struct engine *e, struct session *s, struct message *m, uint64_t arrived_
     d->message = m;
     m->refs++;
     d->arrived_ms = arrived_ms;
-    note_expiry(s, d);
+    note_expiry(e, s, d);
     DL_APPEND(s->queue, d);
     change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued++;
@@ -443,7 +443,7 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
 
     if (m->packet_id != 0 && has_message(s, m)) /* since before the start */
         return;
-    if (qos == 0 && !queue_keeps_qos0(s)) {
+    if (qos == 0 && !queue_keeps_qos0(e, s)) {
         count_drop(e, s, m->topic, ENGINE_DROP_QOS0);
         return;
     }
@@ -478,9 +478,9 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
 
 /* The row tells when it is too old, if there is such a time. */
 static uint64_t
-loaded_arrival(const struct session *s, const struct store_record *record)
+loaded_arrival(const struct engine *e, const struct session *s, const struct store_record *record)
 {
-    uint64_t max_age_ms = s->settings->max_age_ms;
+    uint64_t max_age_ms = settings_of(e, s)->max_age_ms;
 
     if (record->expires == 0 || max_age_ms == ENGINE_NEVER)
         return 0;
@@ -491,7 +491,7 @@ bool
 queue_load(struct engine *e, struct session *s, struct message *m,
            const struct store_record *record)
 {
-    struct delivery *d = append(e, s, m, loaded_arrival(s, record));
+    struct delivery *d = append(e, s, m, loaded_arrival(e, s, record));
 
     if (d == NULL)
         return false;

@@ -43,7 +43,7 @@ engine_reconfigure(struct engine *e, uint64_t now_ms, const struct engine_option
     if (readvertise)
         discovery_reconfigure(e);
     DL_FOREACH (e->sessions, s) {
-        session_configure(e, s, client_after(s, old, options, same));
+        s->client = client_after(s, old, options, same);
         queue_date(e, s); /* max_age */
         session_schedule(e, s);
     }

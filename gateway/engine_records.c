@@ -188,7 +188,7 @@ record_message_delete(struct engine *e, const struct message *m)
 uint64_t
 record_delivery(struct engine *e, const struct session *s, const struct delivery *d)
 {
-    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, s->settings->max_age_ms);
+    uint64_t too_old_ms = engine_add_ms(d->arrived_ms, settings_of(e, s)->max_age_ms);
 
     if (too_old_ms != ENGINE_NEVER)
         record_clock(e);

@@ -108,14 +108,6 @@ heap_remove(struct engine *e, struct session *s)
 
 /* ---- making and ending ---- */
 
-void
-session_configure(struct engine *e, struct session *s, const struct engine_client *client)
-{
-    s->client = client;
-    s->settings =
-        client != NULL && client->settings != NULL ? client->settings : &e->options->settings;
-}
-
 static size_t
 session_octets(size_t client_id_len)
 {
@@ -133,7 +125,7 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->trunk = &e->shared;
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
-    session_configure(e, s, party_named(e, client_id).client);
+    s->client = party_named(e, client_id).client;
     s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
     s->last_contact_ms = e->now_ms;
@@ -191,7 +183,7 @@ session_free(struct engine *e, struct session *s)
     received_free(s);
     history_free(e, s);
     will_free(e, s->will);
-    free(s->predefined);
+    predefined_free(e, s);
     talk_free(e, s);
     own_detach(e, s);
     session_unbind(e, s);
@@ -371,7 +363,7 @@ session_supervision(const struct engine *e, const struct session *s)
     case ENGINE_ACTIVE:
         if (s->keepalive_s == 0) /* R28 */
             return ENGINE_NEVER;
-        period_ms = s->keepalive_s * UINT64_C(10) * s->settings->tolerance_percent;
+        period_ms = s->keepalive_s * UINT64_C(10) * settings_of(e, s)->tolerance_percent;
         break;
     case ENGINE_ASLEEP:
         /* The return from sleep is not recorded: until it says so after a restart, the device may
@@ -379,11 +371,11 @@ session_supervision(const struct engine *e, const struct session *s)
         if (s->maybe_active && s->keepalive_s == 0)
             return ENGINE_NEVER;
         period_ms = s->maybe_active && s->keepalive_s > s->sleep_s ? s->keepalive_s : s->sleep_s;
-        period_ms *= UINT64_C(10) * s->settings->tolerance_percent;
+        period_ms *= UINT64_C(10) * settings_of(e, s)->tolerance_percent;
         break;
     case ENGINE_DISCONNECTED:
     case ENGINE_LOST:
-        period_ms = s->settings->expiry_ms;
+        period_ms = settings_of(e, s)->expiry_ms;
         break;
     default: /* awake: the timer stands still (R93), retransmission ends the period (R99) */
         return ENGINE_NEVER;

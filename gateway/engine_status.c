@@ -121,9 +121,9 @@ session_status(const struct engine *e, const struct session *s, uint64_t now_ms,
         .own = own_state(s->trunk),
         .connection = s->trunk->connection,
         .hold_at_broker = s->trunk->hold_at_broker,
-        .own_waits =
-            (s->trunk->connection != 0) != s->settings->own ||
-            (s->trunk->connection != 0 && s->trunk->hold_at_broker != s->settings->hold_at_broker),
+        .own_waits = (s->trunk->connection != 0) != settings_of(e, s)->own ||
+                     (s->trunk->connection != 0 &&
+                      s->trunk->hold_at_broker != settings_of(e, s)->hold_at_broker),
     };
 }
 

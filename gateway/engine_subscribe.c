@@ -238,7 +238,7 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
     sub->topic_id = packet->topic_id;
     sub->qos = requested_qos(packet);
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)
-        topic_note_predefined(s, sub->topic_id);
+        topic_note_predefined(e, s, sub->topic_id);
     filter_id_remember(e, sub);
     sub->upstream_id = upstream_id_take(e, s->trunk);
     sub->confirmed = false;

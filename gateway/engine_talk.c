@@ -49,12 +49,13 @@ is_open(const struct session *s)
            s->subacks_owed > 0 || s->trunk->asking;
 }
 
-/* What was said has not left yet. */
+/* What was said has not left yet, or what ended is not durable. */
 static bool
 is_pending(const struct engine *e, const struct talk *t)
 {
     return t->answer_seq > e->committed_seq || t->connack_seq > e->committed_seq ||
-           t->gate_seq > e->committed_seq;
+           t->gate_seq > e->committed_seq || t->given_up_seq > e->committed_seq ||
+           t->uplink_seq > e->committed_seq;
 }
 
 void
@@ -66,6 +67,26 @@ talk_end(struct engine *e, struct session *s)
         session_wait(e, s);
     else
         talk_free(e, s);
+}
+
+bool
+talk_note_given_up(struct engine *e, struct session *s, uint64_t seq)
+{
+    if (!talk_begin(e, s))
+        return false;
+    s->talk->given_up_seq = seq;
+    talk_end(e, s);
+    return true;
+}
+
+bool
+talk_note_uplink(struct engine *e, struct session *s, uint64_t seq)
+{
+    if (!talk_begin(e, s))
+        return false;
+    s->talk->uplink_seq = seq;
+    talk_end(e, s);
+    return true;
 }
 
 bool

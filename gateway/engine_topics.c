@@ -106,26 +106,72 @@ topic_predefined_name(struct engine *e, uint8_t link, const struct session *s, u
     return topic != NULL ? dm_span_text(topic->name) : (struct dm_span){0};
 }
 
-static bool
-predefined_is_known(const struct session *s, uint16_t id)
+static struct predefined *
+predefined_find(const struct engine *e, const struct session *s)
 {
-    for (size_t i = 0; i < s->predefined_count; i++)
-        if (s->predefined[i] == id)
+    return s->uses_predefined ? pointer_index_find(&e->predefined_index, hash_session(s), s) : NULL;
+}
+
+static bool
+predefined_has(const struct predefined *p, uint16_t id)
+{
+    for (size_t i = 0; p != NULL && i < p->count; i++)
+        if (p->ids[i] == id)
             return true;
     return false;
 }
 
-void
-topic_note_predefined(struct session *s, uint16_t id)
+static size_t
+predefined_octets(size_t room)
 {
-    if (s->predefined_count >= PREDEFINED_MAX || predefined_is_known(s, id))
-        return;
-    uint16_t *grown = realloc(s->predefined, (s->predefined_count + 1) * sizeof *grown);
+    return pool_octets(sizeof(struct predefined), offsetof(struct predefined, ids),
+                       room * sizeof(uint16_t));
+}
 
-    if (grown == NULL)
-        return; /* the device is sent a REGISTER instead */
-    s->predefined = grown;
-    s->predefined[s->predefined_count++] = id;
+void
+predefined_free(struct engine *e, struct session *s)
+{
+    struct predefined *p = predefined_find(e, s);
+
+    if (p == NULL)
+        return;
+    pointer_index_remove(&e->predefined_index, p);
+    pool_put(&e->pool, p, predefined_octets(p->room));
+    s->uses_predefined = false;
+}
+
+/* With more room. NULL: no memory. */
+static struct predefined *
+predefined_larger(struct engine *e, struct session *s, const struct predefined *old)
+{
+    size_t had = old != NULL ? old->room : 0;
+    struct predefined *p = pool_get(&e->pool, predefined_octets(had + PREDEFINED_STEP));
+
+    if (p == NULL)
+        return NULL;
+    if (old != NULL)
+        memcpy(p, old, predefined_octets(had));
+    p->session = s;
+    p->room = (uint8_t)(had + PREDEFINED_STEP);
+    predefined_free(e, s);
+    s->uses_predefined = pointer_index_insert(&e->predefined_index, p);
+    if (s->uses_predefined)
+        return p;
+    pool_put(&e->pool, p, predefined_octets(p->room));
+    return NULL;
+}
+
+void
+topic_note_predefined(struct engine *e, struct session *s, uint16_t id)
+{
+    struct predefined *p = predefined_find(e, s);
+
+    if (predefined_has(p, id) || (p != NULL && p->count >= PREDEFINED_MAX))
+        return;
+    if (p == NULL || p->count == p->room)
+        p = predefined_larger(e, s, p);
+    if (p != NULL) /* else the device is sent a REGISTER instead */
+        p->ids[p->count++] = id;
 }
 
 /* A pre-defined id of the name that the device surely knows: it used it, or it stands in a table of
@@ -138,9 +184,11 @@ predefined_id_of(struct engine *e, const struct session *s, const struct name *n
     for (size_t i = 0; s->client != NULL && i < s->client->topic_count; i++)
         if (dm_span_equal(expand(e, s, s->client->topics[i].name), own))
             return s->client->topics[i].id;
-    for (size_t i = 0; i < s->predefined_count; i++)
-        if (dm_span_equal(topic_predefined_name(e, s->link, s, s->predefined[i]), own))
-            return s->predefined[i];
+    const struct predefined *used = predefined_find(e, s);
+
+    for (size_t i = 0; used != NULL && i < used->count; i++)
+        if (dm_span_equal(topic_predefined_name(e, s->link, s, used->ids[i]), own))
+            return used->ids[i];
     return 0;
 }
 

@@ -235,7 +235,7 @@ uplink_needs(const struct trunk *t, const struct uplink *u, const struct session
 {
     uint64_t needs = u->needs > t->broker_seq ? u->needs : t->broker_seq;
 
-    return s != NULL && s->uplink_seq > needs ? s->uplink_seq : needs;
+    return s != NULL && talk_of(s)->uplink_seq > needs ? talk_of(s)->uplink_seq : needs;
 }
 
 /* A packet id for a message that has none; that of a QoS 2 message is committed before it leaves.
@@ -264,9 +264,9 @@ uplink_send(struct engine *e, struct trunk *t, struct uplink *u)
     uint64_t needs = uplink_needs(t, u, s);
 
     set_waiting(e, u, false);
-    if (s != NULL)
-        s->uplink_seq = needs;
-    if (u->released) { /* brokers forward a message now: nothing may overtake this either */
+    if (s != NULL && needs > e->committed_seq && !talk_note_uplink(e, s, needs))
+        t->broker_seq = needs; /* then nobody overtakes it */
+    if (u->released) {         /* brokers forward a message now: nothing may overtake this either */
         engine_send_upstream(e, t, needs,
                              &(struct mqtt_packet){.type = MQTT_PUBREL, .packet_id = u->packet_id});
         return;
