@@ -195,8 +195,10 @@ engine_clock(struct engine *e, uint64_t now_ms, int64_t offset_ms)
     e->now_ms = now_ms;
     e->clock_offset_ms = offset_ms;
     e->clock_recorded_ms = 0;
-    DL_FOREACH (e->sessions, s)
+    DL_FOREACH (e->sessions, s) {
         session_schedule(e, s);
+        session_due_by(e, s, queue_expiry(e, s));
+    }
 }
 
 /* Nobody could be heard while the process was stopped or the machine suspended: the supervision of

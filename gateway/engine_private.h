@@ -316,7 +316,6 @@ struct session {
     uint64_t last_contact_ms;
     uint64_t told_ms;     /* of its changes; 0: not since engine_change_all */
     uint64_t deadline_ms; /* not after it: see session_first_due */
-    uint64_t expires_ms;  /* no message of the queue before; gateway time */
     uint64_t queued_octets;
     uint64_t delivered, dropped;
 
@@ -714,8 +713,11 @@ void session_set_state(struct engine *e, struct session *s, enum engine_state st
 void session_doze(struct engine *e, struct session *s);
 /* A valid message came from it. */
 void session_heard(struct engine *e, struct session *s);
-/* Recomputes the deadline after any change of state or time. */
+/* Recomputes the deadline after any change of state or time. The queue has its own: what it needs
+ * is said when something is put there, or it gets another time to expire. */
 void session_schedule(struct engine *e, struct session *s);
+/* It is looked at by then. */
+void session_due_by(struct engine *e, struct session *s, uint64_t at_ms);
 /* When silence ends it, by now_ms; ENGINE_NEVER. */
 uint64_t session_supervision(const struct engine *e, const struct session *s);
 void session_timeout(struct engine *e, struct session *s);
@@ -1025,7 +1027,7 @@ bool queue_has_room(const struct engine *e, const struct session *s, const struc
 bool queue_load(struct engine *e, struct session *s, struct message *m,
                 const struct store_record *record);
 /* What came before the start, nobody knows when, counts as come now. */
-void queue_date(const struct engine *e, struct session *s);
+void queue_date(struct engine *e, struct session *s);
 /* The delivery is over: done or dropped. */
 void queue_remove(struct engine *e, struct session *s, struct delivery *d);
 void queue_drop(struct engine *e, struct session *s, struct delivery *d, enum engine_drop why);
@@ -1042,7 +1044,7 @@ void queue_store_due(struct engine *e, struct session *s);
 /* When the first of them is to be committed, by now_ms. */
 uint64_t queue_store_deadline(const struct engine *e, const struct session *s);
 void queue_drop_qos0(struct engine *e, struct session *s);
-/* When the next message expires, by now_ms; ENGINE_NEVER. */
+/* When the next message expires that can be taken out, by now_ms; ENGINE_NEVER. Looks at each. */
 uint64_t queue_expiry(const struct engine *e, const struct session *s);
 void queue_expire(struct engine *e, struct session *s);
 /* When it is too old for this session; gateway time, ENGINE_NEVER. */

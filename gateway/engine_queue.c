@@ -287,29 +287,27 @@ overflow_victim(const struct session *s)
 uint64_t
 queue_expiry(const struct engine *e, const struct session *s)
 {
-    return engine_from_gateway(e, s->expires_ms);
-}
+    uint64_t earliest = ENGINE_NEVER;
+    const struct delivery *d;
 
-static void
-note_expiry(const struct engine *e, struct session *s, const struct delivery *d)
-{
-    uint64_t expires_ms = delivery_expiry(e, s, d);
+    DL_FOREACH (s->queue, d) {
+        uint64_t expires_ms = delivery_expiry(e, s, d);
 
-    if (expires_ms < s->expires_ms)
-        s->expires_ms = expires_ms;
+        if (expires_ms < earliest && !queue_is_open(s, d))
+            earliest = expires_ms;
+    }
+    return engine_from_gateway(e, earliest);
 }
 
 void
-queue_date(const struct engine *e, struct session *s)
+queue_date(struct engine *e, struct session *s)
 {
     struct delivery *d;
 
-    s->expires_ms = ENGINE_NEVER;
-    DL_FOREACH (s->queue, d) {
+    DL_FOREACH (s->queue, d)
         if (d->arrived_ms == 0)
             d->arrived_ms = engine_gateway_ms(e);
-        note_expiry(e, s, d);
-    }
+    session_due_by(e, s, queue_expiry(e, s));
 }
 
 /* One that is on its way to the device is left alone; if that fails, it goes at the next try. */
@@ -319,14 +317,9 @@ queue_expire(struct engine *e, struct session *s)
     struct delivery *d;
     struct delivery *next;
 
-    s->expires_ms = ENGINE_NEVER;
-    DL_FOREACH_SAFE (s->queue, d, next) {
-        if (!delivery_is_expired(e, s, d)) {
-            note_expiry(e, s, d);
-        } else if (!queue_is_open(s, d)) {
+    DL_FOREACH_SAFE (s->queue, d, next)
+        if (delivery_is_expired(e, s, d) && !queue_is_open(s, d))
             queue_drop(e, s, d, ENGINE_DROP_EXPIRED);
-        }
-    }
 }
 
 size_t
@@ -415,7 +408,6 @@ append(struct engine *e, struct session *s, struct message *m, uint64_t arrived_
     d->message = m;
     m->refs++;
     d->arrived_ms = arrived_ms;
-    note_expiry(e, s, d);
     DL_APPEND(s->queue, d);
     change_note(e, s, s->state != ENGINE_ACTIVE);
     s->queued++;
@@ -462,6 +454,7 @@ queue_add(struct engine *e, struct session *s, struct message *m, uint8_t qos, b
     else if (qos > 0)
         d->msg_id = session_next_msg_id(s);
     d->wait_suback = wait_suback;
+    session_due_by(e, s, engine_from_gateway(e, delivery_expiry(e, s, d)));
     if (away)
         topic_prepare(e, s, m->topic);
     if (qos > 0) {

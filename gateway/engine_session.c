@@ -126,7 +126,6 @@ session_new(struct engine *e, struct dm_span client_id, uint64_t number)
     s->client_id_len = (uint8_t)client_id.len;
     memcpy(s->client_id, client_id.data, client_id.len);
     s->client = party_named(e, client_id).client;
-    s->expires_ms = ENGINE_NEVER;
     s->epoch = 1;
     s->last_contact_ms = e->now_ms;
     if (number > e->last_session)
@@ -389,6 +388,7 @@ earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* But for messages that expire. */
 static uint64_t
 deadline_of(const struct engine *e, const struct session *s)
 {
@@ -400,18 +400,22 @@ deadline_of(const struct engine *e, const struct session *s)
         deadline = earlier(deadline, talk_of(s)->pause_until_ms);
     if (talk_of(s)->unstored != NULL)
         deadline = earlier(deadline, queue_store_deadline(e, s));
-    return earlier(deadline, queue_expiry(e, s));
+    return deadline;
+}
+
+void
+session_due_by(struct engine *e, struct session *s, uint64_t at_ms)
+{
+    if (at_ms >= s->deadline_ms)
+        return;
+    s->deadline_ms = at_ms;
+    heap_settle(e, s);
 }
 
 void
 session_schedule(struct engine *e, struct session *s)
 {
-    uint64_t deadline_ms = deadline_of(e, s);
-
-    if (deadline_ms >= s->deadline_ms)
-        return;
-    s->deadline_ms = deadline_ms;
-    heap_settle(e, s);
+    session_due_by(e, s, deadline_of(e, s));
 }
 
 struct session *
@@ -419,7 +423,7 @@ session_first_due(struct engine *e)
 {
     while (e->heap_count > 0 && e->heap[1]->deadline_ms <= e->now_ms) {
         struct session *s = e->heap[1];
-        uint64_t deadline_ms = deadline_of(e, s);
+        uint64_t deadline_ms = earlier(deadline_of(e, s), queue_expiry(e, s));
 
         if (deadline_ms <= e->now_ms)
             return s;
@@ -456,8 +460,7 @@ session_timeout(struct engine *e, struct session *s)
         return; /* s may be gone */
     }
     queue_store_due(e, s);
-    if (queue_expiry(e, s) <= e->now_ms)
-        queue_expire(e, s);
+    queue_expire(e, s);
     if (talk_of(s)->exchange != EXCHANGE_NONE && talk_of(s)->retry_at_ms <= e->now_ms)
         downlink_retry(e, s);
     else
