@@ -351,7 +351,7 @@ struct session {
     uint8_t client_id[];
 };
 
-_Static_assert(sizeof(void *) > 8 || sizeof(struct session) <= 288, "a hundred thousand sleep");
+_Static_assert(sizeof(struct session) <= 232, "a hundred thousand sleep");
 
 /* Of every session: one without a talk has nothing open. */
 extern const struct talk no_talk;
