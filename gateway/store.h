@@ -138,7 +138,7 @@ struct store_ops {
     /* Copies the record into the open batch; returns its journal number (1, 2, 3, ...). 0: no
      * memory. */
     uint64_t (*append)(struct store *store, const struct store_record *record);
-    /* The turn is over: hands the open batch to the writer. */
+    /* The turn is over: hands the open batch to the writer, which waits for that. */
     void (*flush)(struct store *store);
     void (*status)(const struct store *store, struct store_status *status);
     /* Commits what is pending, at most `timeout_ms` long, and frees. True if all is durable. Calls

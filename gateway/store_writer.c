@@ -37,14 +37,14 @@ struct store_writer {
     struct event *wake_event;
     uint64_t reported_committed;
     bool reported_degraded;
+    bool turn_open;   /* it holds `mutex` until the turn ends: no part of a turn may be taken */
+    bool turn_urgent; /* one of its records is not lazy */
 
     /* Guarded by `mutex`; degraded is written by the thread only */
     pthread_mutex_t mutex;
     pthread_cond_t changed; /* for the thread: work is due earlier than it knew, or stopping */
     pthread_cond_t ended;   /* for store_writer_close */
     struct journal *journal;
-    bool turn_open; /* records of an unfinished turn are in the open batch: it must not be taken */
-    bool turn_urgent;   /* one of them is not lazy */
     uint64_t due_ms;    /* when the open batch is to be taken */
     uint64_t taken_ms;  /* when the last one was */
     uint64_t waking_ms; /* until when the thread waits for work; 0: it looks before it waits */
@@ -210,9 +210,8 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
     journal_give_back(writer->journal, batch);
     for (;;) {
         uint64_t now = now_ms();
-        uint64_t due_ms = writer->turn_open ? NEVER : writer->due_ms;
         uint64_t recover_at_ms = writer->degraded ? writer->recover_at_ms : NEVER;
-        if (writer->stopping ? journal_pending(writer->journal) : due_ms <= now) {
+        if (writer->stopping ? journal_pending(writer->journal) : writer->due_ms <= now) {
             journal_take(writer->journal, batch);
             writer->due_ms = NEVER;
             writer->taken_ms = now;
@@ -232,7 +231,7 @@ wait_for_work(struct store_writer *writer, struct journal_batch *batch)
             break;
         }
         uint64_t next_ms = writer->taken_ms + writer->commit_interval_ms;
-        writer->waking_ms = earlier(due_ms, recover_at_ms);
+        writer->waking_ms = earlier(writer->due_ms, recover_at_ms);
         if (next_ms > now) /* likely there is work by then: nobody has to say so */
             writer->waking_ms = earlier(writer->waking_ms, next_ms);
         writer->waking_ms = earlier(writer->waking_ms, writer->rest_at_ms);
@@ -293,6 +292,21 @@ writer_main(void *arg)
     return NULL;
 }
 
+/* The loop's calls may come inside a turn, and then it holds the lock already. */
+static void
+enter(struct store_writer *writer)
+{
+    if (!writer->turn_open)
+        pthread_mutex_lock(&writer->mutex);
+}
+
+static void
+leave(struct store_writer *writer)
+{
+    if (!writer->turn_open)
+        pthread_mutex_unlock(&writer->mutex);
+}
+
 /* The loop: reports what the thread did since the last time. */
 static void
 on_wake(evutil_socket_t fd, short what, void *arg)
@@ -303,10 +317,10 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 
     (void)ignored;
     (void)what;
-    pthread_mutex_lock(&writer->mutex);
+    enter(writer);
     uint64_t committed = writer->committed;
     bool degraded = writer->degraded;
-    pthread_mutex_unlock(&writer->mutex);
+    leave(writer);
     if (committed != writer->reported_committed) {
         writer->reported_committed = committed;
         writer->events.on_committed(writer->events.ctx, committed);
@@ -381,14 +395,10 @@ store_writer_start(struct event_base *base, const struct store_events *events,
 uint64_t
 store_writer_append(struct store_writer *writer, const struct store_record *record)
 {
-    pthread_mutex_lock(&writer->mutex);
-    uint64_t number = journal_append(writer->journal, record);
-    if (number != 0) {
-        writer->turn_open = true;
-        writer->turn_urgent |= !record->lazy;
-    }
-    pthread_mutex_unlock(&writer->mutex);
-    return number;
+    enter(writer);
+    writer->turn_open = true;
+    writer->turn_urgent |= !record->lazy;
+    return journal_append(writer->journal, record);
 }
 
 /* When the turn that ends now is to be committed. What comes after a pause is so at once. */
@@ -405,20 +415,19 @@ due_at(const struct store_writer *writer, uint64_t now)
 void
 store_writer_flush(struct store_writer *writer)
 {
-    pthread_mutex_lock(&writer->mutex);
-    if (writer->turn_open) {
-        writer->due_ms = earlier(writer->due_ms, due_at(writer, now_ms()));
-        writer->turn_open = writer->turn_urgent = false;
-        if (writer->due_ms < writer->waking_ms)
-            pthread_cond_signal(&writer->changed);
-    }
+    if (!writer->turn_open)
+        return;
+    writer->due_ms = earlier(writer->due_ms, due_at(writer, now_ms()));
+    if (writer->due_ms < writer->waking_ms)
+        pthread_cond_signal(&writer->changed);
+    writer->turn_open = writer->turn_urgent = false;
     pthread_mutex_unlock(&writer->mutex);
 }
 
 void
 store_writer_status(struct store_writer *writer, struct store_status *status)
 {
-    pthread_mutex_lock(&writer->mutex);
+    enter(writer);
     status->degraded = writer->degraded;
     memcpy(status->error, writer->error, sizeof status->error);
     status->appended = journal_appended(writer->journal);
@@ -428,7 +437,7 @@ store_writer_status(struct store_writer *writer, struct store_status *status)
     status->annihilated = journal_annihilated(writer->journal);
     status->last_commit_us = writer->last_commit_us;
     status->max_commit_us = writer->max_commit_us;
-    pthread_mutex_unlock(&writer->mutex);
+    leave(writer);
 }
 
 bool
@@ -437,7 +446,8 @@ store_writer_close(struct store_writer *writer, unsigned timeout_ms)
     /* The loop's part goes first: nothing is reported any more. */
     event_free(writer->wake_event);
     writer->wake_event = NULL;
-    pthread_mutex_lock(&writer->mutex);
+    enter(writer);
+    writer->turn_open = false; /* it ends here */
     writer->stopping = true;
     uint64_t stop_at_ms = now_ms() + timeout_ms;
     writer->give_up_at_ms = stop_at_ms - timeout_ms / 4; /* the rest is for closing the files */
