@@ -208,7 +208,7 @@ filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f)
 struct filter_id *
 filter_by_id(const struct trunk *t, uint32_t id)
 {
-    return pointer_index_find(&t->filter_ids, pointer_index_hash(0, &id, sizeof id), &id);
+    return pointer_index_find(&t->filter_ids, pointer_index_hash_number(id), &id);
 }
 
 static bool

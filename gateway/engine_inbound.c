@@ -173,7 +173,7 @@ inbound_flush(struct engine *e)
 bool
 inbound_expect(struct engine *e, struct message *m)
 {
-    uint32_t hash = pointer_index_hash(0, &m->packet_id, sizeof m->packet_id);
+    uint32_t hash = pointer_index_hash_number(m->packet_id);
     struct message *old = pointer_index_find(&e->redelivered, hash, &m->packet_id);
 
     if (old != NULL) /* the id was used again, so the older one is acknowledged */
@@ -213,7 +213,7 @@ take_expected(struct engine *e, struct trunk *t, const struct mqtt_packet *packe
         inbound_expect_no_more(e, t);
         return NULL;
     }
-    uint32_t hash = pointer_index_hash(0, &packet->packet_id, sizeof packet->packet_id);
+    uint32_t hash = pointer_index_hash_number(packet->packet_id);
     struct message *m = t->connection == 0
                             ? pointer_index_find(&e->redelivered, hash, &packet->packet_id)
                             : find_in_queue(t->session, packet->packet_id);

@@ -55,7 +55,7 @@ equal_handshake(const void *item, const void *key)
 uint32_t
 hash_session(const struct session *s)
 {
-    return pointer_index_hash(0, &s->number, sizeof s->number);
+    return pointer_index_hash_number(s->number);
 }
 
 static uint32_t
@@ -109,7 +109,7 @@ equal_filter(const void *item, const void *key)
 static uint32_t
 hash_filter_id(const void *item)
 {
-    return pointer_index_hash(0, &((const struct filter_id *)item)->id, sizeof(uint32_t));
+    return pointer_index_hash_number(((const struct filter_id *)item)->id);
 }
 
 static bool
@@ -138,7 +138,7 @@ equal_inbound(const void *item, const void *key)
 static uint32_t
 hash_trunk(const void *item)
 {
-    return pointer_index_hash(0, &((const struct trunk *)item)->connection, sizeof(uint64_t));
+    return pointer_index_hash_number(((const struct trunk *)item)->connection);
 }
 
 static bool
@@ -150,13 +150,13 @@ equal_trunk(const void *item, const void *key)
 static uint32_t
 hash_message(const void *item)
 {
-    return pointer_index_hash(0, &((const struct message *)item)->number, sizeof(uint64_t));
+    return pointer_index_hash_number(((const struct message *)item)->number);
 }
 
 static uint32_t
 hash_packet_id(const void *item)
 {
-    return pointer_index_hash(0, &((const struct message *)item)->packet_id, sizeof(uint16_t));
+    return pointer_index_hash_number(((const struct message *)item)->packet_id);
 }
 
 static bool

@@ -195,7 +195,7 @@ load_message(struct engine *e, const struct store_record *record)
 static enum dm_result
 load_delivery(struct engine *e, struct session *s, const struct store_record *record)
 {
-    uint32_t hash = pointer_index_hash(0, &record->message, sizeof record->message);
+    uint32_t hash = pointer_index_hash_number(record->message);
     struct message *m = pointer_index_find(&e->messages_loaded, hash, &record->message);
 
     if (m == NULL || record->qos > m->qos || record->order > UINT32_MAX)

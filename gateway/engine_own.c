@@ -25,8 +25,7 @@ client_text(const struct trunk *t, char *buffer, size_t size)
 static struct trunk *
 own_find(const struct engine *e, uint64_t connection)
 {
-    return pointer_index_find(&e->own_index, pointer_index_hash(0, &connection, sizeof connection),
-                              &connection);
+    return pointer_index_find(&e->own_index, pointer_index_hash_number(connection), &connection);
 }
 
 struct trunk *

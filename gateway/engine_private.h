@@ -301,44 +301,28 @@ struct session_image {
  */
 struct session {
     uint64_t number;
-    struct session *prev, *next;
+
+    /* What every message of it looks at; together, for each cache line costs. */
     struct trunk *trunk;                /* its way to the broker */
     struct talk *talk;                  /* NULL: there is none; read it by talk_of */
-    union place place;                  /* its last address, if `placed`: see session_place */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
-    struct will *will;
-    struct change *change; /* NULL: nothing to be told */
-    struct delivery *queue;
-    struct subscription *subscriptions;
+    struct change *change;              /* NULL: nothing to be told */
     struct registration *registrations;
-
-    uint64_t seq; /* journal number that every answer depends on */
+    struct delivery *queue;
     uint64_t last_contact_ms;
-    uint64_t told_ms;     /* of its changes; 0: not since engine_change_all */
-    uint64_t deadline_ms; /* not after it: see session_first_due */
-    uint64_t queued_octets;
-    uint64_t delivered, dropped;
-
-    uint32_t told_hash;   /* of what was told */
-    uint32_t heap_slot;   /* 0: not in the heap */
-    uint32_t epoch;       /* counts connections; registrations of earlier ones are not known */
-    uint32_t connections; /* counts CONNECTs since the start */
-    uint32_t naps;        /* counts every change of period: an answer is for its own only */
-    uint32_t queued;
-    uint32_t last_order;       /* of a delivery */
-    struct copy_mark marks[2]; /* QoS 1 and 2 */
-    uint32_t waiting_uplinks;  /* not sent on this connection */
-    struct session_image image;
+    uint64_t deadline_ms;     /* not after it: see session_first_due */
+    union place place;        /* its last address, if `placed`: see session_place */
+    uint64_t seq;             /* journal number that every answer depends on */
+    uint32_t epoch;           /* counts connections; registrations of earlier ones are not known */
+    uint32_t connections;     /* counts CONNECTs since the start */
+    uint32_t naps;            /* counts every change of period: an answer is for its own only */
+    uint32_t waiting_uplinks; /* not sent on this connection */
     uint16_t keepalive_s, sleep_s;
-    uint16_t last_msg_id;
-    uint16_t last_topic_id;
     uint16_t registration_count;
-    uint16_t subscription_count;
     uint16_t subacks_owed;
-    uint16_t open_requests; /* SUBSCRIBEs the broker has not answered */
-    uint8_t open_uplinks;   /* not answered */
-    uint8_t state;          /* enum engine_state */
-    bool bound : 1;         /* the place is ours */
+    uint8_t open_uplinks; /* not answered */
+    uint8_t state;        /* enum engine_state */
+    bool bound : 1;       /* the place is ours */
     bool clean : 1;
     bool heard : 1;        /* since the start */
     bool told_of : 1;      /* perhaps by an earlier process */
@@ -348,6 +332,23 @@ struct session {
     uint8_t link; /* that it is or was on */
     uint8_t place_len;
     uint8_t client_id_len;
+
+    uint16_t open_requests; /* SUBSCRIBEs the broker has not answered */
+    struct session *prev, *next;
+    struct will *will;
+    struct subscription *subscriptions;
+    uint64_t told_ms; /* of its changes; 0: not since engine_change_all */
+    uint64_t queued_octets;
+    uint64_t delivered, dropped;
+    uint32_t told_hash; /* of what was told */
+    uint32_t heap_slot; /* 0: not in the heap */
+    uint32_t queued;
+    uint32_t last_order;       /* of a delivery */
+    struct copy_mark marks[2]; /* QoS 1 and 2 */
+    struct session_image image;
+    uint16_t last_msg_id;
+    uint16_t last_topic_id;
+    uint16_t subscription_count;
     uint8_t client_id[];
 };
 

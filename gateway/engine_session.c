@@ -25,8 +25,7 @@ session_find_address(const struct engine *e, const struct dm_address *address)
 struct session *
 session_find_number(const struct engine *e, uint64_t number)
 {
-    return pointer_index_find(&e->by_number, pointer_index_hash(0, &number, sizeof number),
-                              &number);
+    return pointer_index_find(&e->by_number, pointer_index_hash_number(number), &number);
 }
 
 /* ---- deadlines: a binary heap, earliest in slot 1 ----

@@ -50,6 +50,16 @@ pointer_index_hash(uint32_t seed, const void *octets, size_t len)
     return hash ^ (hash >> 15);
 }
 
+/* All bits of the number count for all of the hash. */
+uint32_t
+pointer_index_hash_number(uint64_t number)
+{
+    number *= UINT64_C(0x9e3779b97f4a7c15);
+    number ^= number >> 32;
+    number *= UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)(number >> 32);
+}
+
 /* ---- one table ---- */
 
 static uint8_t *

@@ -40,5 +40,6 @@ void *pointer_index_next(const struct pointer_index *index, struct pointer_index
 
 /* FNV-1a over the octets, continued from `seed` (0 to begin). */
 uint32_t pointer_index_hash(uint32_t seed, const void *octets, size_t len);
+uint32_t pointer_index_hash_number(uint64_t number);
 
 #endif

@@ -221,6 +221,9 @@ hash_depends_on_seed_octets_and_length(void)
     CU_ASSERT_NOT_EQUAL(pointer_index_hash(0, "ab", 2), pointer_index_hash(1, "ab", 2));
     CU_ASSERT_NOT_EQUAL(pointer_index_hash(0, "a\0", 2), pointer_index_hash(0, "a", 1));
     CU_ASSERT_EQUAL(pointer_index_hash(7, NULL, 0), pointer_index_hash(7, "x", 0));
+    for (unsigned bit = 0; bit < 64; bit++)
+        CU_ASSERT_NOT_EQUAL(pointer_index_hash_number(UINT64_C(1) << bit),
+                            pointer_index_hash_number(0));
 }
 
 static const struct unit_test tests[] = {
