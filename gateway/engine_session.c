@@ -402,19 +402,29 @@ deadline_of(const struct engine *e, const struct session *s)
     return deadline;
 }
 
-void
-session_due_by(struct engine *e, struct session *s, uint64_t at_ms)
+static void
+set_deadline(struct engine *e, struct session *s, uint64_t at_ms)
 {
-    if (at_ms >= s->deadline_ms)
-        return;
     s->deadline_ms = at_ms;
     heap_settle(e, s);
 }
 
 void
+session_due_by(struct engine *e, struct session *s, uint64_t at_ms)
+{
+    if (at_ms < s->deadline_ms)
+        set_deadline(e, s, at_ms);
+}
+
+void
 session_schedule(struct engine *e, struct session *s)
 {
-    session_due_by(e, s, deadline_of(e, s));
+    uint64_t deadline_ms = deadline_of(e, s);
+    /* It says nothing for a while, and would be looked at in vain. */
+    bool rests = s->state == ENGINE_ASLEEP && s->queue == NULL;
+
+    if (deadline_ms < s->deadline_ms || (rests && deadline_ms > s->deadline_ms))
+        set_deadline(e, s, deadline_ms);
 }
 
 struct session *
@@ -426,8 +436,7 @@ session_first_due(struct engine *e)
 
         if (deadline_ms <= e->now_ms)
             return s;
-        s->deadline_ms = deadline_ms;
-        heap_settle(e, s);
+        set_deadline(e, s, deadline_ms);
     }
     return NULL;
 }
