@@ -29,10 +29,13 @@ session_find_number(const struct engine *e, uint64_t number)
 }
 
 /* ---- deadlines: a binary heap, earliest in slot 1 ----
- * One that moves on stays where it is until its turn comes: a device that talks touches no other
+ * One that moves on stays where it is until its turn is near: a device that talks touches no other
  * session, however many there are. */
 
-enum { HEAP_ROOM_MIN = 16 };
+enum {
+    HEAP_ROOM_MIN = 16,
+    SOON_MS = 15000, /* more than a device is given for an answer, less than its keep-alive */
+};
 
 static void
 heap_put(struct engine *e, size_t slot, struct session *s)
@@ -420,10 +423,10 @@ void
 session_schedule(struct engine *e, struct session *s)
 {
     uint64_t deadline_ms = deadline_of(e, s);
-    /* It says nothing for a while, and would be looked at in vain. */
-    bool rests = s->state == ENGINE_ASLEEP && s->queue == NULL;
+    /* Its exchange is over: it would be looked at in vain. */
+    bool in_vain = s->queue == NULL && s->deadline_ms < e->now_ms + SOON_MS;
 
-    if (deadline_ms < s->deadline_ms || (rests && deadline_ms > s->deadline_ms))
+    if (deadline_ms < s->deadline_ms || (in_vain && deadline_ms > s->deadline_ms))
         set_deadline(e, s, deadline_ms);
 }
 
