@@ -423,8 +423,9 @@ void
 session_schedule(struct engine *e, struct session *s)
 {
     uint64_t deadline_ms = deadline_of(e, s);
-    /* Its exchange is over: it would be looked at in vain. */
-    bool in_vain = s->queue == NULL && s->deadline_ms < e->now_ms + SOON_MS;
+    /* It sleeps or its exchange is over: it would be looked at in vain. */
+    bool in_vain =
+        s->queue == NULL && (s->state == ENGINE_ASLEEP || s->deadline_ms < e->now_ms + SOON_MS);
 
     if (deadline_ms < s->deadline_ms || (in_vain && deadline_ms > s->deadline_ms))
         set_deadline(e, s, deadline_ms);
