@@ -14,14 +14,11 @@ enum {
     PACKET_ID_NOT_FOUND = 0x92, /* MQTT 5 reason code */
 };
 
+/* Never 0, which means that it is not known. */
 static uint64_t
-content_hash(const struct mqtt_packet *packet)
+content_of_packet(const struct mqtt_packet *packet)
 {
-    uint32_t topic = pointer_index_hash(packet->qos, packet->topic.data, packet->topic.len);
-    uint32_t payload =
-        pointer_index_hash(packet->retain, packet->payload.data, packet->payload.len);
-
-    uint64_t content = ((uint64_t)topic << 32 | payload) & INT64_MAX;
+    uint64_t content = content_of(packet->topic, packet->qos, packet->payload, packet->retain);
 
     return content != 0 ? content : 1;
 }
@@ -233,7 +230,7 @@ is_redelivery(struct engine *e, struct trunk *t, const struct mqtt_packet *packe
 
     if (in == NULL)
         return false;
-    bool same = in->content == 0 || in->content == content_hash(packet);
+    bool same = in->content == 0 || in->content == content_of_packet(packet);
 
     /* Where the session was meanwhile the exchange may have ended, and the id been used again. */
     if (in->received && !packet->dup && (t->note & OWN_INHERITED) != 0)
@@ -446,7 +443,7 @@ inbound_message(struct engine *e, struct trunk *t, const struct mqtt_packet *pac
             return;
         }
         in->current = true;
-        in->content = content_hash(packet);
+        in->content = content_of_packet(packet);
         t->inbound_held++;
         note_excess(e, t);
     }

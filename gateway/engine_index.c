@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the engine's indexes hash and compare what they hold. */
+/* How the engine's indexes hash and compare what they hold, and how the content of messages is. */
 #include "engine_private.h"
+
+/* FNV-1a: the same on every machine. */
+static uint32_t
+hash_for_ever(uint32_t seed, struct dm_span octets)
+{
+    uint32_t hash = seed ^ 2166136261u;
+
+    for (size_t i = 0; i < octets.len; i++)
+        hash = (hash ^ octets.data[i]) * 16777619u;
+    return hash ^ (hash >> 15);
+}
+
+uint64_t
+content_of(struct dm_span topic, uint8_t qos, struct dm_span payload, bool retain)
+{
+    return ((uint64_t)hash_for_ever(qos, topic) << 32 | hash_for_ever(retain, payload)) & INT64_MAX;
+}
 
 uint32_t
 hash_address(const struct dm_address *address)

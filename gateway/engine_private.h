@@ -906,6 +906,8 @@ uint64_t discovery_deadline(const struct engine *e);
 /* engine_index.c */
 uint32_t hash_session(const struct session *s); /* by its number */
 uint32_t hash_inbound(const void *item);
+/* Tells messages of one id apart; 63 bits. Kept in the database. */
+uint64_t content_of(struct dm_span topic, uint8_t qos, struct dm_span payload, bool retain);
 uint32_t hash_address(const struct dm_address *address);
 void indexes_init(struct engine *e);
 void trunk_indexes_init(struct trunk *t);
@@ -1078,8 +1080,6 @@ void handle_pubrel(struct engine *e, struct session *s, const struct mqttsn_pack
 void send_puback(struct engine *e, struct session *s, uint64_t needs, uint16_t topic_id,
                  uint16_t msg_id, enum mqttsn_return_code code);
 void send_pubrec(struct engine *e, struct session *s, uint64_t needs, uint16_t msg_id);
-/* Tells messages of one MsgId apart; 63 bits. */
-uint64_t content_of(struct dm_span topic, struct dm_span payload);
 bool received_load(struct engine *e, struct session *s, uint16_t msg_id, uint64_t content);
 void received_remove(struct engine *e, struct session *s, uint16_t msg_id);
 void received_free(struct session *s);

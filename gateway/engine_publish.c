@@ -38,14 +38,6 @@ send_congestion(struct engine *e, struct session *s, const struct mqttsn_packet 
 
 /* ---- QoS 2: what is received and not released ---- */
 
-uint64_t
-content_of(struct dm_span topic, struct dm_span payload)
-{
-    return ((uint64_t)pointer_index_hash(0, topic.data, topic.len) << 32 |
-            pointer_index_hash(0, payload.data, payload.len)) &
-           INT64_MAX;
-}
-
 static struct received *
 received_find(const struct session *s, uint16_t msg_id)
 {
@@ -179,7 +171,7 @@ is_repetition_qos1(struct engine *e, struct session *s, const struct mqttsn_pack
                    struct dm_span topic)
 {
     if (packet->dup && s->talk->unanswered == packet->msg_id &&
-        s->talk->unanswered_content == content_of(topic, packet->data)) {
+        s->talk->unanswered_content == content_of(topic, 0, packet->data, false)) {
         s->talk->unanswered = UINT32_MAX;
         send_puback(e, s, s->talk->unanswered_seq, packet->topic_id, packet->msg_id,
                     MQTTSN_ACCEPTED);
@@ -203,7 +195,7 @@ is_repetition_qos2(struct engine *e, struct session *s, const struct mqttsn_pack
 {
     struct received *r = received_find(s, packet->msg_id);
 
-    if (r == NULL || r->content != content_of(topic, packet->data))
+    if (r == NULL || r->content != content_of(topic, 0, packet->data, false))
         return false;
     struct uplink *u = s->open_uplinks > 0 ? find_uplink(s, packet, topic) : NULL;
 
@@ -233,7 +225,8 @@ take_over(struct engine *e, struct session *s, struct uplink *u)
         received_remove(e, s, u->msg_id);
     }
     received_make_room(e, s);
-    struct received *r = received_new(s, u->msg_id, content_of(topic, dm_span(u->payload, u->len)));
+    struct received *r =
+        received_new(s, u->msg_id, content_of(topic, 0, dm_span(u->payload, u->len), false));
 
     if (r == NULL)
         return false;

@@ -115,7 +115,8 @@ uplink_answer(struct engine *e, struct uplink *u, enum mqttsn_return_code code)
         /* It fell asleep: answered when it repeats (design 3). QoS 2 is found by its MsgId. */
         s->talk->unanswered = u->msg_id;
         s->talk->unanswered_seq = u->seq;
-        s->talk->unanswered_content = content_of(name_span(u->topic), dm_span(u->payload, u->len));
+        s->talk->unanswered_content =
+            content_of(name_span(u->topic), 0, dm_span(u->payload, u->len), false);
     }
     session_wait(e, s); /* perhaps nothing more is said */
 }

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Linear hashing: the low bits of a hash choose one of many small tables, and as the number of
- * items grows these are split one after the other. So no insertion has to move more than one of
- * them, and few slots are empty. Within a table: linear probing; removal closes the gap, so there
- * are no tombstones. Each slot has a tag, some more bits of the hash, so that a search reads hardly
- * any item but the one it is for.
+ * Linear hashing: the low bits of a hash choose one of many small buckets. As the number of items
+ * grows, these are split one after the other; as it shrinks, they are joined again. So nothing has
+ * to move more than one of them, and little room is empty. A bucket is a list in no order. One
+ * octet of each item's hash stands before it, so that a search reads hardly any item but the one it
+ * is for.
  */
 #include "pointer_index.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
-    ITEMS_PER_TABLE = 128, /* on average; else one more table */
-    ROOM_MIN = 4,
+    ITEMS_PER_BUCKET = 32, /* on average; else one more bucket */
+    JOIN_BELOW = 8,        /* on average; else one less */
+    ROOM_STEP = 8,         /* of a bucket; keeps its items aligned */
 };
 
-struct pointer_table {
-    uint32_t count, room; /* one slot at least is empty */
-    void *slots[];        /* behind them a tag for each: 0 means that the slot is empty */
+struct pointer_bucket {
+    uint32_t count, room;
+    uint8_t tags[]; /* behind them the items */
 };
+
+_Static_assert(ROOM_STEP % sizeof(void *) == 0, "items are aligned");
 
 void
 pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void *item),
@@ -30,277 +34,264 @@ pointer_index_init(struct pointer_index *index, uint32_t (*hash)(const void *ite
 void
 pointer_index_fini(struct pointer_index *index)
 {
-    for (size_t i = 0; i < index->table_count; i++)
-        free(index->tables[i]);
-    free(index->tables);
-    index->tables = NULL;
-    index->table_count = 0;
+    for (size_t i = 0; i < index->bucket_count; i++)
+        free(index->buckets[i]);
+    free(index->buckets);
+    index->buckets = NULL;
+    index->bucket_count = 0;
     index->count = 0;
+}
+
+/* ---- hashing ---- */
+
+static uint64_t
+mixed(uint64_t bits)
+{
+    bits *= UINT64_C(0x9e3779b97f4a7c15); /* 2^64 divided by the golden ratio */
+    return bits ^ bits >> 32;
 }
 
 uint32_t
 pointer_index_hash(uint32_t seed, const void *octets, size_t len)
 {
-    const uint8_t *octet = octets;
-    uint32_t hash = seed ^ 2166136261u;
+    const uint8_t *at = octets;
+    uint64_t hash = (uint64_t)len << 32 | seed;
+    uint64_t word;
 
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ octet[i]) * 16777619u;
-    /* FNV's low bits are weak for short keys, and the slot is taken from them. */
-    return hash ^ (hash >> 15);
+    for (; len >= sizeof word; at += sizeof word, len -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        hash = mixed(hash ^ word);
+    }
+    for (word = 0; len > 0; len--)
+        word = word << 8 | at[len - 1];
+    return (uint32_t)mixed(mixed(hash ^ word));
 }
 
-/* All bits of the number count for all of the hash. */
 uint32_t
 pointer_index_hash_number(uint64_t number)
 {
-    number *= UINT64_C(0x9e3779b97f4a7c15);
-    number ^= number >> 32;
-    number *= UINT64_C(0xd6e8feb86659fd93);
-    return (uint32_t)(number >> 32);
+    return (uint32_t)mixed(mixed(number));
 }
 
-/* ---- one table ---- */
+/* ---- one bucket ---- */
 
-static uint8_t *
-tags_of(struct pointer_table *table)
-{
-    return (uint8_t *)&table->slots[table->room];
-}
-
-/* By bits of which the home depends little. */
 static uint8_t
 tag_of(uint32_t hash)
 {
-    uint8_t tag = (uint8_t)(hash >> 16);
-
-    return tag != 0 ? tag : 1;
+    return (uint8_t)(hash >> 24); /* the low bits are those that the bucket has in common */
 }
 
-/* By the high bits: all hashes of a table have the low ones in common. */
-static uint32_t
-home_of(const struct pointer_table *table, uint32_t hash)
+static void **
+items_of(struct pointer_bucket *bucket)
 {
-    return (uint32_t)(((uint64_t)hash * table->room) >> 32);
+    return (void **)(void *)(bucket->tags + bucket->room);
 }
 
-static uint32_t
-after(const struct pointer_table *table, uint32_t slot)
-{
-    return slot + 1 < table->room ? slot + 1 : 0;
-}
-
-/* How far behind its home a slot is. */
-static uint32_t
-distance(const struct pointer_table *table, uint32_t home, uint32_t slot)
-{
-    return slot >= home ? slot - home : slot + table->room - home;
-}
-
-static struct pointer_table *
-table_new(uint32_t room)
-{
-    struct pointer_table *table;
-
-    room = room < ROOM_MIN ? ROOM_MIN : room;
-    table = calloc(1, sizeof *table + room * (sizeof(void *) + 1));
-    if (table != NULL)
-        table->room = room;
-    return table;
-}
-
-static void
-place(const struct pointer_index *index, struct pointer_table *table, void *item)
-{
-    uint32_t hash = index->hash(item);
-    uint32_t i = home_of(table, hash);
-    uint8_t *tags = tags_of(table);
-
-    while (tags[i] != 0)
-        i = after(table, i);
-    tags[i] = tag_of(hash);
-    table->slots[i] = item;
-    table->count++;
-}
-
-/* With another room. False: no memory. */
+/* Another room, in whole steps, at least for what there is. False: no memory. */
 static bool
-resize(const struct pointer_index *index, struct pointer_table **table, uint32_t room)
+resize(struct pointer_bucket **bucket, uint32_t room)
 {
-    struct pointer_table *old = *table;
-    struct pointer_table *resized = table_new(room);
+    struct pointer_bucket *old = *bucket;
+    uint32_t count = old != NULL ? old->count : 0;
 
+    room = (room + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
+    struct pointer_bucket *resized = malloc(sizeof *resized + room * (1 + sizeof(void *)));
     if (resized == NULL)
         return false;
-    for (uint32_t i = 0; i < old->room; i++)
-        if (old->slots[i] != NULL)
-            place(index, resized, old->slots[i]);
+    resized->count = count;
+    resized->room = room;
+    if (count > 0) {
+        memcpy(resized->tags, old->tags, count);
+        memcpy(items_of(resized), items_of(old), count * sizeof(void *));
+    }
     free(old);
-    *table = resized;
+    *bucket = resized;
     return true;
 }
 
-/* ---- all tables ---- */
+/* There is room. */
+static void
+append(struct pointer_bucket *bucket, uint8_t tag, void *item)
+{
+    bucket->tags[bucket->count] = tag;
+    items_of(bucket)[bucket->count++] = item;
+}
+
+static void
+take_out(struct pointer_bucket *bucket, size_t place)
+{
+    bucket->count--;
+    bucket->tags[place] = bucket->tags[bucket->count];
+    items_of(bucket)[place] = items_of(bucket)[bucket->count];
+}
+
+/* ---- all buckets ---- */
 
 static size_t
-table_of(const struct pointer_index *index, uint32_t hash)
+bucket_of(const struct pointer_index *index, uint32_t hash)
 {
     size_t i = hash & (2 * index->half - 1);
 
-    return i < index->table_count ? i : i - index->half; /* not split yet */
+    return i < index->bucket_count ? i : i - index->half; /* not split yet */
 }
 
-/* Room for so many, and some more. */
-static uint32_t
-room_for(uint32_t count)
-{
-    return count + count / 4 + ROOM_MIN;
-}
-
-/* Takes the table over. False: no memory. */
 static bool
-add_table(struct pointer_index *index, struct pointer_table *table)
+is_power_of_two(size_t number)
 {
-    size_t count = index->table_count;
+    return (number & (number - 1)) == 0;
+}
 
-    if ((count & (count - 1)) == 0) { /* all places up to a power of two are taken */
+/* False: no memory. */
+static bool
+add_bucket(struct pointer_index *index)
+{
+    size_t count = index->bucket_count;
+    struct pointer_bucket *bucket = NULL;
+
+    if (is_power_of_two(count)) { /* 0, too: all places are taken */
         size_t places = count == 0 ? 1 : 2 * count;
-        struct pointer_table **grown = realloc(index->tables, places * sizeof(void *));
+        struct pointer_bucket **grown = realloc(index->buckets, places * sizeof *grown);
 
         if (grown == NULL)
             return false;
-        index->tables = grown;
+        index->buckets = grown;
     }
-    index->tables[index->table_count++] = table;
-    if (count == 0 || index->table_count == 2 * index->half)
-        index->half = index->table_count;
+    if (!resize(&bucket, ROOM_STEP))
+        return false;
+    index->buckets[index->bucket_count++] = bucket;
+    if (is_power_of_two(index->bucket_count))
+        index->half = index->bucket_count;
     return true;
 }
 
-/* One table becomes two. Without memory that is done the next time. */
+/* What add_bucket did. The last one is empty. */
+static void
+drop_bucket(struct pointer_index *index)
+{
+    size_t count = --index->bucket_count;
+
+    free(index->buckets[count]);
+    if (!is_power_of_two(count))
+        return;
+    struct pointer_bucket **shrunk = realloc(index->buckets, count * sizeof *shrunk);
+    if (shrunk != NULL)
+        index->buckets = shrunk;
+}
+
+/* One bucket becomes two. Without memory that is done the next time. */
 static void
 split(struct pointer_index *index)
 {
-    size_t half = index->half;
-    struct pointer_table *from = index->tables[index->table_count - half];
-    uint32_t moves = 0;
+    size_t bit = index->half;
+    size_t low = index->bucket_count - bit;
 
-    for (uint32_t i = 0; i < from->room; i++)
-        moves += from->slots[i] != NULL && (index->hash(from->slots[i]) & half) != 0;
-    struct pointer_table *low = table_new(room_for(from->count - moves));
-    struct pointer_table *high = table_new(room_for(moves));
-
-    if (low == NULL || high == NULL || !add_table(index, high)) {
-        free(low);
-        free(high);
+    if (!add_bucket(index))
+        return;
+    struct pointer_bucket **from = &index->buckets[low];
+    struct pointer_bucket **to = &index->buckets[index->bucket_count - 1];
+    if (!resize(to, (*from)->count)) {
+        drop_bucket(index);
+        index->half = bit;
         return;
     }
-    for (uint32_t i = 0; i < from->room; i++) {
-        void *item = from->slots[i];
+    for (size_t i = (*from)->count; i-- > 0;) {
+        void *item = items_of(*from)[i];
 
-        if (item != NULL)
-            place(index, (index->hash(item) & half) != 0 ? high : low, item);
+        if ((index->hash(item) & bit) == 0)
+            continue;
+        append(*to, (*from)->tags[i], item);
+        take_out(*from, i);
     }
-    index->tables[index->table_count - 1 - half] = low;
-    free(from);
+    resize(from, (*from)->count + 1);
+    resize(to, (*to)->count + 1);
+}
+
+/* The last bucket goes back to where it came from. Without memory that is done the next time. */
+static void
+join(struct pointer_index *index)
+{
+    size_t last = index->bucket_count - 1;
+    size_t bit = is_power_of_two(index->bucket_count) ? index->half / 2 : index->half;
+    struct pointer_bucket *from = index->buckets[last];
+    struct pointer_bucket **to = &index->buckets[last - bit];
+
+    if ((*to)->room - (*to)->count < from->count && !resize(to, (*to)->count + from->count + 1))
+        return;
+    for (size_t i = 0; i < from->count; i++)
+        append(*to, from->tags[i], items_of(from)[i]);
+    index->half = bit;
+    drop_bucket(index);
+}
+
+/* The next of the bucket's items from `place` on that may have this hash; its count: there is none.
+ */
+static size_t
+look_for(const struct pointer_bucket *bucket, size_t place, uint32_t hash)
+{
+    const uint8_t *tag = memchr(bucket->tags + place, tag_of(hash), (size_t)bucket->count - place);
+
+    return tag != NULL ? (size_t)(tag - bucket->tags) : bucket->count;
 }
 
 void *
 pointer_index_find(const struct pointer_index *index, uint32_t hash, const void *key)
 {
-    if (index->table_count == 0)
+    if (index->bucket_count == 0)
         return NULL;
-    struct pointer_table *table = index->tables[table_of(index, hash)];
-    const uint8_t *tags = tags_of(table);
-    uint8_t tag = tag_of(hash);
+    struct pointer_bucket *bucket = index->buckets[bucket_of(index, hash)];
 
-    for (uint32_t i = home_of(table, hash); tags[i] != 0; i = after(table, i)) {
-        if (tags[i] == tag && index->equal(table->slots[i], key))
-            return table->slots[i];
-    }
+    for (size_t i = look_for(bucket, 0, hash); i < bucket->count; i = look_for(bucket, i + 1, hash))
+        if (index->equal(items_of(bucket)[i], key))
+            return items_of(bucket)[i];
     return NULL;
-}
-
-static bool
-make_first_table(struct pointer_index *index)
-{
-    struct pointer_table *table = table_new(ROOM_MIN);
-
-    if (table != NULL && add_table(index, table))
-        return true;
-    free(table);
-    return false;
 }
 
 bool
 pointer_index_insert(struct pointer_index *index, void *item)
 {
-    if (index->table_count == 0 && !make_first_table(index))
-        return false;
-    struct pointer_table **table = &index->tables[table_of(index, index->hash(item))];
+    uint32_t hash = index->hash(item);
 
-    if (((*table)->count + 1) * UINT64_C(10) > (*table)->room * UINT64_C(9) &&
-        !resize(index, table, room_for((*table)->count + 1)))
+    if (index->bucket_count == 0 && !add_bucket(index))
         return false;
-    place(index, *table, item);
+    struct pointer_bucket **bucket = &index->buckets[bucket_of(index, hash)];
+    if ((*bucket)->count == (*bucket)->room && !resize(bucket, (*bucket)->count + 1))
+        return false;
+    append(*bucket, tag_of(hash), item);
     index->count++;
-    if (index->count > index->table_count * ITEMS_PER_TABLE)
+    if (index->count > index->bucket_count * ITEMS_PER_BUCKET)
         split(index);
     return true;
-}
-
-/* Moves back every follower whose home does not lie behind the gap. */
-static void
-close_gap(const struct pointer_index *index, struct pointer_table *table, uint32_t gap)
-{
-    uint8_t *tags = tags_of(table);
-
-    for (uint32_t i = after(table, gap); tags[i] != 0; i = after(table, i)) {
-        uint32_t home = home_of(table, index->hash(table->slots[i]));
-
-        if (distance(table, home, i) >= distance(table, gap, i)) {
-            table->slots[gap] = table->slots[i];
-            tags[gap] = tags[i];
-            gap = i;
-        }
-    }
-    table->slots[gap] = NULL;
-    tags[gap] = 0;
 }
 
 void
 pointer_index_remove(struct pointer_index *index, const void *item)
 {
-    if (index->table_count == 0)
+    if (index->bucket_count == 0)
         return;
     uint32_t hash = index->hash(item);
-    struct pointer_table **at = &index->tables[table_of(index, hash)];
-    struct pointer_table *table = *at;
-    uint32_t slot = home_of(table, hash);
+    struct pointer_bucket **bucket = &index->buckets[bucket_of(index, hash)];
+    size_t place = look_for(*bucket, 0, hash);
 
-    while (table->slots[slot] != NULL && table->slots[slot] != item)
-        slot = after(table, slot);
-    if (table->slots[slot] == NULL)
+    while (place < (*bucket)->count && items_of(*bucket)[place] != item)
+        place = look_for(*bucket, place + 1, hash);
+    if (place == (*bucket)->count)
         return;
-    close_gap(index, table, slot);
-    table->count--;
+    take_out(*bucket, place);
+    if ((*bucket)->room > 2 * ROOM_STEP && (*bucket)->count < (*bucket)->room / 2)
+        resize(bucket, (*bucket)->count + ROOM_STEP); /* without memory it stays as it is */
     index->count--;
-    if (index->count == 0 && index->table_count > 1)
-        pointer_index_fini(
-            index); /* a small one stays: it may be filled and emptied all the time */
-    else if (table->room > 4 * ROOM_MIN && table->count < table->room / 4)
-        resize(index, at, room_for(table->count)); /* without memory it stays as it is */
+    if (index->bucket_count > 1 && index->count < index->bucket_count * JOIN_BELOW)
+        join(index);
 }
 
 void *
 pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at)
 {
-    for (; at->table < index->table_count; at->table++, at->slot = 0) {
-        const struct pointer_table *table = index->tables[at->table];
+    for (; at->bucket < index->bucket_count; at->bucket++, at->place = 0) {
+        struct pointer_bucket *bucket = index->buckets[at->bucket];
 
-        while (at->slot < table->room)
-            if (table->slots[at->slot++] != NULL)
-                return table->slots[at->slot - 1];
+        if (at->place < bucket->count)
+            return items_of(bucket)[at->place++];
     }
     return NULL;
 }

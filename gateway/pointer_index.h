@@ -10,16 +10,16 @@
 struct pointer_index {
     uint32_t (*hash)(const void *item);
     bool (*equal)(const void *item, const void *key);
-    struct pointer_table **tables;
-    size_t table_count;
+    struct pointer_bucket **buckets;
+    size_t bucket_count;
     size_t half; /* the highest power of two that is not more */
     size_t count;
 };
 
 /* Begins with zeros. */
 struct pointer_index_place {
-    size_t table;
-    uint32_t slot;
+    size_t bucket;
+    size_t place;
 };
 
 /* `hash` gives an item's hash; `equal` compares an item with what pointer_index_find is given. */
@@ -38,7 +38,7 @@ void pointer_index_remove(struct pointer_index *index, const void *item);
  * inserted or removed. */
 void *pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at);
 
-/* FNV-1a over the octets, continued from `seed` (0 to begin). */
+/* Not to be kept: another machine may find another. `seed` tells apart what has equal octets. */
 uint32_t pointer_index_hash(uint32_t seed, const void *octets, size_t len);
 uint32_t pointer_index_hash_number(uint64_t number);
 

@@ -122,6 +122,27 @@ duplicates_are_known_through_sleep_reconnect_and_restart(void) /* R50 */
     rig_fini(&rig);
 }
 
+/* It is in databases of earlier versions and of other machines. */
+static void
+hash_of_the_content_stays_what_it_was(void)
+{
+    const struct store_record *row;
+    struct rig rig;
+    bool found = false;
+
+    begin(&rig);
+    from_device(&rig, 9, false, "x");
+    rig_commit(&rig);
+    for (size_t i = 0; (row = rig_row(&rig, i)) != NULL; i++) {
+        if (row->op != STORE_RECEIVED_PUT)
+            continue;
+        CU_ASSERT_EQUAL(row->content, UINT64_C(7453475168708307615)); /* FNV-1a, twice 32 bits */
+        found = true;
+    }
+    CU_ASSERT_TRUE(found);
+    rig_fini(&rig);
+}
+
 static void
 same_msg_id_with_other_content_is_a_message_of_a_rebooted_device(void) /* design 5, M52 */
 {
@@ -610,6 +631,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(publish_is_committed_before_anything_leaves_and_ends_with_pubcomp),
     UNIT_TEST(publish_repeated_until_pubrel_reaches_the_broker_once),
     UNIT_TEST(duplicates_are_known_through_sleep_reconnect_and_restart),
+    UNIT_TEST(hash_of_the_content_stays_what_it_was),
     UNIT_TEST(same_msg_id_with_other_content_is_a_message_of_a_rebooted_device),
     UNIT_TEST(broker_away_takes_the_message_into_the_spool),
     UNIT_TEST(silent_broker_makes_the_disk_answer_after_store_after),
