@@ -188,6 +188,29 @@ copy_left_out_before_a_crash_is_made_good_when_subscriptions_change(void)
     }
 }
 
+/* Messages are counted in 30 bits. */
+static void
+copy_of_long_ago_is_not_one_of_the_message_that_has_its_number_now(void)
+{
+    struct rig rig;
+
+    subscribe_twice(&rig);
+    rig_broker_publish(&rig, "a", "1", 2, 9, 1); /* number 1 */
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
+    engine_disk_append(
+        &rig.disk,
+        &(struct engine_effect){
+            .type = ENGINE_RECORD,
+            .record = {.op = STORE_COPY_PUT, .qos = 2, .message = (1 << 30) - 1, .content = 7}});
+    engine_disk_end_turn(&rig.disk);
+    engine_disk_commit(&rig.disk, rig.disk.seq);
+    crash(&rig);
+    rig_broker_publish(&rig, "a", "2", 2, 10, 1); /* number 1 again */
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 2);
+    rig_fini(&rig);
+}
+
 static void
 broker_without_its_session_sends_no_copies_of_before(void)
 {
@@ -274,6 +297,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(repeated_message_of_qos_1_does_not_part_two_copies),
     UNIT_TEST(copy_taken_before_a_crash_is_known_when_subscriptions_change),
     UNIT_TEST(copy_left_out_before_a_crash_is_made_good_when_subscriptions_change),
+    UNIT_TEST(copy_of_long_ago_is_not_one_of_the_message_that_has_its_number_now),
     UNIT_TEST(broker_without_its_session_sends_no_copies_of_before),
     UNIT_TEST(next_message_waits_until_one_that_was_dropped_is_gone_for_good),
     UNIT_TEST(pubrel_for_a_message_that_was_given_up_waits_until_it_is_gone_for_good),
