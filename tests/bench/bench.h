@@ -110,6 +110,8 @@ void bench_waits(struct figures *figures, double *waits_us, size_t count);
 
 /* SLEEP_BACKLOG messages of QoS 1 for each device that sleeps, device by device in turn. */
 void bench_queue_backlog(struct run *run);
+/* Until so many wait in the daemon for sleepers; other servers have no queue. */
+void bench_await_queued(struct run *run, uint64_t count);
 
 /* Rounds. */
 void up_round(struct run *run, struct figures *figures);

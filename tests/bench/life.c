@@ -58,6 +58,12 @@ await_daemon(struct run *run, uint64_t queued, bool settled, int poll_ms)
 }
 
 void
+bench_await_queued(struct run *run, uint64_t count)
+{
+    await_daemon(run, count, false, QUEUE_POLL_MS);
+}
+
+void
 bench_settle(struct run *run)
 {
     nanosleep(
@@ -82,7 +88,7 @@ bench_queue_backlog(struct run *run)
             payload_send_down(run, (uint32_t)(published % sleepers * every) + every - 1, NULL, 1);
     } while (acknowledged < total && bench_exchange(run, BENCH_STALL_MS));
     run->broker->on_packet = broker_ignore;
-    await_daemon(run, total, false, QUEUE_POLL_MS);
+    bench_await_queued(run, total);
 }
 
 static void

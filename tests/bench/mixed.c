@@ -106,12 +106,14 @@ on_arrival(void *ctx, const struct mqtt_packet *packet)
         m->finished++;
 }
 
-/* The last messages for sleepers: every one has a wake. Returns how many came behind. */
+/* The last messages for sleepers: every one has a wake, and none comes too early. Returns how many
+ * came behind. */
 static uint32_t
 wake_rest(struct mixed *m)
 {
     uint32_t rest = m->next_queued - m->next_woken;
 
+    bench_await_queued(m->run, rest);
     while (m->next_woken != m->next_queued) {
         wake_next(m);
         bench_exchange(m->run, BENCH_STALL_MS);
