@@ -195,10 +195,8 @@ engine_clock(struct engine *e, uint64_t now_ms, int64_t offset_ms)
     e->now_ms = now_ms;
     e->clock_offset_ms = offset_ms;
     e->clock_recorded_ms = 0;
-    DL_FOREACH (e->sessions, s) {
-        session_schedule(e, s);
-        session_due_by(e, s, queue_expiry(e, s));
-    }
+    DL_FOREACH (e->sessions, s)
+        session_schedule_anew(e, s);
 }
 
 /* Nobody could be heard while the process was stopped or the machine suspended: the supervision of
@@ -213,7 +211,7 @@ forgive_silence(struct engine *e)
         if (s->state == ENGINE_DISCONNECTED || s->state == ENGINE_LOST)
             continue;
         s->last_contact_ms = e->now_ms;
-        session_schedule(e, s);
+        session_schedule_anew(e, s);
     }
 }
 
@@ -261,7 +259,7 @@ engine_start(struct engine *e, uint64_t now_ms)
         s->last_msg_id = (uint16_t)(s->last_msg_id + now_ms % MSG_ID_GAP);
         queue_date(e, s);
         downlink_pump(e, s);
-        session_schedule(e, s);
+        session_schedule_anew(e, s);
     }
     inbound_flush(e);
 }

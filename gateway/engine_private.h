@@ -717,6 +717,8 @@ void session_heard(struct engine *e, struct session *s);
 /* Recomputes the deadline after any change of state or time. The queue has its own: what it needs
  * is said when something is put there, or it gets another time to expire. */
 void session_schedule(struct engine *e, struct session *s);
+/* The same, and of the queue, too. */
+void session_schedule_anew(struct engine *e, struct session *s);
 /* It is looked at by then. */
 void session_due_by(struct engine *e, struct session *s, uint64_t at_ms);
 /* When silence ends it, by now_ms; ENGINE_NEVER. */

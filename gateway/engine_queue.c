@@ -293,7 +293,7 @@ queue_expiry(const struct engine *e, const struct session *s)
     DL_FOREACH (s->queue, d) {
         uint64_t expires_ms = delivery_expiry(e, s, d);
 
-        if (expires_ms < earliest && !queue_is_open(s, d))
+        if (expires_ms < earliest && !(delivery_is_expired(e, s, d) && queue_is_open(s, d)))
             earliest = expires_ms;
     }
     return engine_from_gateway(e, earliest);

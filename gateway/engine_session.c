@@ -405,10 +405,11 @@ deadline_of(const struct engine *e, const struct session *s)
     return deadline;
 }
 
+/* One that is over is due now: in the past it would look as if the gateway had stood still. */
 static void
 set_deadline(struct engine *e, struct session *s, uint64_t at_ms)
 {
-    s->deadline_ms = at_ms;
+    s->deadline_ms = at_ms > e->now_ms ? at_ms : e->now_ms;
     heap_settle(e, s);
 }
 
@@ -431,16 +432,21 @@ session_schedule(struct engine *e, struct session *s)
         set_deadline(e, s, deadline_ms);
 }
 
+void
+session_schedule_anew(struct engine *e, struct session *s)
+{
+    set_deadline(e, s, earlier(deadline_of(e, s), queue_expiry(e, s)));
+}
+
 struct session *
 session_first_due(struct engine *e)
 {
     while (e->heap_count > 0 && e->heap[1]->deadline_ms <= e->now_ms) {
         struct session *s = e->heap[1];
-        uint64_t deadline_ms = earlier(deadline_of(e, s), queue_expiry(e, s));
 
-        if (deadline_ms <= e->now_ms)
+        session_schedule_anew(e, s);
+        if (s->deadline_ms <= e->now_ms)
             return s;
-        set_deadline(e, s, deadline_ms);
     }
     return NULL;
 }

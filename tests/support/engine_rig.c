@@ -385,6 +385,7 @@ rig_restart(struct rig *rig)
     rig->engine = engine_new(&rig->options, emit, rig);
     if (rig->engine == NULL || engine_disk_load(&rig->disk, rig->engine) != DM_OK)
         abort();
+    engine_clock(rig->engine, rig->now_ms, 0);
     engine_start(rig->engine, rig->now_ms);
 }
 

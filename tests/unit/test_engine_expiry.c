@@ -3,6 +3,9 @@
  */
 #include "unit.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "engine_rig.h"
 
 /* Device A sleeps, and is subscribed to "a" with QoS 2 (identifier 1). */
@@ -31,6 +34,16 @@ publish(struct rig *rig, const char *data, uint8_t qos, uint16_t packet_id, int 
                                    .message_expiry_s = expiry_s >= 0 ? (uint32_t)expiry_s : 0,
                                    .subscription_ids = {1},
                                    .subscription_id_count = 1});
+}
+
+/* Of the PUBLISH in the list. */
+static uint16_t
+msg_id_sent(const struct rig *rig)
+{
+    const char *at = strstr(rig->text, "A> PUBLISH");
+
+    at = at != NULL ? strstr(at, " msg ") : NULL;
+    return at != NULL ? (uint16_t)strtoul(at + 5, NULL, 10) : 0;
 }
 
 static uint64_t
@@ -125,6 +138,34 @@ message_on_its_way_to_the_device_is_not_taken_back(void)
     rig_puback(&rig, 'A', 1, 1, 0);
     CU_ASSERT_TRUE(rig_expect(&rig, "A> PINGRESP\n"));
     CU_ASSERT_EQUAL(rig_status(&rig).downlink_messages, 1);
+    rig_fini(&rig);
+}
+
+/* Device A is active and subscribed to "a" with QoS 1 (identifier 1), and knows its topic id. */
+static void
+begin_active(struct rig *rig)
+{
+    rig_init(rig);
+    rig_broker_up(rig, MQTT_5, false);
+    rig_device_subscribed(rig, 'A', "aaa", false, "a", 1);
+    rig_commit(rig);
+    rig_clear(rig);
+}
+
+static void
+message_whose_exchange_was_cut_expires_at_its_time(void)
+{
+    struct rig rig;
+
+    begin_active(&rig);
+    publish(&rig, "1", 1, 9, 15);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.text, "A> "));
+    rig_wait(&rig, 12000); /* it was sent again, and that would be looked at after 20 s */
+    rig_disconnect(&rig, 'A', 600);
+    rig_wait(&rig, 2999);
+    CU_ASSERT_EQUAL(expired(&rig), 0);
+    rig_wait(&rig, 1);
+    CU_ASSERT_EQUAL(expired(&rig), 1);
     rig_fini(&rig);
 }
 
@@ -335,12 +376,53 @@ new_max_age_counts_for_what_waits_at_once(void)
     rig_fini(&rig);
 }
 
+/* The device asked for a pause, and what waited for its end has expired meanwhile. */
+static void
+pause_of_long_ago_is_no_suspension(void)
+{
+    struct rig rig;
+
+    begin_active(&rig);
+    rig_connect(&rig, 'A', "aaa", false, 0); /* without keep-alive */
+    rig_commit(&rig);
+    publish(&rig, "1", 1, 9, 20);
+    rig_regack(&rig, 'A', 1, 2, 0);
+    rig_puback(&rig, 'A', 1, msg_id_sent(&rig), MQTTSN_CONGESTION);
+    rig_wait(&rig, 420000);
+    CU_ASSERT_EQUAL(expired(&rig), 1);
+    rig_connect(&rig, 'B', "bbb", false, 60);
+    rig_commit(&rig);
+    rig_wait(&rig, 80000);
+    publish(&rig, "2", 1, 10, -1);
+    rig_wait(&rig, 15000);
+    CU_ASSERT_EQUAL(rig_status(&rig).sessions[ENGINE_LOST], 1); /* B, after 90 s */
+    rig_fini(&rig);
+}
+
+static void
+start_is_no_suspension(void)
+{
+    struct rig rig;
+
+    begin(&rig);
+    rig.options.settings.expiry_ms = 3600000;
+    rig_disconnect(&rig, 'A', 0);
+    publish(&rig, "1", 1, 9, -1);
+    rig_commit(&rig);
+    rig.now_ms += UINT64_C(30) * 86400000;
+    rig_restart(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
+    CU_ASSERT(engine_next_deadline(rig.engine) > rig.now_ms);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(new_max_age_counts_for_what_waits_at_once),
     UNIT_TEST(message_that_waited_longer_than_its_expiry_is_dropped_and_counted),
     UNIT_TEST(message_that_has_expired_when_it_comes_is_acknowledged_and_not_sent),
     UNIT_TEST(max_age_counts_where_it_is_shorter),
     UNIT_TEST(message_on_its_way_to_the_device_is_not_taken_back),
+    UNIT_TEST(message_whose_exchange_was_cut_expires_at_its_time),
     UNIT_TEST(message_whose_delivery_failed_expires_before_the_next),
     UNIT_TEST(clock_is_recorded_once_a_minute_and_only_with_messages_that_expire),
     UNIT_TEST(message_expires_at_its_time_after_a_restart),
@@ -350,6 +432,8 @@ static const struct unit_test tests[] = {
     UNIT_TEST(awake_device_is_not_lost_by_it_either),
     UNIT_TEST(device_heard_first_after_a_suspension_is_served),
     UNIT_TEST(call_that_is_only_a_little_late_loses_the_device_all_the_same),
+    UNIT_TEST(pause_of_long_ago_is_no_suspension),
+    UNIT_TEST(start_is_no_suspension),
 };
 
 UNIT_MAIN("engine_expiry", tests)
