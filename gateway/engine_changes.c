@@ -6,16 +6,36 @@
 
 enum { ENDED_MAX = 1000 }; /* sessions that ended while nobody could be told */
 
-/* What is to be told of a session, until it is. */
-struct change {
-    struct change *prev, *next;
-    struct session *session;     /* NULL: it has ended */
-    uint64_t earlier_contact_ms; /* see engine_remember_contact; 0: not known, or heard since */
-    bool listed;                 /* in engine.changes */
-    bool news;                   /* perhaps more than a sign of life */
-    uint8_t client_id_len;       /* of one that has ended */
+/* A session that ended, until that is told. */
+struct ended {
+    struct ended *prev, *next;
+    uint8_t client_id_len;
     uint8_t client_id[];
 };
+
+/* See engine_remember_contact; of a session that was not heard when this was last told. */
+struct earlier {
+    const struct session *session;
+    uint64_t contact_ms;
+};
+
+static uint32_t
+hash_earlier(const void *item)
+{
+    return hash_session(((const struct earlier *)item)->session);
+}
+
+static bool
+equal_earlier(const void *item, const void *key)
+{
+    return ((const struct earlier *)item)->session == key;
+}
+
+void
+changes_init(struct engine *e)
+{
+    pointer_index_init(&e->earlier_index, hash_earlier, equal_earlier);
+}
 
 static bool
 is_tracking(const struct engine *e)
@@ -23,78 +43,79 @@ is_tracking(const struct engine *e)
     return e->options->status_topics != NULL && *e->options->status_topics != '\0';
 }
 
-/* NULL: nobody wants to know, or no memory; then the next change brings it. */
-static struct change *
-change_of(struct engine *e, struct session *s)
+/* NULL: not known. */
+static struct earlier *
+earlier_find(const struct engine *e, const struct session *s)
 {
-    if (s->change != NULL || !is_tracking(e))
-        return s->change;
-    s->change = pool_get(&e->pool, sizeof *s->change);
-    if (s->change != NULL)
-        s->change->session = s;
-    return s->change;
+    return pointer_index_find(&e->earlier_index, hash_session(s), s);
 }
 
 static void
-list_change(struct engine *e, struct change *c)
+earlier_forget(struct engine *e, const struct session *s)
 {
-    if (c->listed)
+    struct earlier *earlier = earlier_find(e, s);
+
+    if (earlier == NULL)
         return;
-    DL_APPEND(e->changes, c);
-    c->listed = true;
+    pointer_index_remove(&e->earlier_index, earlier);
+    pool_put(&e->pool, earlier, sizeof *earlier);
+}
+
+/* Nothing of it is to be told any more. */
+static void
+unlist(struct engine *e, struct session *s)
+{
+    if (s->changed)
+        DL_DELETE2(e->changed, s, changed_prev, changed_next);
+    s->changed = s->news = false;
 }
 
 static void
-free_change(struct engine *e, struct change *c)
+ended_free(struct engine *e, struct ended *ended)
 {
-    if (c->listed)
-        DL_DELETE(e->changes, c);
-    if (c->session == NULL)
-        e->ended_count--;
-    else
-        c->session->change = NULL;
-    pool_put(&e->pool, c, sizeof *c + c->client_id_len);
+    DL_DELETE(e->ends, ended);
+    e->end_count--;
+    pool_put(&e->pool, ended, sizeof *ended + ended->client_id_len);
 }
 
 void
 change_note(struct engine *e, struct session *s, bool news)
 {
-    struct change *c = change_of(e, s);
-
-    if (c == NULL)
+    if (!is_tracking(e))
         return;
-    c->news = c->news || news;
-    list_change(e, c);
+    if (!s->changed)
+        DL_APPEND2(e->changed, s, changed_prev, changed_next);
+    s->changed = true;
+    s->news = s->news || news;
 }
 
 void
 change_end(struct engine *e, struct session *s)
 {
-    struct change *c = s->change;
-    struct change *ended;
+    struct ended *ended = NULL;
 
-    if (c != NULL)
-        free_change(e, c);
+    unlist(e, s);
+    earlier_forget(e, s);
     if (!s->told_of)
         return;
-    ended =
-        e->ended_count < ENDED_MAX ? pool_get(&e->pool, sizeof *ended + s->client_id_len) : NULL;
+    if (e->end_count < ENDED_MAX)
+        ended = pool_get(&e->pool, sizeof *ended + s->client_id_len);
     if (ended == NULL) {
         e->ends_forgotten = true;
         return;
     }
-    ended->news = true;
     ended->client_id_len = s->client_id_len;
     memcpy(ended->client_id, s->client_id, s->client_id_len);
-    e->ended_count++;
-    list_change(e, ended);
+    e->end_count++;
+    DL_APPEND(e->ends, ended);
 }
 
 void
 changes_free(struct engine *e)
 {
-    while (e->changes != NULL)
-        free_change(e, e->changes);
+    while (e->ends != NULL)
+        ended_free(e, e->ends);
+    pointer_index_fini(&e->earlier_index);
 }
 
 void
@@ -129,12 +150,24 @@ engine_forgot_ends(struct engine *e)
 enum dm_result
 engine_remember_contact(struct engine *e, struct dm_span client_id, uint64_t wall_ms)
 {
-    struct session *s = session_find(e, client_id);
+    const struct session *s = session_find(e, client_id);
 
     if (s == NULL)
         return DM_NOT_FOUND;
-    if (change_of(e, s) != NULL)
-        s->change->earlier_contact_ms = wall_ms;
+    if (!is_tracking(e))
+        return DM_OK;
+    struct earlier *earlier = earlier_find(e, s);
+
+    if (earlier == NULL)
+        earlier = pool_get(&e->pool, sizeof *earlier);
+    if (earlier == NULL)
+        return DM_OK; /* it is not known, then */
+    earlier->contact_ms = wall_ms;
+    if (earlier->session == s)
+        return DM_OK;
+    earlier->session = s;
+    if (!pointer_index_insert(&e->earlier_index, earlier))
+        pool_put(&e->pool, earlier, sizeof *earlier);
     return DM_OK;
 }
 
@@ -158,73 +191,73 @@ content_of_session(const struct session *s)
 }
 
 static bool
-is_due(const struct change *c, uint64_t now_ms, const struct engine_change_pace *pace)
+is_due(const struct session *s, uint64_t now_ms, const struct engine_change_pace *pace)
 {
-    const struct session *s = c->session;
-
-    if (s == NULL || s->told_ms == 0)
+    if (s->told_ms == 0)
         return true;
-    bool news = c->news && s->told_hash != content_of_session(s);
+    bool news = s->news && s->told_hash != content_of_session(s);
 
     return now_ms >= engine_add_ms(s->told_ms, news ? pace->news_ms : pace->contact_ms);
 }
 
 /* False: it was not told. */
 static bool
-tell(const struct engine *e, struct change *c, uint64_t now_ms, engine_visit_change *visit,
-     void *ctx)
+tell_end(struct engine *e, struct ended *ended, engine_visit_change *visit, void *ctx)
 {
+    struct engine_change change = {
+        .ended = true,
+        .first = true,
+        .session.client_id = dm_span(ended->client_id, ended->client_id_len),
+    };
+
+    if (!visit(ctx, &change))
+        return false;
+    ended_free(e, ended);
+    return true;
+}
+
+/* False: it was not told, or not all of it. */
+static bool
+tell(struct engine *e, struct session *s, uint64_t now_ms, engine_visit_change *visit, void *ctx)
+{
+    const struct earlier *earlier = earlier_find(e, s);
+    struct engine_change change = {.first = s->told_ms == 0,
+                                   .earlier_contact_ms = earlier != NULL ? earlier->contact_ms : 0};
     struct dm_span filters[SUBSCRIPTIONS_MAX];
     struct buffer texts = {0};
-    struct engine_change change = {.ended = c->session == NULL,
-                                   .first = c->session == NULL || c->session->told_ms == 0,
-                                   .earlier_contact_ms = c->earlier_contact_ms};
 
-    if (c->session != NULL)
-        session_status(e, c->session, now_ms, filters, &texts, &change.session);
-    else
-        change.session.client_id = dm_span(c->client_id, c->client_id_len);
+    s->told_of = true; /* perhaps half of it */
+    session_status(e, s, now_ms, filters, &texts, &change.session);
     bool told = visit(ctx, &change);
 
     buffer_fini(&texts);
-    return told;
-}
-
-static void
-told_now(struct engine *e, struct change *c, uint64_t now_ms)
-{
-    struct session *s = c->session;
-
-    if (s != NULL) {
-        s->told_ms = now_ms > 0 ? now_ms : 1;
-        s->told_hash = content_of_session(s);
-    }
-    if (s == NULL || s->heard || c->earlier_contact_ms == 0) {
-        free_change(e, c);
-        return;
-    }
-    DL_DELETE(e->changes, c);
-    c->listed = c->news = false;
+    if (!told)
+        return false;
+    s->told_ms = now_ms > 0 ? now_ms : 1;
+    s->told_hash = content_of_session(s);
+    if (s->heard)
+        earlier_forget(e, s);
+    unlist(e, s);
+    return true;
 }
 
 bool
 engine_tell_changes(struct engine *e, uint64_t now_ms, const struct engine_change_pace *pace,
                     engine_visit_change *visit, void *ctx)
 {
-    struct change *c;
-    struct change *next;
-    size_t told = 0;
+    size_t left = pace->limit;
+    struct session *s;
+    struct session *next;
 
-    DL_FOREACH_SAFE (e->changes, c, next) {
-        if (!is_due(c, now_ms, pace))
+    /* The client may have come again, which is told after that. */
+    for (; e->ends != NULL; left--)
+        if (left == 0 || !tell_end(e, e->ends, visit, ctx))
+            return false;
+    DL_FOREACH_SAFE2 (e->changed, s, next, changed_next) {
+        if (!is_due(s, now_ms, pace))
             continue;
-        if (told++ == pace->limit)
+        if (left-- == 0 || !tell(e, s, now_ms, visit, ctx))
             return false;
-        if (c->session != NULL)
-            c->session->told_of = true; /* perhaps half of it */
-        if (!tell(e, c, now_ms, visit, ctx))
-            return false;
-        told_now(e, c, now_ms);
     }
     return true;
 }

@@ -169,7 +169,7 @@ send_head(struct engine *e, struct session *s)
         open_exchange(e, s, EXCHANGE_PUBLISH);
         return false;
     }
-    s->delivered++;
+    s->delivered += s->delivered < UINT32_MAX;
     e->status.downlink_messages++;
     queue_remove(e, s, d);
     return true;
@@ -415,7 +415,7 @@ handle_regack(struct engine *e, struct session *s, const struct mqttsn_packet *p
 static void
 delivered(struct engine *e, struct session *s, struct delivery *d)
 {
-    s->delivered++;
+    s->delivered += s->delivered < UINT32_MAX;
     e->status.downlink_messages++;
     queue_remove(e, s, d);
 }

@@ -196,6 +196,7 @@ indexes_init(struct engine *e)
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
     histories_init(e);
+    changes_init(e);
     pointer_index_init(&e->predefined_index, hash_predefined, equal_predefined);
     pointer_index_init(&e->names, hash_name, equal_name);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);

@@ -306,7 +306,6 @@ struct session {
     struct trunk *trunk;                /* its way to the broker */
     struct talk *talk;                  /* NULL: there is none; read it by talk_of */
     const struct engine_client *client; /* its section of the configuration; NULL: none */
-    struct change *change;              /* NULL: nothing to be told */
     struct registration *registrations;
     struct delivery *queue;
     uint64_t last_contact_ms;
@@ -329,30 +328,33 @@ struct session {
     bool maybe_active : 1; /* recorded as asleep, and since then only heard, not seen to sleep */
     bool placed : 1;       /* it had an address */
     bool uses_predefined : 1;
+    bool changed : 1; /* in engine.changed */
+    bool news : 1;    /* perhaps it changed by more than a sign of life */
     uint8_t link; /* that it is or was on */
     uint8_t place_len;
     uint8_t client_id_len;
 
     uint16_t open_requests; /* SUBSCRIBEs the broker has not answered */
+    uint16_t last_msg_id;
+    uint16_t last_topic_id;
+    uint16_t subscription_count;
     struct session *prev, *next;
+    struct session *changed_prev, *changed_next;
     struct will *will;
     struct subscription *subscriptions;
     uint64_t told_ms; /* of its changes; 0: not since engine_change_all */
-    uint64_t queued_octets;
-    uint64_t delivered, dropped;
+    uint32_t queued_octets;
+    uint32_t delivered, dropped; /* not more than UINT32_MAX */
     uint32_t told_hash; /* of what was told */
     uint32_t heap_slot; /* 0: not in the heap */
     uint32_t queued;
     uint32_t last_order;       /* of a delivery */
     struct copy_mark marks[2]; /* QoS 1 and 2 */
     struct session_image image;
-    uint16_t last_msg_id;
-    uint16_t last_topic_id;
-    uint16_t subscription_count;
     uint8_t client_id[];
 };
 
-_Static_assert(sizeof(struct session) <= 232, "a hundred thousand sleep");
+_Static_assert(sizeof(struct session) <= 224, "a hundred thousand sleep");
 
 /* Of every session: one without a talk has nothing open. */
 extern const struct talk no_talk;
@@ -586,8 +588,10 @@ struct engine {
 
     struct history *histories;
     struct pointer_index history_index, predefined_index; /* by session: many have none */
-    struct change *changes;                               /* longest waiting first */
-    size_t ended_count;                                   /* of them, of sessions that ended */
+    struct pointer_index earlier_index;                   /* struct earlier, by session */
+    struct session *changed;                              /* longest waiting first */
+    struct ended *ends;                                   /* sessions that ended, oldest first */
+    size_t end_count;
     bool ends_forgotten;
 
     struct handshake *handshakes;
@@ -921,6 +925,7 @@ void change_note(struct engine *e, struct session *s, bool news);
 void change_end(struct engine *e, struct session *s);
 /* All sessions of the store are loaded. */
 void changes_start(struct engine *e);
+void changes_init(struct engine *e);
 void changes_free(struct engine *e);
 /* engine_names.c: between the names of devices and of the broker */
 /* False: no memory. */

@@ -62,10 +62,10 @@ delivery_is_expired(const struct engine *e, const struct session *s, const struc
     return delivery_expiry(e, s, d) <= engine_gateway_ms(e);
 }
 
-static uint64_t
+static uint32_t
 delivery_octets(const struct delivery *d)
 {
-    return d->message->topic->len + message_payload(d->message).len;
+    return d->message->topic->len + (uint32_t)message_payload(d->message).len;
 }
 
 /* ---- disk ---- */
@@ -148,7 +148,7 @@ queue_store_due(struct engine *e, struct session *s)
 static void
 take_out(struct engine *e, struct session *s, struct delivery *d, bool row)
 {
-    uint64_t octets = delivery_octets(d);
+    uint32_t octets = delivery_octets(d);
     struct delivery *next = d->next;
 
     DL_DELETE(s->queue, d);
@@ -204,7 +204,7 @@ count_drop(struct engine *e, struct session *s, const struct name *topic, enum e
     char text[128];
 
     e->status.dropped[why]++;
-    s->dropped++;
+    s->dropped += s->dropped < UINT32_MAX;
     session_note(e, s, ENGINE_EVENT_DROPPED, (uint64_t)why);
     if (log_enabled(levels[why]))
         log_write(levels[why], "queue", "client %s: message on %s dropped: %s",
