@@ -151,9 +151,7 @@ engine_free(struct engine *e)
     pointer_index_fini(&e->handshake_index);
     pointer_index_fini(&e->history_index);
     pointer_index_fini(&e->predefined_index);
-    pointer_index_fini(&e->shared.filter_index);
-    pointer_index_fini(&e->shared.filter_ids);
-    pointer_index_fini(&e->shared.inbound_index);
+    trunk_indexes_fini(&e->shared);
     assert(e->names.count == 0); /* every reference was given back */
     pointer_index_fini(&e->names);
     free(e->heap);
@@ -163,6 +161,7 @@ engine_free(struct engine *e)
     buffer_fini(&e->allowed);
     buffer_fini(&e->mapped);
     buffer_fini(&e->prefixed);
+    buffer_fini(&e->candidate);
     buffer_fini(&e->lowered);
     unmapped_free(e);
     pool_fini(&e->pool);
@@ -234,7 +233,6 @@ void
 engine_start(struct engine *e, uint64_t now_ms)
 {
     struct session *s;
-    struct filter *f;
 
     e->now_ms = now_ms;
     for (size_t i = 0; i < e->options->link_count; i++) {
@@ -247,11 +245,8 @@ engine_start(struct engine *e, uint64_t now_ms)
     upstream_ids_renew(e);
     discovery_start(e);
     own_start(e);
-    filters_sort(&e->shared);
     access_review(e);
-    /* An UNSUBSCRIBE may have reached the broker without its answer reaching the disk. */
-    DL_FOREACH (e->shared.filters, f)
-        f->leaving = f->subscriptions == NULL;
+    filters_review(&e->shared);
     DL_FOREACH (e->sessions, s) {
         s->last_contact_ms = now_ms;
         /* Those of messages that were not on disk are not known, and a late PUBACK must not count

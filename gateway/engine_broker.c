@@ -219,7 +219,6 @@ static void
 take_rows(struct engine *e)
 {
     struct kept_row *row;
-    struct filter *f;
     enum dm_result result = DM_OK;
 
     LL_FOREACH (e->broker->rows, row) {
@@ -238,9 +237,7 @@ take_rows(struct engine *e)
             log_error("upstream", "out of memory: a message of this broker may come twice");
     }
     free_rows(e->broker);
-    filters_sort(&e->shared);
-    DL_FOREACH (e->shared.filters, f)
-        f->leaving = f->subscriptions == NULL;
+    filters_review(&e->shared);
 }
 
 /* It was never subscribed to, and has retained messages of its own. */

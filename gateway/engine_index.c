@@ -135,6 +135,18 @@ equal_filter_id(const void *item, const void *key)
     return ((const struct filter_id *)item)->id == *(const uint32_t *)key;
 }
 
+static uint32_t
+hash_subscription_id(const void *item)
+{
+    return pointer_index_hash_number(((const struct subscription *)item)->upstream_id);
+}
+
+static bool
+equal_subscription_id(const void *item, const void *key)
+{
+    return ((const struct subscription *)item)->upstream_id == *(const uint32_t *)key;
+}
+
 uint32_t
 hash_inbound(const void *item)
 {
@@ -210,4 +222,16 @@ trunk_indexes_init(struct trunk *t)
     pointer_index_init(&t->filter_index, hash_filter, equal_filter);
     pointer_index_init(&t->inbound_index, hash_inbound, equal_inbound);
     pointer_index_init(&t->filter_ids, hash_filter_id, equal_filter_id);
+    pointer_index_init(&t->subscription_ids, hash_subscription_id, equal_subscription_id);
+    shapes_init(t);
+}
+
+void
+trunk_indexes_fini(struct trunk *t)
+{
+    pointer_index_fini(&t->filter_index);
+    pointer_index_fini(&t->inbound_index);
+    pointer_index_fini(&t->filter_ids);
+    pointer_index_fini(&t->subscription_ids);
+    pointer_index_fini(&t->shapes);
 }

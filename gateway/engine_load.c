@@ -79,23 +79,14 @@ filter_load(struct engine *e, struct trunk *t, const struct store_record *record
     if (f == NULL)
         return DM_NO_MEMORY;
     if (record->order != 0 && record->order >= f->held_since) {
-        f->acked = true;
-        f->acked_id = record->upstream_id;
+        filter_id_hold(e, t, f, record->upstream_id);
         f->held_since = record->order;
     }
     if (record->order > e->last_subscription)
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(e, t, f, record->upstream_id))
-        return DM_NO_MEMORY;
-    struct filter_id *id = filter_by_id(t, record->upstream_id);
-
-    if (id != NULL && id->filter == f) {
-        filter_id_store(id);
-        id->given = true;
-    }
-    return DM_OK;
+    return filter_id_has_row(e, t, f, record->upstream_id) ? DM_OK : DM_NO_MEMORY;
 }
 
 void
@@ -144,16 +135,15 @@ load_subscription(struct engine *e, struct session *s, const struct store_record
     sub->type = record->topic_type;
     sub->topic_id = record->topic_id;
     sub->qos = record->qos;
-    sub->upstream_id = record->upstream_id;
+    if (!subscription_identify(e, sub, record->upstream_id))
+        return DM_NO_MEMORY;
+    sub->given = true; /* perhaps, by an earlier process */
     /* Identifiers grow, and the broker acknowledges in order. */
     sub->confirmed = sub->filter->acked && sub->filter->acked_id >= sub->upstream_id;
     if (record->order > e->last_subscription)
         e->last_subscription = record->order;
     if (record->upstream_id > e->last_upstream_id)
         e->last_upstream_id = record->upstream_id;
-    if (!filter_add_id(e, s->trunk, sub->filter, sub->upstream_id))
-        return DM_NO_MEMORY;
-    filter_id_give(s->trunk, sub->upstream_id); /* perhaps, by an earlier process */
     return DM_OK;
 }
 

@@ -46,19 +46,25 @@ names_init(struct engine *e)
 {
     const struct engine_options *o = e->options;
     struct buffer *buffers[] = {&e->predefined, &e->allowed, &e->mapped, &e->prefixed, &e->lowered};
-    bool done = true;
+    bool done = buffer_reserve(&e->candidate, NAME_ROOM);
 
     if (o->client_count == 0 && o->rule_count == 0)
-        return true;
+        return done;
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
         done = buffer_reserve(buffers[i], NAME_ROOM) && done;
     return done;
 }
 
+static bool
+is_room_down(struct engine *e, struct dm_span name)
+{
+    return e->options->rule_count == 0 || buffer_reserve(&e->lowered, name.len + RULE_MAX);
+}
+
 bool
 names_have_room(struct engine *e, struct dm_span name)
 {
-    return e->options->rule_count == 0 || buffer_reserve(&e->lowered, name.len + RULE_MAX);
+    return buffer_reserve(&e->candidate, name.len + sizeof "/#") && is_room_down(e, name);
 }
 
 struct dm_span
@@ -69,7 +75,7 @@ name_up(struct engine *e, const struct party *party, struct dm_span name)
 
     if (is_plain(e, party))
         return name;
-    if (!names_have_room(e, name)) /* the way back must not fail: a row would lose its name */
+    if (!is_room_down(e, name)) /* the way back must not fail: a row would lose its name */
         return none;
     struct dm_span mapped = topic_map(o->rules, o->rule_count, true, name, &e->mapped);
 

@@ -104,9 +104,7 @@ own_free(struct engine *e, struct trunk *t)
     upstream_free(e, t);
     packet_ids_free(t);
     take_out(e, t);
-    pointer_index_fini(&t->filter_index);
-    pointer_index_fini(&t->filter_ids);
-    pointer_index_fini(&t->inbound_index);
+    trunk_indexes_fini(t);
     pointer_index_remove(&e->own_index, t);
     DL_DELETE2(e->own, t, own_prev, own_next);
     e->own_count--;

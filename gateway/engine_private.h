@@ -24,8 +24,6 @@ enum {
     PREDEFINED_STEP = 4,          /* room is made for so many more */
     ROUNDS_MAX = 3,               /* of retransmission before a message is given up (R61) */
     UNCOMMITTED_MAX = 100000,     /* records; beyond it nothing new is promised */
-    FILTER_IDS_SPARE = 16,        /* identifiers of earlier subscriptions remembered per filter */
-    FILTER_ID_LOOKS = 8,          /* at one of them each, to find one that can go */
     UPLINKS_IN_FLIGHT_MAX = 1000, /* however large the broker's window is */
     UPSTREAM_ID_GAP = 65536,      /* identifiers left out at a start */
     BROKERS_MAX = 16,             /* whose sessions are remembered; more than URLs */
@@ -67,45 +65,40 @@ struct subscription {
     struct subscription *filter_prev, *filter_next;
     uint64_t order;       /* age: smaller is older */
     uint32_t naps;        /* session.naps at the SUBSCRIBE */
-    uint32_t upstream_id; /* MQTT 5 subscription identifier */
+    uint32_t upstream_id; /* MQTT 5 subscription identifier: see subscription_identify */
     uint16_t topic_id;    /* pre-defined or short, by type */
     uint16_t msg_id;      /* of the SUBACK that is owed */
     uint8_t type;         /* enum mqttsn_topic_type: how the device made it (reference 2.5) */
     uint8_t qos;          /* granted */
     bool owes_suback : 1;
     bool confirmed : 1; /* the broker acknowledged it at least once */
+    bool given : 1;     /* upstream_id, perhaps to the broker */
 };
 
 _Static_assert(sizeof(struct subscription) <= 64, "a hundred thousand");
 
-/* A subscription identifier that the broker may put on a message. */
+/* An identifier that the broker may put on a message and that no subscription has (any more). */
 struct filter_id {
     struct filter *filter;
     struct filter_id *prev, *next; /* of the filter, oldest first */
     uint32_t id;
-    bool stored : 1; /* it has a row of its own, besides that of a subscription */
-    bool given : 1;  /* perhaps to the broker */
+    bool stored; /* it has a row */
 };
-
-_Static_assert(sizeof(struct filter_id) <= 32, "a hundred thousand");
 
 /* What the shared upstream connection is subscribed to, once for all devices. */
 struct filter {
     struct name *name;
-    struct filter *prev, *next;
     struct subscription *subscriptions;
     struct filter_id *ids;
     uint64_t held_since; /* on the scale of subscription.order */
-    uint32_t subscription_count;
-    uint32_t id_count;
     uint32_t acked_id;   /* identifier the broker holds it under */
-    uint16_t stored_ids; /* hardly more than FILTER_IDS_SPARE */
     bool acked : 1; /* the broker holds it, or held it before an UNSUBSCRIBE whose answer is missing
                      */
-    bool leaving : 1; /* the latter: whether it is still held is not known */
+    bool leaving : 1;   /* the latter: whether it is still held is not known */
+    bool acked_row : 1; /* acked_id has a row, and no entry in `ids` */
 };
 
-_Static_assert(sizeof(struct filter) <= 64, "a hundred thousand");
+_Static_assert(sizeof(struct filter) <= 40, "a hundred thousand");
 
 /* Lists of messages of the broker: those of QoS 1 and 2 that are not acknowledged have the number
  * of their QoS. */
@@ -507,8 +500,9 @@ struct trunk {
     uint32_t packet_ids_used;
     uint16_t last_packet_id;
 
-    struct filter *filters;
-    struct pointer_index filter_index, filter_ids;
+    struct pointer_index filter_index; /* by name */
+    struct pointer_index filter_ids, subscription_ids;
+    struct pointer_index shapes; /* of filters with wildcards */
     struct request *requests;
     struct request *request_next; /* first that is not sent */
     size_t requests_open;         /* sent and not answered */
@@ -611,6 +605,7 @@ struct engine {
     struct buffer mapped;          /* device's name rewritten by a rule */
     struct buffer prefixed;        /* the same with the client's prefix */
     struct buffer lowered;         /* broker's name as a device has it */
+    struct buffer candidate;       /* filter that may match a broker's name */
     struct unmapped *unmapped;     /* while loading */
     uint64_t replies[REPLY_SLOTS]; /* when an address of the slot was answered; 0: never */
     struct engine_status status;
@@ -917,6 +912,7 @@ uint64_t content_of(struct dm_span topic, uint8_t qos, struct dm_span payload, b
 uint32_t hash_address(const struct dm_address *address);
 void indexes_init(struct engine *e);
 void trunk_indexes_init(struct trunk *t);
+void trunk_indexes_fini(struct trunk *t);
 
 /* engine_changes.c */
 /* `news`: more than a sign of life. */
@@ -930,7 +926,8 @@ void changes_free(struct engine *e);
 /* engine_names.c: between the names of devices and of the broker */
 /* False: no memory. */
 bool names_init(struct engine *e);
-/* Makes sure that name_down works for a broker's name as long as this. False: no memory. */
+/* Makes sure that name_down and filter_next_match work for a broker's name as long as this. False:
+ * no memory. */
 bool names_have_room(struct engine *e, struct dm_span name);
 /* The broker's name or filter of a device's; empty: the device cannot have it. Borrowed until the
  * next call. */
@@ -952,6 +949,7 @@ bool name_matches(struct engine *e, const struct subscription *sub, struct dm_sp
 /* engine_topics.c */
 struct name *name_get(struct engine *e,
                       struct dm_span text); /* takes a reference; NULL: no memory */
+struct name *name_find(const struct engine *e, struct dm_span text); /* takes none */
 struct name *name_ref(struct name *name);
 void name_unref(struct engine *e, struct name *name);
 struct dm_span name_span(const struct name *name);
@@ -1004,25 +1002,74 @@ void upstream_ids_reserve(struct engine *e);
 uint32_t upstream_id_take(struct engine *e, const struct trunk *t);
 struct filter *filter_find(const struct trunk *t, const struct name *name);
 struct filter *filter_get(struct engine *e, struct trunk *t, struct name *name);
-/* In the order in which the broker first heard of them, which is that of their identifiers. */
-void filters_sort(struct trunk *t);
+/* All of them, in no order, as pointer_index_next does; none may be made meanwhile. */
+struct filter *filter_next(const struct trunk *t, struct pointer_index_place *at);
+/* NULL behind the last; those first that the broker holds for the longest time. To be freed; NULL:
+ * no memory. */
+struct filter **filters_by_age(const struct trunk *t);
 /* Whether the broker surely sends copies for it. */
 bool filter_is_held(const struct filter *f);
-/* The broker holds it under this identifier. */
+/* The broker holds it under this identifier, whose meaning is known. */
 void filter_hold(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
-/* The broker does not hold it any more. `rows`: those of its identifiers have to go. */
+/* The broker does not hold it any more. `rows`: those of its identifiers have to go; else all that
+ * the broker has of us is gone. */
 void filter_release(struct engine *e, struct trunk *t, struct filter *f, bool rows);
-/* Loads or records a row. */
-void filter_id_store(struct filter_id *id);
-/* A SUBSCRIBE with it leaves for the broker. */
-void filter_id_give(struct trunk *t, uint32_t id);
 void filter_drop_if_unused(struct engine *e, struct trunk *t, struct filter *f);
+/* Rows were loaded: an UNSUBSCRIBE may have reached the broker without its answer reaching the
+ * disk. */
+void filters_review(struct trunk *t);
 /* Keeps the rows of the broker that is left, and forgets what it holds. */
 void filters_leave(struct engine *e);
-struct filter_id *filter_by_id(const struct trunk *t, uint32_t id);
-bool filter_add_id(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
-/* The row that tells what its identifier means goes or changes, but the broker may have got it. */
-void filter_id_remember(struct engine *e, const struct subscription *sub);
+
+/* engine_match.c: filters with wildcards */
+void shapes_init(struct trunk *t);
+/* A filter comes. False: no memory. */
+bool shape_note(struct trunk *t, struct dm_span filter);
+/* It goes. */
+void shape_forget(struct trunk *t, struct dm_span filter);
+/* Begins with zeros. */
+struct match_place {
+    bool begun;
+    struct pointer_index_place shape;
+};
+/* The filters that match a name of the broker, one after the other, in no order. Meanwhile filters
+ * may go, but none may come. NULL: that was the last. */
+struct filter *filter_next_match(struct engine *e, const struct trunk *t, const struct name *topic,
+                                 struct match_place *at);
+
+/* engine_filter_id.c: the identifiers that the broker has them under */
+/* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
+void upstream_ids_start(struct engine *e);
+/* Gives new ones to subscriptions whose filter is another one at the broker than before. */
+void upstream_ids_renew(struct engine *e);
+/* Records how far they were used. */
+void upstream_ids_reserve(struct engine *e);
+uint32_t upstream_id_take(struct engine *e, const struct trunk *t);
+/* NULL: what it means is not known. */
+struct filter *filter_by_id(const struct trunk *t, uint32_t id);
+/* NULL: no subscription has it now. */
+struct subscription *subscription_by_id(const struct trunk *t, uint32_t id);
+/* The subscription has this identifier from now on, unless it means another filter. False: no
+ * memory. */
+bool subscription_identify(struct engine *e, struct subscription *sub, uint32_t id);
+/* It has no identifier any more, and its row goes or changes. What it meant is remembered if the
+ * broker may have got it. */
+void subscription_forget_id(struct engine *e, struct subscription *sub);
+/* Copies may carry it. False: no memory. */
+bool filter_id_know(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
+/* It is what the filter is held under from now on. */
+void filter_id_hold(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
+/* There is a row with this identifier. False: no memory, and nobody will delete it. */
+bool filter_id_has_row(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
+/* Such a row was recorded just now. */
+void filter_id_stored(struct engine *e, struct trunk *t, struct filter *f, uint32_t id);
+bool filter_has_rows(const struct filter *f);
+/* Deletes the rows. */
+void filter_ids_unstore(struct engine *e, const struct trunk *t, struct filter *f);
+/* Forgets what they mean; the rows stay or are gone. */
+void filter_ids_free(struct engine *e, struct trunk *t, struct filter *f);
+/* The rows are those of a broker that is not the current one any more. */
+void filter_ids_keep(struct engine *e, const struct filter *f);
 
 /* engine_queue.c */
 struct message *message_new(struct engine *e, struct name *topic, struct dm_span payload,

@@ -55,18 +55,14 @@ best_qos(struct engine *e, const struct session *s, struct dm_span topic)
 static bool
 is_repeated(const struct trunk *t, const struct copies *c, uint32_t id)
 {
-    const struct filter_id *known = filter_by_id(t, id);
+    const struct filter *known = filter_by_id(t, id);
 
-    for (size_t i = 0; i < c->id_count; i++) {
-        const struct filter_id *earlier = filter_by_id(t, c->ids[i]);
-
-        if (c->ids[i] == id ||
-            (known != NULL && earlier != NULL && known->filter == earlier->filter))
+    for (size_t i = 0; i < c->id_count; i++)
+        if (c->ids[i] == id || (known != NULL && known == filter_by_id(t, c->ids[i])))
             return true;
-    }
     /* An older identifier may be of a subscription that the broker held before. */
-    return known != NULL && known->filter->acked && known->filter->acked_id == id &&
-           known->filter->held_since > c->since;
+    return known != NULL && known->acked && known->acked_id == id &&
+           known->held_since > c->since;
 }
 
 static bool
@@ -230,12 +226,9 @@ had_its_copy(struct engine *e, struct trunk *t, const struct session *s, const s
     const struct subscription *primary = oldest_match(e, s, name_span(m->topic), true);
     const struct copies *c = copies_of(t, m);
 
-    for (size_t i = 0; primary != NULL && c != NULL && i < c->id_count; i++) {
-        const struct filter_id *id = filter_by_id(t, c->ids[i]);
-
-        if (id != NULL && id->filter == primary->filter)
+    for (size_t i = 0; primary != NULL && c != NULL && i < c->id_count; i++)
+        if (filter_by_id(t, c->ids[i]) == primary->filter)
             return true;
-    }
     return false;
 }
 
@@ -312,9 +305,8 @@ static void
 route_by_matching(struct engine *e, struct trunk *t, struct message *m)
 {
     struct filter *f;
-    struct filter *next;
 
-    DL_FOREACH_SAFE (t->filters, f, next)
+    for (struct match_place at = {0}; (f = filter_next_match(e, t, m->topic, &at)) != NULL;)
         route_by_filter(e, t, m, f, false);
 }
 
@@ -341,18 +333,12 @@ route_to_those_who_waited(struct engine *e, struct trunk *t, struct message *m)
 
 /* A retained message answers one SUBSCRIBE and is for that device only. */
 static void
-route_retained_by_id(struct engine *e, struct trunk *t, struct message *m, const struct filter *f,
-                     uint32_t id)
+route_retained_by_id(struct engine *e, struct trunk *t, struct message *m, uint32_t id)
 {
-    struct subscription *sub;
+    const struct subscription *sub = subscription_by_id(t, id);
 
-    DL_FOREACH2 (f->subscriptions, sub, filter_next) {
-        if (sub->upstream_id != id)
-            continue;
-        if (name_reaches(e, sub, name_span(m->topic)))
-            deliver(e, t, m, sub, sub->qos);
-        return;
-    }
+    if (sub != NULL && name_reaches(e, sub, name_span(m->topic)))
+        deliver(e, t, m, sub, sub->qos);
 }
 
 /* Without identifiers: to the latest SUBSCRIBE that matches. */
@@ -377,18 +363,6 @@ route_retained_recent(struct engine *e, struct trunk *t, struct message *m)
     }
 }
 
-/* Of an identifier without one nobody knows if an UNSUBSCRIBE followed. */
-static bool
-has_subscription(const struct filter_id *id)
-{
-    const struct subscription *sub;
-
-    DL_FOREACH2 (id->filter->subscriptions, sub, filter_next)
-        if (sub->upstream_id == id->id)
-            return true;
-    return false;
-}
-
 /* Whoever asks for this topic by its name has it; of other filters' copies there is none to take.
  */
 static void
@@ -403,11 +377,8 @@ route_own_topic(struct engine *e, struct trunk *t, struct message *m,
 
     if (f == NULL)
         return;
-    for (size_t i = 0; i < packet->subscription_id_count; i++) {
-        const struct filter_id *id = filter_by_id(t, packet->subscription_ids[i]);
-
-        meant = meant || (id != NULL && id->filter == f);
-    }
+    for (size_t i = 0; i < packet->subscription_id_count; i++)
+        meant = meant || filter_by_id(t, packet->subscription_ids[i]) == f;
     DL_FOREACH_SAFE2 (f->subscriptions, sub, next, filter_next) {
         bool asked = !m->retain || !by_id || sub->upstream_id == packet->subscription_ids[0];
 
@@ -439,17 +410,19 @@ route_message(struct engine *e, struct trunk *t, struct message *m,
         return;
     }
     for (size_t i = 0; i < packet->subscription_id_count; i++) {
-        struct filter_id *id = filter_by_id(t, packet->subscription_ids[i]);
+        uint32_t id = packet->subscription_ids[i];
+        struct filter *f = filter_by_id(t, id);
 
-        /* A copy may come before the SUBACK, or after a start that does not know of it. */
-        if (id != NULL && !id->filter->acked && has_subscription(id))
-            filter_hold(e, t, id->filter, id->id);
-        if (id == NULL)
+        /* A copy may come before the SUBACK, or after a start that does not know of it. Of an
+         * identifier without a subscription nobody knows if an UNSUBSCRIBE followed. */
+        if (f != NULL && !f->acked && subscription_by_id(t, id) != NULL)
+            filter_hold(e, t, f, id);
+        if (f == NULL)
             unknown = true;
         else if (m->retain)
-            route_retained_by_id(e, t, m, id->filter, id->id);
+            route_retained_by_id(e, t, m, id);
         else
-            route_by_filter(e, t, m, id->filter, true);
+            route_by_filter(e, t, m, f, true);
     }
     /* An identifier of a time we do not remember: a second copy is allowed, a loss is not. */
     if (unknown && !m->retain)

@@ -43,7 +43,6 @@ subscription_new(struct engine *e, struct session *s, struct name *filter_name, 
     LL_INSERT_INORDER(s->subscriptions, sub, compare_age); /* the store gives them by name */
     s->subscription_count++;
     DL_APPEND2(f->subscriptions, sub, filter_prev, filter_next);
-    f->subscription_count++;
     return sub;
 }
 
@@ -67,7 +66,7 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     struct session *s = sub->session;
     struct filter *f = sub->filter;
 
-    filter_id_remember(e, sub);
+    subscription_forget_id(e, sub);
     if (record) { /* the session stays */
         route_disturb(e, s);
         s->seq = record_subscription_delete(e, s, name_of_session(e, s, f->name));
@@ -76,7 +75,6 @@ subscription_remove(struct engine *e, struct subscription *sub, bool record)
     LL_DELETE(s->subscriptions, sub);
     s->subscription_count--;
     DL_DELETE2(f->subscriptions, sub, filter_prev, filter_next);
-    f->subscription_count--;
     pool_put(&e->pool, sub, sizeof *sub);
     filter_drop_if_unused(e, s->trunk, f);
 }
@@ -86,7 +84,7 @@ subscription_end(struct engine *e, struct subscription *sub, bool record)
 {
     struct trunk *t = sub->session->trunk;
     struct name *filter = name_ref(sub->filter->name);
-    bool last = sub->filter->subscription_count == 1;
+    bool last = sub->filter_next == NULL && sub->filter->subscriptions == sub;
 
     subscription_remove(e, sub, record);
     if (last)
@@ -239,10 +237,9 @@ subscribe(struct engine *e, struct session *s, const struct mqttsn_packet *packe
     sub->qos = requested_qos(packet);
     if (sub->type == MQTTSN_TOPIC_PREDEFINED)
         topic_note_predefined(e, s, sub->topic_id);
-    filter_id_remember(e, sub);
-    sub->upstream_id = upstream_id_take(e, s->trunk);
+    subscription_forget_id(e, sub);
     sub->confirmed = false;
-    if (!filter_add_id(e, s->trunk, sub->filter, sub->upstream_id)) {
+    if (!subscription_identify(e, sub, upstream_id_take(e, s->trunk))) {
         subscription_remove(e, sub, true);
         return NULL;
     }

@@ -17,6 +17,12 @@ name_octets(size_t len)
 }
 
 struct name *
+name_find(const struct engine *e, struct dm_span text)
+{
+    return pointer_index_find(&e->names, pointer_index_hash(0, text.data, text.len), &text);
+}
+
+struct name *
 name_get(struct engine *e, struct dm_span text)
 {
     if (text.len > UINT16_MAX) /* the protocols have none */

@@ -55,6 +55,19 @@ request_qos(const struct trunk *t, const struct request *r)
     return qos < t->granted.maximum_qos ? qos : t->granted.maximum_qos;
 }
 
+/* Copies may carry its identifier from now on. */
+static void
+note_given(struct engine *e, struct trunk *t, const struct request *r)
+{
+    struct subscription *sub = subscription_by_id(t, r->upstream_id);
+    struct filter *f = filter_find(t, r->filter);
+
+    if (sub != NULL)
+        sub->given = true;
+    else if (f != NULL)
+        filter_id_know(e, t, f, r->upstream_id);
+}
+
 static void
 request_send(struct engine *e, struct trunk *t, struct request *r)
 {
@@ -69,7 +82,7 @@ request_send(struct engine *e, struct trunk *t, struct request *r)
         packet.subscription_id_count = 1;
     }
     if (r->subscribe) {
-        filter_id_give(t, r->upstream_id);
+        note_given(e, t, r);
 
         struct recent_request *recent = &t->recent[t->recent_next++ % RECENT_REQUESTS];
 
@@ -257,7 +270,7 @@ subscribe_done(struct engine *e, struct trunk *t, const struct request *r, uint8
     if (reason <= 2) {
         if (f == NULL) /* nobody wants it any more, but the broker holds it until UNSUBACK */
             f = filter_get(e, t, r->filter);
-        if (f == NULL || !filter_add_id(e, t, f, r->upstream_id)) /* its copies carry this one */
+        if (f == NULL || !filter_id_know(e, t, f, r->upstream_id)) /* its copies carry this one */
             return;
         if (!is_left_again(t, r))
             filter_hold(e, t, f, r->upstream_id);
@@ -288,7 +301,7 @@ doubt_filters(struct trunk *t)
     struct filter *f;
 
     t->doubtful = false;
-    DL_FOREACH (t->filters, f)
+    for (struct pointer_index_place at = {0}; (f = filter_next(t, &at)) != NULL;)
         f->acked = f->leaving;
 }
 
@@ -366,6 +379,23 @@ reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
         upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->session->seq);
 }
 
+/* The oldest filters first: if this process is killed when the broker has made a new session but its
+ * answers are not durable, the next one knows the filters by the age they had before, and sessions
+ * take the copies for the oldest. */
+static void
+reconcile(struct engine *e, struct trunk *t)
+{
+    struct filter **filters = filters_by_age(t);
+    struct filter *f;
+
+    for (size_t i = 0; filters != NULL && filters[i] != NULL; i++)
+        reconcile_filter(e, t, filters[i]);
+    for (struct pointer_index_place at = {0};
+         filters == NULL && (f = filter_next(t, &at)) != NULL;)
+        reconcile_filter(e, t, f); /* without memory in no order */
+    free(filters);
+}
+
 /* ---- inputs ---- */
 
 void
@@ -407,16 +437,21 @@ engine_upstream_packet(struct engine *e, uint64_t now_ms, uint64_t connection,
 
 /* ---- connection ---- */
 
+static void
+forget_filters(struct engine *e, struct trunk *t)
+{
+    struct filter *f;
+
+    for (struct pointer_index_place at = {0}; (f = filter_next(t, &at)) != NULL;)
+        filter_release(e, t, f, false);
+}
+
 /* The broker has nothing of ours: no packet id, no filter, no message in flight. */
 static void
 forget_broker_session(struct engine *e, struct trunk *t)
 {
-    struct filter *f;
-    struct filter *next;
-
     inbound_forget_all(e, t);
-    DL_FOREACH_SAFE (t->filters, f, next)
-        filter_release(e, t, f, false);
+    forget_filters(e, t);
     /* Clears the rows of filters and packet ids. Until that is durable the new session stays as it
      * is: a process that begins meanwhile would take it for the old one. */
     if (t->connection == 0) {
@@ -444,8 +479,6 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, uint64_t connection
                           const struct upstream_session *session)
 {
     struct trunk *t = trunk_find(e, connection);
-    struct filter *f;
-    struct filter *next;
 
     engine_at(e, now_ms);
     if (t == NULL)
@@ -469,8 +502,7 @@ engine_upstream_connected(struct engine *e, uint64_t now_ms, uint64_t connection
     if (t->connection != 0)
         own_connected(e, t, present);
     uplink_connected(e, t, present);
-    DL_FOREACH_SAFE (t->filters, f, next)
-        reconcile_filter(e, t, f);
+    reconcile(e, t);
     if (t->connection == 0) {
         e->broker->met = true;
         discovery_connected(e);
@@ -542,6 +574,5 @@ upstream_free(struct engine *e, struct trunk *t)
     inbound_forget_all(e, t);
     for (size_t i = 0; i < RECENT_REQUESTS; i++)
         name_unref(e, t->recent[i].filter);
-    while (t->filters != NULL)
-        filter_release(e, t, t->filters, false);
+    forget_filters(e, t);
 }

@@ -284,14 +284,22 @@ pointer_index_remove(struct pointer_index *index, const void *item)
         join(index);
 }
 
+/* From the last bucket and item to the first: what a removal moves, stands behind then or has come
+ * before. */
 void *
 pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at)
 {
-    for (; at->bucket < index->bucket_count; at->bucket++, at->place = 0) {
-        struct pointer_bucket *bucket = index->buckets[at->bucket];
-
-        if (at->place < bucket->count)
-            return items_of(bucket)[at->place++];
+    if (!at->begun || at->bucket >= index->bucket_count) { /* or the last ones were joined */
+        at->begun = true;
+        at->bucket = index->bucket_count;
+        at->left = 0;
+    } else if (at->left > index->buckets[at->bucket]->count) {
+        at->left = index->buckets[at->bucket]->count;
     }
-    return NULL;
+    while (at->left == 0) {
+        if (at->bucket == 0)
+            return NULL;
+        at->left = index->buckets[--at->bucket]->count;
+    }
+    return items_of(index->buckets[at->bucket])[--at->left];
 }

@@ -18,8 +18,9 @@ struct pointer_index {
 
 /* Begins with zeros. */
 struct pointer_index_place {
-    size_t bucket;
-    size_t place;
+    bool begun;
+    size_t bucket; /* the one that is looked at */
+    size_t left;   /* of its items */
 };
 
 /* `hash` gives an item's hash; `equal` compares an item with what pointer_index_find is given. */
@@ -34,8 +35,10 @@ bool pointer_index_insert(struct pointer_index *index, void *item);
 /* Nothing happens if the item is not there. Its hash must still be the one it was inserted with. */
 void pointer_index_remove(struct pointer_index *index, const void *item);
 
-/* The items one after the other, in no order; NULL: that was the last. Meanwhile nothing may be
- * inserted or removed. */
+/*
+ * The items one after the other, in no order; NULL: that was the last. Meanwhile items may be
+ * removed, and then another one may come twice, but none may be inserted.
+ */
 void *pointer_index_next(const struct pointer_index *index, struct pointer_index_place *at);
 
 /* Not to be kept: another machine may find another. `seed` tells apart what has equal octets. */

@@ -175,6 +175,7 @@ every_item_is_visited_once(void)
     CU_ASSERT_PTR_NULL(pointer_index_next(&index, &at));
     for (size_t i = 0; i < ITEMS; i++)
         CU_ASSERT_TRUE(pointer_index_insert(&index, &items[i]));
+    at = (struct pointer_index_place){0};
     while ((item = pointer_index_next(&index, &at)) != NULL) {
         CU_ASSERT_FALSE(item->present);
         item->present = true;
@@ -182,6 +183,43 @@ every_item_is_visited_once(void)
     }
     CU_ASSERT_EQUAL(visited, ITEMS);
     pointer_index_fini(&index);
+}
+
+/* Whatever goes meanwhile: others, too, and so many that buckets are joined. */
+static void
+items_may_be_removed_while_all_are_visited(void)
+{
+    static struct item items[ITEMS];
+    struct random_source source = {7};
+    struct pointer_index index;
+    struct item *item;
+
+    for (unsigned rest = 1; rest <= 64; rest *= 4) { /* one of so many stays */
+        struct pointer_index_place at = {0};
+        size_t missed = 0;
+
+        memset(items, 0, sizeof items);
+        make_items(items, &source, 0);
+        pointer_index_init(&index, hash_item, equal_item);
+        for (size_t i = 0; i < ITEMS; i++)
+            CU_ASSERT_TRUE(pointer_index_insert(&index, &items[i]));
+        /* `present`: visited, or gone before its turn. */
+        while ((item = pointer_index_next(&index, &at)) != NULL) {
+            item->present = true;
+            if (random_below(&source, rest) != 0)
+                pointer_index_remove(&index, item);
+            for (uint32_t i = random_below(&source, 100) == 0 ? ITEMS / 2 : 0; i > 0; i--) {
+                struct item *other = &items[random_below(&source, ITEMS)];
+
+                pointer_index_remove(&index, other);
+                other->present = true;
+            }
+        }
+        for (size_t i = 0; i < ITEMS; i++)
+            missed += !items[i].present;
+        CU_ASSERT_EQUAL(missed, 0);
+        pointer_index_fini(&index);
+    }
 }
 
 /* However many there are, an insertion looks at some dozens of them: nobody waits for it. */
@@ -269,6 +307,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(removal_of_something_absent_changes_nothing),
     UNIT_TEST(find_wants_the_key),
     UNIT_TEST(every_item_is_visited_once),
+    UNIT_TEST(items_may_be_removed_while_all_are_visited),
     UNIT_TEST(growth_comes_in_small_steps_and_memory_goes_back),
     UNIT_TEST(hash_depends_on_seed_octets_and_length),
     UNIT_TEST(hashes_of_neighbours_spread),
