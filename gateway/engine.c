@@ -7,6 +7,13 @@
 
 #include <dormouse/log.h>
 
+enum {
+    UNCOMMITTED_MAX = 100000, /* records; beyond it nothing new is promised */
+    STALL_MS = 1000,      /* called later than it asked for: the process was stopped or suspended */
+    HEARTBEAT_MS = 10000, /* asks to be called this often, to notice that */
+    MSG_ID_GAP = 16384,   /* at most this many MsgIds are left out at a start; a queue is shorter */
+};
+
 /* ---- effects ---- */
 
 uint64_t

@@ -6,6 +6,8 @@
 
 #include "topic.h"
 
+enum { HANDSHAKES_MAX = 4096 }; /* will handshakes under way */
+
 void
 connect_answer(struct engine *e, const struct dm_address *to, uint64_t needs,
                enum mqttsn_return_code code)

@@ -5,6 +5,7 @@
 #include <dormouse/log.h>
 
 enum {
+    N_ADV = 3,                  /* ADVERTISEs that a stand-by gateway lets pass */
     FIRST_ADVERTISE_MS = 10000, /* after the start, unless the broker is there before */
     TWIN_LOG_MS = 3600000,
     DURATION_MAX_S = 65535,

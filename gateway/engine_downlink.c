@@ -10,6 +10,11 @@
 
 #include <dormouse/log.h>
 
+enum {
+    ROUNDS_MAX = 3,   /* of retransmission before a message is given up (R61) */
+    WAIT_MS = 300000, /* T_WAIT */
+};
+
 uint16_t
 session_next_msg_id(struct session *s)
 {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum {
+    UPSTREAM_ID_GAP = 65536,     /* identifiers left out at a start */
     UPSTREAM_ID_MAX = 268435455, /* MQTT 5: a variable byte integer */
     ENTRIES_MAX = 16,            /* of one filter */
 };

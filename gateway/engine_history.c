@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum {
+    HISTORIES_MAX = 10000, /* sessions whose last events are remembered: 3 MB at most */
     TICK_MS = 100,
     DETAIL_MAX = (1 << 24) - 1,
     ROOM_FIRST = 3, /* it came, subscribed, sleeps */

@@ -6,6 +6,11 @@
 
 #include "topic.h"
 
+enum {
+    OPEN_UPLINKS_MAX = 16, /* unacknowledged messages of one device (R51 asks for 8) */
+    RECEIVED_MAX = 16,     /* QoS 2 messages of one device whose PUBREL has not come */
+};
+
 /* ---- answers ---- */
 
 void

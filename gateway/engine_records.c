@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+enum { CLOCK_INTERVAL_MS = 60000 }; /* between two records of the clock */
+
 static uint64_t
 emit_record(struct engine *e, const struct store_record *record, const struct dm_address *address)
 {

@@ -61,8 +61,7 @@ is_repeated(const struct trunk *t, const struct copies *c, uint32_t id)
         if (c->ids[i] == id || (known != NULL && known == filter_by_id(t, c->ids[i])))
             return true;
     /* An older identifier may be of a subscription that the broker held before. */
-    return known != NULL && known->acked && known->acked_id == id &&
-           known->held_since > c->since;
+    return known != NULL && known->acked && known->acked_id == id && known->held_since > c->since;
 }
 
 static bool

@@ -8,6 +8,8 @@
 
 #include "topic.h"
 
+enum { OPEN_REQUESTS_MAX = 512 }; /* SUBSCRIBEs of one session that the broker has not answered */
+
 struct subscription *
 subscription_find(const struct session *s, const struct name *filter)
 {

@@ -8,6 +8,13 @@
 
 #include "topic.h"
 
+enum {
+    TOPICS_MAX = 1024,      /* registrations per session */
+    TOPIC_ID_LAST = 0x201f, /* below every printable short name (reference 2.1) */
+    PREDEFINED_MAX = 32,    /* pre-defined ids remembered that one device has used */
+    PREDEFINED_STEP = 4,    /* room is made for so many more */
+};
+
 /* ---- names ---- */
 
 static size_t

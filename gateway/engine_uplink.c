@@ -15,6 +15,8 @@
 
 #include "topic.h"
 
+enum { UPLINKS_IN_FLIGHT_MAX = 1000 }; /* however large the broker's window is */
+
 enum { PACKET_ID_IN_USE = 0x91, QUOTA_EXCEEDED = 0x97 }; /* MQTT 5 reason codes */
 
 /* ---- the list ---- */

@@ -11,6 +11,8 @@
 
 #include "topic.h"
 
+enum { REQUESTS_OPEN_MAX = 1000 }; /* leaves packet ids for messages */
+
 /* ---- names with the gateway's prefix ---- */
 
 struct dm_span
@@ -379,9 +381,9 @@ reconcile_filter(struct engine *e, struct trunk *t, struct filter *f)
         upstream_subscribe(e, t, f->name, NULL, newest->upstream_id, false, newest->session->seq);
 }
 
-/* The oldest filters first: if this process is killed when the broker has made a new session but its
- * answers are not durable, the next one knows the filters by the age they had before, and sessions
- * take the copies for the oldest. */
+/* The oldest filters first: if this process is killed when the broker has made a new session but
+ * its answers are not durable, the next one knows the filters by the age they had before, and
+ * sessions take the copies for the oldest. */
 static void
 reconcile(struct engine *e, struct trunk *t)
 {
@@ -390,8 +392,7 @@ reconcile(struct engine *e, struct trunk *t)
 
     for (size_t i = 0; filters != NULL && filters[i] != NULL; i++)
         reconcile_filter(e, t, filters[i]);
-    for (struct pointer_index_place at = {0};
-         filters == NULL && (f = filter_next(t, &at)) != NULL;)
+    for (struct pointer_index_place at = {0}; filters == NULL && (f = filter_next(t, &at)) != NULL;)
         reconcile_filter(e, t, f); /* without memory in no order */
     free(filters);
 }
