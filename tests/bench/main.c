@@ -154,7 +154,8 @@ static struct options {
     uint32_t devices;  /* 0: those of the table */
     uint32_t messages; /* of a round; 0: as in the table */
     unsigned servers;
-} options = {.rounds = 5, .directory = "/tmp", .servers = ALL};
+    const char *mqtt_version;
+} options = {.rounds = 5, .directory = "/tmp", .servers = ALL, .mqtt_version = "auto"};
 
 static pid_t main_pid;
 static volatile sig_atomic_t stopped;
@@ -276,13 +277,14 @@ static void
 usage(int status)
 {
     fputs("usage: bench [--full | --smoke] [--only WORDS] [--devices N] [--messages N] "
-          "[--rounds N] [--alone] [--directory DIR]\n\n"
+          "[--rounds N] [--alone] [--mqtt VERSION] [--directory DIR]\n\n"
           "  --full       every scenario with 1 to 100,000 devices (an hour and more)\n"
           "  --smoke      every scenario, once, with few devices: does the benchmark work?\n"
           "  --only       scenarios with these words in their name\n"
           "  --devices    with so many devices instead of the table's\n"
           "  --messages   with so many messages in a round, at least one for each device\n"
           "  --alone      without the two other servers, for a profiler\n"
+          "  --mqtt       version between gateway and broker, 5 or 3.1.1 (default 5)\n"
           "  --rounds     of which the median is shown (default 5, at most 9)\n"
           "  --directory  where databases are written (default /tmp): should be a real disk\n",
           status == 0 ? stdout : stderr);
@@ -305,12 +307,17 @@ number_option(const char *text, unsigned long max)
 static void
 read_options(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"full", no_argument, NULL, 'f'},         {"smoke", no_argument, NULL, 's'},
-        {"only", required_argument, NULL, 'o'},   {"devices", required_argument, NULL, 'n'},
-        {"rounds", required_argument, NULL, 'r'}, {"messages", required_argument, NULL, 'm'},
-        {"alone", no_argument, NULL, 'a'},        {"directory", required_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    static const struct option known[] = {{"full", no_argument, NULL, 'f'},
+                                          {"smoke", no_argument, NULL, 's'},
+                                          {"only", required_argument, NULL, 'o'},
+                                          {"devices", required_argument, NULL, 'n'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"messages", required_argument, NULL, 'm'},
+                                          {"alone", no_argument, NULL, 'a'},
+                                          {"directory", required_argument, NULL, 'd'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"mqtt", required_argument, NULL, 'v'},
+                                          {0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
@@ -330,6 +337,8 @@ read_options(int argc, char **argv)
             options.servers = ALONE;
         else if (option == 'd')
             options.directory = optarg;
+        else if (option == 'v' && (strcmp(optarg, "5") == 0 || strcmp(optarg, "3.1.1") == 0))
+            options.mqtt_version = optarg;
         else
             usage(option == 'h' ? 0 : 2);
     }
@@ -364,7 +373,7 @@ main(int argc, char **argv)
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     main_pid = getpid();
-    process_init(options.directory);
+    process_init(options.directory, options.mqtt_version);
     atexit(finish);
     uint16_t port = process_start_broker();
 

@@ -24,7 +24,8 @@ enum { READY_MS = 60000, POLL_US = 2000 };
 static char top[160];
 static pid_t broker_pid;
 static unsigned directories;
-static bool keep; /* there is a log to be read */
+static const char *version; /* of MQTT */
+static bool keep;           /* there is a log to be read */
 
 static int
 bound_socket(int type, uint16_t *port)
@@ -88,8 +89,9 @@ check_alive(pid_t pid, const char *name)
 }
 
 void
-process_init(const char *parent)
+process_init(const char *parent, const char *mqtt_version)
 {
+    version = mqtt_version;
     if (snprintf(top, sizeof top, "%s/dm-bench-XXXXXX", parent) >= (int)sizeof top ||
         mkdtemp(top) == NULL)
         fail("no directory in %s: %s", parent, strerror(errno));
@@ -171,12 +173,12 @@ write_config(const struct server *server)
     fprintf(out,
             "[gateway]\nid = 1\nname = bench\nstate_dir = %s/state\nadvertise = 0\n"
             "log_level = warning\n"
-            "[broker]\nurl = mqtt://127.0.0.1:%u\nclient_id = bench-%c-%u\n"
+            "[broker]\nurl = mqtt://127.0.0.1:%u\nclient_id = bench-%c-%u\nversion = %s\n"
             "[sessions]\nmax_clients = 1000000\ntotal_bytes = 512M\n"
             "[udp lan]\nlisten = 127.0.0.1:%u\n"
             "[control]\nsocket = %s/control.sock\nhttp =\n",
-            server->directory, server->broker_port, server->topics, directories, server->port,
-            server->directory);
+            server->directory, server->broker_port, server->topics, directories, version,
+            server->port, server->directory);
     fclose(out);
 }
 

@@ -11,7 +11,7 @@
 
 /* A directory below `parent` for everything that is written; process_finish removes it, unless
  * a process ended badly and its log is there. */
-void process_init(const char *parent);
+void process_init(const char *parent, const char *mqtt_version);
 void process_finish(void);
 
 /* Starts Mosquitto and returns its port when it accepts connections. */
