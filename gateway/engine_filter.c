@@ -40,13 +40,16 @@ filter_next(const struct trunk *t, struct pointer_index_place *at)
     return pointer_index_next(&t->filter_index, at);
 }
 
-/* Since when the broker holds it, on the same scale as the age of subscriptions. */
+/* Since when the broker holds it. Those that it does not hold come later than all others, for rows
+ * tell of no age. */
 static uint64_t
 since(const struct filter *f)
 {
+    const uint64_t later = UINT64_MAX / 2;
+
     if (f->held_since != 0)
-        return f->held_since;
-    return f->subscriptions != NULL ? f->subscriptions->order : UINT64_MAX;
+        return filter_is_held(f) ? f->held_since : later + f->held_since;
+    return f->subscriptions != NULL ? later + f->subscriptions->order : UINT64_MAX;
 }
 
 static int

@@ -125,6 +125,8 @@ filter_id_has_row(struct engine *e, struct trunk *t, struct filter *f, uint32_t 
     if (entry == NULL)
         return false;
     entry->stored = true;
+    if (f->acked_id == id)
+        f->acked_row = false;
     return true;
 }
 
@@ -132,8 +134,10 @@ filter_id_has_row(struct engine *e, struct trunk *t, struct filter *f, uint32_t 
 static bool
 row_to_entry(struct engine *e, struct trunk *t, struct filter *f)
 {
-    struct filter_id *entry = entry_new(e, t, f, f->acked_id);
+    struct filter_id *entry = entry_find(t, f->acked_id);
 
+    if (entry == NULL)
+        entry = entry_new(e, t, f, f->acked_id);
     if (entry == NULL)
         return false;
     entry->stored = true;

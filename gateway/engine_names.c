@@ -64,7 +64,8 @@ is_room_down(struct engine *e, struct dm_span name)
 bool
 names_have_room(struct engine *e, struct dm_span name)
 {
-    return buffer_reserve(&e->candidate, name.len + sizeof "/#") && is_room_down(e, name);
+    /* An empty level may become a wildcard. */
+    return buffer_reserve(&e->candidate, 2 * name.len + sizeof "/#") && is_room_down(e, name);
 }
 
 struct dm_span

@@ -259,13 +259,6 @@ struct dm_span upstream_name(struct engine *e, struct dm_span name);
 void upstream_down(struct engine *e, struct trunk *t);
 
 /* engine_filter.c: what the broker holds for all of them */
-/* Leaves out the identifiers that the broker may hold a filter under without our knowing. */
-void upstream_ids_start(struct engine *e);
-/* Gives new ones to subscriptions whose filter is another one at the broker than before. */
-void upstream_ids_renew(struct engine *e);
-/* Records how far they were used. */
-void upstream_ids_reserve(struct engine *e);
-uint32_t upstream_id_take(struct engine *e, const struct trunk *t);
 struct filter *filter_find(const struct trunk *t, const struct name *name);
 struct filter *filter_get(struct engine *e, struct trunk *t, struct name *name);
 /* All of them, in no order, as pointer_index_next does; none may be made meanwhile. */

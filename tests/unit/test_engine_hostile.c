@@ -2,6 +2,8 @@
 /* What a hostile review broke: filters, copies, the order with the disk, growth. */
 #include "unit.h"
 
+#include <stdlib.h>
+
 #include "engine_rig.h"
 #include "log_capture.h"
 
@@ -104,6 +106,58 @@ filter_asked_for_first_counts_as_older_after_a_restart(void)
     rig_clear(&rig);
     rig_broker_publish(&rig, "a", "1", 1, 9, 2); /* the only copy */
     CU_ASSERT_TRUE(has(&rig, "\"1\""));
+    rig_fini(&rig);
+}
+
+/* The number behind the first `key`, 0: there is none. */
+static uint32_t
+number_behind(const struct rig *rig, const char *key)
+{
+    const char *at = strstr(rig->text, key);
+
+    CU_ASSERT_PTR_NOT_NULL(at);
+    return at != NULL ? (uint32_t)strtoul(at + strlen(key), NULL, 10) : 0;
+}
+
+/* The rows know "a/#" as held, not "a/b". The broker has lost its session twice, the second time
+ * without a row that says so; then it got the first SUBSCRIBE of the next process only, and a
+ * message for it. */
+static void
+filter_that_rows_know_as_held_is_asked_for_first(void)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device(&rig, 'A', "dev", false);
+    rig_subscribe(&rig, 'A', "a/#", 1, 1);
+    rig_subscribe(&rig, 'A', "a/b", 1, 2);
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, 1, 2);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_broker_down(&rig);
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, (uint16_t)number_behind(&rig, "SUBSCRIBE a/# pid "), 2);
+    rig_commit(&rig);
+    rig_restart(&rig);
+    rig.commits_late = true;
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_restart(&rig);
+    rig.commits_late = false;
+    rig_clear(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_commit(&rig);
+    uint32_t first = number_behind(&rig, " id ");
+
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, true);
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "a/b", "only", 1, 1, first);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
     rig_fini(&rig);
 }
 
@@ -404,6 +458,7 @@ two_starts_never_give_one_identifier_to_two_filters(void)
 static const struct unit_test tests[] = {
     UNIT_TEST(age_of_a_filter_survives_a_restart_when_its_latest_subscriber_has_left),
     UNIT_TEST(filter_asked_for_first_counts_as_older_after_a_restart),
+    UNIT_TEST(filter_that_rows_know_as_held_is_asked_for_first),
     UNIT_TEST(equal_message_for_a_filter_made_since_is_another_message),
     UNIT_TEST(equal_message_after_subscribing_anew_is_another_message),
     UNIT_TEST(subscription_that_another_device_ends_changes_nothing_about_the_copy_that_counts),

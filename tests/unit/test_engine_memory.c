@@ -519,9 +519,42 @@ memory_short_for_a_while_costs_a_repetition_or_a_counted_drop(void)
     CU_ASSERT_TRUE(n > 50);
 }
 
+/* Matched by a filter that is longer than the name: each empty level is a wildcard there. */
+static void
+long_name_is_matched_or_not_acknowledged(void)
+{
+    static struct world w;
+    static char filter[1200];
+    static char name[1200];
+
+    snprintf(filter, sizeof filter, "+/+/+/+/+/+/%01020d", 0);
+    snprintf(name, sizeof name, "//////%01020d", 0);
+    for (unsigned long fail_at = 1; fail_at == 1 || failing_memory.failed; fail_at++) {
+        w = (struct world){.sent = {{.topic = name, .letter = 'x', .qos = 1}}, .sent_count = 1};
+        rig_init(&w.rig);
+        engine_free(w.rig.engine);
+        w.rig.link.mtu = 2000;
+        w.rig.engine = engine_new(&w.rig.options, emit, &w);
+        engine_start(w.rig.engine, w.rig.now_ms);
+        rig_broker_up(&w.rig, MQTT_3_1_1, false);
+        rig_connect(&w.rig, 'A', "dev", false, 60);
+        rig_subscribe(&w.rig, 'A', filter, 1, 1);
+        talk(&w);
+        failing_memory = (struct failing_memory){.armed = true, .fail_at = fail_at};
+        broker_sends(&w, 0, false);
+        failing_memory.armed = false;
+        talk(&w);
+        CU_ASSERT_TRUE(w.at_device['x'] == 1 || dropped(&w) > 0 || !w.sent[0].done);
+        CU_ASSERT_TRUE(w.at_device['x'] == 1 || failing_memory.failed);
+        rig_fini(&w.rig);
+    }
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(life_with_enough_memory_loses_nothing),
     UNIT_TEST(allocation_that_fails_costs_a_repetition_or_a_counted_drop),
     UNIT_TEST(memory_short_for_a_while_costs_a_repetition_or_a_counted_drop),
+    UNIT_TEST(long_name_is_matched_or_not_acknowledged),
 };
+
 UNIT_MAIN("engine memory", tests)
