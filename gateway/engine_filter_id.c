@@ -280,6 +280,16 @@ upstream_ids_start(struct engine *e)
 
 /* The broker may hold that of a subscription under the filter that it was before the configuration
  * of names changed. */
+static void
+renew_id(struct engine *e, struct subscription *sub)
+{
+    struct session *s = sub->session;
+
+    sub->confirmed = false;
+    if (subscription_identify(e, sub, upstream_id_take(e, s->trunk))) /* else by matching */
+        s->seq = record_subscription(e, sub);
+}
+
 void
 upstream_ids_renew(struct engine *e)
 {
@@ -287,19 +297,22 @@ upstream_ids_renew(struct engine *e)
     struct subscription *sub;
 
     DL_FOREACH (e->sessions, s) {
-        struct trunk *t = s->trunk;
-
         LL_FOREACH (s->subscriptions, sub) {
-            const struct filter *known = filter_by_id(t, sub->upstream_id);
+            const struct filter *known = filter_by_id(s->trunk, sub->upstream_id);
 
-            if (known == NULL || known == sub->filter)
-                continue;
-            sub->confirmed = false;
-            if (!subscription_identify(e, sub, upstream_id_take(e, t)))
-                continue; /* routed by matching */
-            s->seq = record_subscription(e, sub);
+            if (known != NULL && known != sub->filter)
+                renew_id(e, sub);
         }
     }
+}
+
+void
+subscription_yield_id(struct engine *e, struct trunk *t, uint32_t id, const struct filter *f)
+{
+    struct subscription *sub = subscription_by_id(t, id);
+
+    if (sub != NULL && sub->filter != f)
+        renew_id(e, sub);
 }
 
 void

@@ -78,6 +78,7 @@ filter_load(struct engine *e, struct trunk *t, const struct store_record *record
     name_unref(e, name);
     if (f == NULL)
         return DM_NO_MEMORY;
+    subscription_yield_id(e, t, record->upstream_id, f);
     if (record->order != 0 && record->order >= f->held_since) {
         filter_id_hold(e, t, f, record->upstream_id);
         f->held_since = record->order;

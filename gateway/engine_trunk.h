@@ -301,6 +301,8 @@ struct filter *filter_next_match(struct engine *e, const struct trunk *t, const 
 void upstream_ids_start(struct engine *e);
 /* Gives new ones to subscriptions whose filter is another one at the broker than before. */
 void upstream_ids_renew(struct engine *e);
+/* The same for one, if a row of the broker that is entered says that its identifier means `f`. */
+void subscription_yield_id(struct engine *e, struct trunk *t, uint32_t id, const struct filter *f);
 /* Records how far they were used. */
 void upstream_ids_reserve(struct engine *e);
 uint32_t upstream_id_take(struct engine *e, const struct trunk *t);

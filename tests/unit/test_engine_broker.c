@@ -320,6 +320,43 @@ retained_message_for_a_subscription_that_ended_goes_to_nobody(void)
     rig_fini(&rig);
 }
 
+/* The names change while the gateway is connected to another broker: what the first one holds under
+ * an identifier is another filter by then, and for somebody else. */
+static void
+identifier_that_another_broker_has_under_the_old_name_is_renewed(void)
+{
+    static char prefix[] = "x/";
+    static struct engine_client client;
+    struct rig rig;
+
+    client = (struct engine_client){.pattern = "p*", .topic_prefix = prefix};
+    rig_init(&rig);
+    rig.options.broker_count = 2;
+    rig.options.clients = &client;
+    rig.options.client_count = 1;
+    rig_restart(&rig);
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_device_subscribed(&rig, 'B', "dev", false, "x/a", 1); /* id 1 */
+    rig_device(&rig, 'A', "pump", false);
+    rig_subscribe(&rig, 'A', "a", 1, 1); /* x/a, too, under id 2 */
+    rig_commit(&rig);
+    rig_broker_answer(&rig, MQTT_SUBACK, 2, 2);
+    rig_commit(&rig);
+    rig_broker_down(&rig);
+    rig.broker = 1;
+    rig_broker_up(&rig, MQTT_5, false);
+    rig_commit(&rig);
+    client.topic_prefix = NULL;
+    rig_restart(&rig);
+    rig.broker = 0;
+    rig_broker_up(&rig, MQTT_5, true); /* it has had a message for B meanwhile */
+    rig_commit(&rig);
+    rig_broker_publish(&rig, "x/a", "data", 1, 1, 2);
+    rig_commit(&rig);
+    CU_ASSERT_EQUAL(rig_status(&rig).queued_messages, 1);
+    rig_fini(&rig);
+}
+
 static const struct unit_test tests[] = {
     UNIT_TEST(answers_that_belong_to_nothing_change_nothing),
     UNIT_TEST(steps_of_qos2_count_only_in_their_order),
@@ -334,5 +371,6 @@ static const struct unit_test tests[] = {
     UNIT_TEST(pubrel_of_a_message_not_known_is_answered),
     UNIT_TEST(retained_message_with_3_1_1_goes_to_the_subscriber_of_an_earlier_filter),
     UNIT_TEST(retained_message_for_a_subscription_that_ended_goes_to_nobody),
+    UNIT_TEST(identifier_that_another_broker_has_under_the_old_name_is_renewed),
 };
 UNIT_MAIN("engine broker", tests)
