@@ -15,27 +15,9 @@ struct ended {
 
 /* See engine_remember_contact; of a session that was not heard when this was last told. */
 struct earlier {
-    const struct session *session;
+    const struct session *session; /* first: see engine_index.c */
     uint64_t contact_ms;
 };
-
-static uint32_t
-hash_earlier(const void *item)
-{
-    return hash_session(((const struct earlier *)item)->session);
-}
-
-static bool
-equal_earlier(const void *item, const void *key)
-{
-    return ((const struct earlier *)item)->session == key;
-}
-
-void
-changes_init(struct engine *e)
-{
-    pointer_index_init(&e->earlier_index, hash_earlier, equal_earlier);
-}
 
 static bool
 is_tracking(const struct engine *e)

@@ -180,7 +180,7 @@ filter_ids_unstore(struct engine *e, const struct trunk *t, struct filter *f)
 {
     struct filter_id *entry;
 
-    if (filter_has_rows(f) && e->reserved_upstream_id == 0)
+    if (e->reserved_upstream_id == 0)
         upstream_ids_reserve(e); /* no row may be left that tells how far they were used */
     if (f->acked_row)
         record_filter_delete(e, t, f, f->acked_id);

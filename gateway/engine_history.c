@@ -24,8 +24,8 @@ struct note {
 _Static_assert(sizeof(struct note) == 8, "thousands of sessions have many of them");
 
 struct history {
+    struct session *session;     /* first: see engine_index.c */
     struct history *prev, *next; /* the one without an event for the longest time first */
-    struct session *session;
     uint8_t count, room;
     struct note notes[]; /* oldest first */
 };
@@ -35,24 +35,6 @@ octets_of(size_t room)
 {
     return pool_octets(sizeof(struct history), offsetof(struct history, notes),
                        room * sizeof(struct note));
-}
-
-static uint32_t
-hash_history(const void *item)
-{
-    return hash_session(((const struct history *)item)->session);
-}
-
-static bool
-equal_history(const void *item, const void *key)
-{
-    return ((const struct history *)item)->session == key;
-}
-
-void
-histories_init(struct engine *e)
-{
-    pointer_index_init(&e->history_index, hash_history, equal_history);
 }
 
 /* NULL: nothing happened since the start, or it is forgotten. */

@@ -87,16 +87,17 @@ equal_session_number(const void *item, const void *key)
     return ((const struct session *)item)->number == *(const uint64_t *)key;
 }
 
+/* Of a block that few sessions have: it begins with a pointer to the session. */
 static uint32_t
-hash_predefined(const void *item)
+hash_block(const void *item)
 {
-    return hash_session(((const struct predefined *)item)->session);
+    return hash_session(*(const struct session *const *)item);
 }
 
 static bool
-equal_predefined(const void *item, const void *key)
+equal_block(const void *item, const void *key)
 {
-    return ((const struct predefined *)item)->session == key;
+    return *(const struct session *const *)item == key;
 }
 
 static uint32_t
@@ -207,9 +208,9 @@ indexes_init(struct engine *e)
     pointer_index_init(&e->by_address, hash_session_address, equal_session_address);
     pointer_index_init(&e->handshake_index, hash_handshake, equal_handshake);
     pointer_index_init(&e->by_number, hash_session_number, equal_session_number);
-    histories_init(e);
-    changes_init(e);
-    pointer_index_init(&e->predefined_index, hash_predefined, equal_predefined);
+    pointer_index_init(&e->history_index, hash_block, equal_block);
+    pointer_index_init(&e->earlier_index, hash_block, equal_block);
+    pointer_index_init(&e->predefined_index, hash_block, equal_block);
     pointer_index_init(&e->names, hash_name, equal_name);
     pointer_index_init(&e->messages_loaded, hash_message, equal_message);
     pointer_index_init(&e->own_index, hash_trunk, equal_trunk);

@@ -124,7 +124,7 @@ enum { PLACE_NEAR = 8 }; /* longer addresses are rare: not IPv4, and no node id 
 
 /* Pre-defined ids that a device has used (reference 2.5, 5). */
 struct predefined {
-    const struct session *session;
+    const struct session *session; /* first: see engine_index.c */
     uint8_t count, room;
     uint16_t ids[];
 };
@@ -284,7 +284,6 @@ void session_status(const struct engine *e, const struct session *s, uint64_t no
  * memory it is forgotten. */
 void session_note(struct engine *e, struct session *s, enum engine_event event, uint64_t detail);
 void history_free(struct engine *e, struct session *s);
-void histories_init(struct engine *e);
 
 /* engine_changes.c */
 /* `news`: more than a sign of life. */
@@ -293,7 +292,6 @@ void change_note(struct engine *e, struct session *s, bool news);
 void change_end(struct engine *e, struct session *s);
 /* All sessions of the store are loaded. */
 void changes_start(struct engine *e);
-void changes_init(struct engine *e);
 void changes_free(struct engine *e);
 
 #endif
