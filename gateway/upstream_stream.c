@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 
 #include "tls.h"
 #include "upstream_alias.h"
+#include "upstream_coalesce.h"
 
 #define OUTPUT_MAX (1024u * 1024u) /* beyond: QoS 0 is refused, and nothing is read */
 #define READ_OCTETS 65536
@@ -29,6 +31,9 @@ struct stream {
     /* Without TLS: a bufferevent asks the kernel how much there is before each read, and has epoll
      * told of every write. */
     struct event *readable, *writable;
+    struct coalescing coalescing;
+    int timer_fd; /* -1: no pause was needed yet */
+    struct event *pause_over;
     struct bufferevent *secure; /* with TLS; the buffers are its own */
     struct tls *tls;            /* NULL: none */
     enum mqtt_version version;
@@ -93,12 +98,12 @@ stream_send(struct stream *stream, const struct mqtt_packet *packet)
 }
 
 static uint64_t
-clock_ms(void)
+clock_us(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* As evbuffer_write: octets, 0 or -1 with errno if there were none. */
@@ -123,14 +128,14 @@ stream_say_goodbye(struct stream *stream, uint8_t reason, unsigned timeout_ms)
 {
     struct mqtt_packet packet = {.type = MQTT_DISCONNECT, .reason = reason};
     struct evbuffer *output = stream->output;
-    uint64_t end_ms = clock_ms() + timeout_ms;
+    uint64_t end_ms = clock_us() / 1000 + timeout_ms;
 
     stream_send(stream, &packet); /* without memory for it, closing says the same */
     evbuffer_unfreeze(output, 1); /* the bufferevent lets nobody else write its output */
     while (evbuffer_get_length(output) > 0) {
         if (write_some(stream, output) > 0)
             continue;
-        uint64_t now_ms = clock_ms();
+        uint64_t now_ms = clock_us() / 1000;
         if ((errno != EAGAIN && errno != EINTR) || now_ms >= end_ms)
             break;
         struct pollfd writable = {.fd = stream->fd, .events = POLLOUT};
@@ -242,39 +247,44 @@ end_without_memory(struct stream *stream)
     stream->events.on_end(stream->events.ctx, 0x83, "no memory for a packet of the broker");
 }
 
-/* What came is in the input. */
-static void
+/* What came is in the input. False: the stream is gone. */
+static bool
 take_input(struct stream *stream)
 {
     size_t len = evbuffer_get_length(stream->input);
     size_t taken;
 
     if (len < stream->needed) /* do not join the parts of a long packet again for each new one */
-        return;
+        return true;
     const uint8_t *data = evbuffer_pullup(stream->input, -1);
     if (data == NULL && len > 0) {
         end_without_memory(stream);
-    } else if (take_packets(stream, data, len, &taken)) {
-        evbuffer_drain(stream->input, taken);
-        pause_if_full(stream);
+        return false;
     }
+    if (!take_packets(stream, data, len, &taken))
+        return false;
+    evbuffer_drain(stream->input, taken);
+    pause_if_full(stream);
+    return true;
 }
 
-/* The same, without a way through the input for what is complete. */
-static void
+/* The same, without a way through the input for what is complete. False: the stream is gone. */
+static bool
 take_octets(struct stream *stream, const uint8_t *data, size_t len)
 {
     size_t taken = 0;
     bool joins = evbuffer_get_length(stream->input) > 0;
 
     if (!joins && !take_packets(stream, data, len, &taken))
-        return;
-    if (taken < len && evbuffer_add(stream->input, data + taken, len - taken) != 0)
+        return false;
+    if (taken < len && evbuffer_add(stream->input, data + taken, len - taken) != 0) {
         end_without_memory(stream);
-    else if (joins)
-        take_input(stream);
-    else
-        pause_if_full(stream);
+        return false;
+    }
+    if (joins)
+        return take_input(stream);
+    pause_if_full(stream);
+    return true;
 }
 
 static void
@@ -290,11 +300,50 @@ connection_lost(struct stream *stream, int error)
 /* ---- without TLS ---- */
 
 static void
+on_pause_over(evutil_socket_t fd, short what, void *ctx)
+{
+    struct stream *stream = ctx;
+    uint64_t expired;
+    ssize_t ignored = read(fd, &expired, sizeof expired); /* only clears it */
+
+    (void)ignored;
+    (void)what;
+    if (!stream->paused)
+        event_add(stream->readable, NULL);
+}
+
+/* libevent's own timers count in milliseconds. */
+static bool
+has_timer(struct stream *stream)
+{
+    struct event_base *base = event_get_base(stream->readable);
+
+    if (stream->timer_fd < 0)
+        stream->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (stream->timer_fd >= 0 && stream->pause_over == NULL)
+        stream->pause_over =
+            event_new(base, stream->timer_fd, EV_READ | EV_PERSIST, on_pause_over, stream);
+    return stream->pause_over != NULL && event_add(stream->pause_over, NULL) == 0;
+}
+
+/* A read brought so many packets: is it worth a pause? Not without what that needs. */
+static void
+pause_if_busy(struct stream *stream, uint64_t packets)
+{
+    static const struct itimerspec pause = {.it_value.tv_nsec = COALESCE_PAUSE_US * 1000};
+
+    if (coalesce_after_read(&stream->coalescing, clock_us(), packets) && has_timer(stream) &&
+        timerfd_settime(stream->timer_fd, 0, &pause, NULL) == 0)
+        event_del(stream->readable);
+}
+
+static void
 on_readable(evutil_socket_t fd, short what, void *ctx)
 {
     static uint8_t octets[READ_OCTETS]; /* of all streams: used only during the call */
     struct stream *stream = ctx;
     ssize_t len = recv(fd, octets, sizeof octets, 0);
+    uint64_t packets = stream->counters->rx_packets;
 
     (void)what;
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
@@ -304,7 +353,8 @@ on_readable(evutil_socket_t fd, short what, void *ctx)
         return;
     }
     stream->events.on_octets(stream->events.ctx);
-    take_octets(stream, octets, (size_t)len);
+    if (take_octets(stream, octets, (size_t)len))
+        pause_if_busy(stream, stream->counters->rx_packets - packets);
 }
 
 static void
@@ -396,6 +446,7 @@ stream_open(struct event_base *base, const struct stream_options *options,
     }
     *stream = (struct stream){
         .fd = options->fd,
+        .timer_fd = -1,
         .tls = options->tls,
         .version = options->version,
         .receive_maximum = options->maximum,
@@ -440,6 +491,10 @@ stream_close(struct stream *stream)
             event_free(stream->readable);
         if (stream->writable != NULL)
             event_free(stream->writable);
+        if (stream->pause_over != NULL)
+            event_free(stream->pause_over);
+        if (stream->timer_fd >= 0)
+            close(stream->timer_fd);
         if (stream->input != NULL)
             evbuffer_free(stream->input);
         if (stream->output != NULL)
