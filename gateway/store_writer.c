@@ -20,6 +20,7 @@
 #define LAZY_MS 1000     /* a lazy record waits at most this long (design.md section 8) */
 #define REST_MS 2000     /* without work: memory is given back */
 #define ENOUGH 64        /* records: a batch of so many does not wait for more */
+#define LAZY_ENOUGH 1024 /* the same, of lazy ones: they are kept in memory */
 #define RETRY_MIN_MS 100 /* after a failed commit; doubles up to the maximum */
 #define RETRY_MAX_MS 5000
 
@@ -406,10 +407,11 @@ static uint64_t
 due_at(const struct store_writer *writer, uint64_t now)
 {
     uint64_t next_ms = writer->taken_ms + writer->commit_interval_ms;
+    size_t count = journal_count(writer->journal);
 
     if (!writer->turn_urgent)
-        return now + LAZY_MS;
-    return next_ms <= now || journal_count(writer->journal) >= ENOUGH ? now : next_ms;
+        return count >= LAZY_ENOUGH ? now : now + LAZY_MS;
+    return next_ms <= now || count >= ENOUGH ? now : next_ms;
 }
 
 void

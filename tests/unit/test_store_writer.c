@@ -292,6 +292,29 @@ writer_lazy_records_wait_for_each_other(void)
     gate_fini(&gate);
 }
 
+/* They wait in memory, which a fast fleet would fill with a second of them. */
+static void
+writer_many_lazy_records_wait_no_longer(void)
+{
+    struct gate gate;
+    struct timespec start;
+    uint64_t number = 0;
+
+    gate_init(&gate, 0);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (sem_trywait(&gate.entered) != 0) {
+        put(&gate, ++number, true);
+        store_writer_flush(gate.writer);
+    }
+    CU_ASSERT(elapsed_ms(&start) < 900);
+    for (int i = 0; i < 2; i++) /* what came while it woke up is lazy again */
+        sem_post(&gate.open);
+    RUN_UNTIL(gate.base, gate.committed == number);
+    CU_ASSERT(gate.commits <= 2);
+    CU_ASSERT(store_writer_close(gate.writer, 1000));
+    gate_fini(&gate);
+}
+
 static void
 writer_urgent_record_takes_lazy_ones_along(void)
 {
@@ -498,6 +521,7 @@ static const struct unit_test tests[] = {
     UNIT_TEST(writer_vanished_batch_is_reported_without_a_commit),
     UNIT_TEST(writer_turn_that_is_not_over_is_not_committed),
     UNIT_TEST(writer_lazy_records_wait_for_each_other),
+    UNIT_TEST(writer_many_lazy_records_wait_no_longer),
     UNIT_TEST(writer_urgent_record_takes_lazy_ones_along),
     UNIT_TEST(writer_commit_interval_gathers_turns),
     UNIT_TEST(writer_first_commit_after_a_pause_is_at_once),
