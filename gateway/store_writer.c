@@ -20,7 +20,7 @@
 #define LAZY_MS 1000     /* a lazy record waits at most this long (design.md section 8) */
 #define REST_MS 2000     /* without work: memory is given back */
 #define ENOUGH 64        /* records: a batch of so many does not wait for more */
-#define LAZY_ENOUGH 1024 /* the same, of lazy ones: they are kept in memory */
+#define LAZY_ENOUGH 4096 /* the same, of lazy ones: some 1.7 MB of memory */
 #define RETRY_MIN_MS 100 /* after a failed commit; doubles up to the maximum */
 #define RETRY_MAX_MS 5000
 
