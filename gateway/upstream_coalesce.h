@@ -14,8 +14,7 @@
 #define COALESCE_PAUSE_US 250     /* the longest that a packet is left */
 #define COALESCE_PACKETS 12       /* in that time: fewer are not worth a pause */
 #define COALESCE_READS 3          /* that brought them: fewer need no pause */
-#define COALESCE_BACKOFF_US 16000 /* without a pause, at most, after some that were not worth it   \
-                                   */
+#define COALESCE_BACKOFF_US 16000 /* at most, after pauses that were not worth it */
 
 /* Of one connection. All zero: nothing was read. */
 struct coalescing {

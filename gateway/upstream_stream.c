@@ -312,9 +312,9 @@ on_pause_over(evutil_socket_t fd, short what, void *ctx)
         event_add(stream->readable, NULL);
 }
 
-/* libevent's own timers count in milliseconds. */
+/* Of our own: libevent's timers count in milliseconds. False: nothing to make one of. */
 static bool
-has_timer(struct stream *stream)
+ensure_timer(struct stream *stream)
 {
     struct event_base *base = event_get_base(stream->readable);
 
@@ -332,7 +332,7 @@ pause_if_busy(struct stream *stream, uint64_t packets)
 {
     static const struct itimerspec pause = {.it_value.tv_nsec = COALESCE_PAUSE_US * 1000};
 
-    if (coalesce_after_read(&stream->coalescing, clock_us(), packets) && has_timer(stream) &&
+    if (coalesce_after_read(&stream->coalescing, clock_us(), packets) && ensure_timer(stream) &&
         timerfd_settime(stream->timer_fd, 0, &pause, NULL) == 0)
         event_del(stream->readable);
 }
